@@ -1,0 +1,74 @@
+"""What can go wrong and be explained.
+
+EdgeError                  exit code
+├── UsageError             2    the command line asks for something impossible
+├── UnavailableError       69   something that is needed is not there (model, port, camera, broker)
+│   ├── ModelError              a model file that cannot be used
+│   └── CameraError             a camera that gives no picture; carries the reason
+├── ConfigError            78   a file the operator wrote is wrong; carries every problem
+├── SinkError              1    an event could not be delivered now; `permanent` if never
+└── StoreError             1    the state file could not be read or written now
+
+Anything else that escapes is a bug and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from edge.types import CameraReason
+
+
+class EdgeError(Exception):
+    """A failure that can be explained to the person at the terminal."""
+
+    exit_code = 1
+
+
+class UsageError(EdgeError):
+    exit_code = 2
+
+
+class UnavailableError(EdgeError):
+    exit_code = 69
+
+
+class ModelError(UnavailableError):
+    """The model file cannot be used; the message names the file and the way out."""
+
+
+class CameraError(UnavailableError):
+    """The camera gives no picture. The message never holds the address: it may hold a password."""
+
+    def __init__(self, message: str, reason: CameraReason = CameraReason.CONNECT_FAILED):
+        super().__init__(message)
+        self.reason = reason
+
+
+class SourceEnded(CameraError):
+    """A file or folder has no further picture; nothing is wrong and nothing is retried."""
+
+    def __init__(self, message: str = "the recording has ended"):
+        super().__init__(message, CameraReason.ENDED)
+
+
+class ConfigError(EdgeError):
+    """All problems of one or more files at once, one line each."""
+
+    exit_code = 78
+
+    def __init__(self, problems: Sequence[str]):
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
+
+
+class SinkError(EdgeError):
+    """An event was not delivered. permanent: the same event will never be accepted."""
+
+    def __init__(self, message: str, permanent: bool = False):
+        super().__init__(message)
+        self.permanent = permanent
+
+
+class StoreError(EdgeError):
+    """The state file could not be read or written; what was decided is not lost, it is retried."""

@@ -1,0 +1,195 @@
+"""The words of the project: one record for each arrow of a picture's way.
+
+Frame ─cut─▶ SlotCrop ─classifier─▶ Score ─▶ Observation ─decide─▶ SlotState + Event
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.uint8]
+"""(height, width, 3) uint8 in OpenCV's BGR order."""
+
+Quad = tuple[tuple[float, float], ...]
+"""Four corners as fractions of the picture: top left, top right, bottom right, bottom left."""
+
+
+class State(StrEnum):
+    """What the daemon states of a slot."""
+
+    STOCKED = "stocked"
+    EMPTY = "empty"
+    MISPLACED = "misplaced"
+    UNKNOWN = "unknown"
+
+
+class Visibility(StrEnum):
+    """Whether the slot could be seen at the last look; never a state of the shelf."""
+
+    CLEAR = "clear"
+    BLOCKED = "blocked"
+    STALE = "stale"
+
+
+class CameraStatus(StrEnum):
+    ONLINE = "online"
+    OFFLINE = "offline"
+    DEGRADED = "degraded"
+
+
+class CameraReason(StrEnum):
+    CONNECT_FAILED = "connect_failed"
+    AUTH_FAILED = "auth_failed"
+    NO_FRAMES = "no_frames"
+    FROZEN = "frozen"
+    DARK = "dark"
+    ENDED = "ended"
+    BLURRED = "blurred"
+    COVERED = "covered"
+    MOVED = "moved"
+
+
+class EventKind(StrEnum):
+    """The CloudEvents types, the last part of each being the payload's version."""
+
+    OPENED = "stock.slot.opened.v1"
+    UPDATED = "stock.slot.updated.v1"
+    CLOSED = "stock.slot.closed.v1"
+    CAMERA_DOWN = "stock.camera.down.v1"
+    CAMERA_UP = "stock.camera.up.v1"
+    NODE_STARTED = "stock.node.started.v1"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One picture from one camera.
+
+    image is (height, width, 3) uint8, BGR, and read-only. taken_at is UTC, for people;
+    clock_s is monotonic seconds, for durations: a device without a clock battery
+    jumps when NTP first answers.
+    """
+
+    camera_id: str
+    image: Image
+    taken_at: datetime
+    clock_s: float
+
+    def __post_init__(self) -> None:
+        self.image.setflags(write=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One place on a shelf as one camera sees it."""
+
+    slot_id: str
+    camera_id: str
+    quad: Quad
+    name: str
+    sku: str | None = None
+    priority: int | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SlotCrop:
+    """The upright picture of one slot, in the camera's own resolution; image is BGR."""
+
+    slot: Slot
+    image: Image
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What the classifier says of one crop.
+
+    p_empty is 0 (something stands there) to 1 (empty). p_present is the probability that the
+    slot's own product is there, None where the model only judges occupancy.
+    """
+
+    p_empty: float
+    p_present: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What one frame says of one slot: a score, or that something is in the way.
+
+    fresh is False where the picture of the slot has not changed and the score is that of an
+    earlier look. score is None exactly when the slot is blocked.
+    """
+
+    slot: Slot
+    taken_at: datetime
+    clock_s: float
+    score: Score | None
+    fresh: bool = True
+
+    @property
+    def blocked(self) -> bool:
+        return self.score is None
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """Evidence for another state that has not lasted long enough yet."""
+
+    state: State
+    first_s: float
+    last_s: float
+    looks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """Somebody is on the way."""
+
+    by: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SlotState:
+    """All that is known of a slot. What stands below `seq` does not survive a restart."""
+
+    slot_id: str
+    state: State = State.UNKNOWN
+    visibility: Visibility = Visibility.STALE
+    since: datetime | None = None
+    last_seen: datetime | None = None
+    score: float | None = None
+    p_present: float | None = None
+    incident_id: str | None = None
+    ack: Ack | None = None
+    snooze_until: datetime | None = None
+    seq: int = 0
+    pending: Pending | None = None
+    seen_clock_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something people are told once. event_id is what consumers deduplicate on."""
+
+    kind: EventKind
+    subject: str
+    at: datetime
+    incident_id: str | None = None
+    reason: str | None = None
+    event_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+
+@dataclass(frozen=True, slots=True)
+class CameraState:
+    """Whether a camera can be relied on, and why not."""
+
+    camera_id: str
+    status: CameraStatus
+    reason: CameraReason | None
+    since: datetime
+    last_frame: datetime | None
