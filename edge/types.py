@@ -169,7 +169,8 @@ class SlotState:
     snooze_until: datetime | None = None
     seq: int = 0
     pending: Pending | None = None
-    seen_clock_s: float | None = None
+    observed_s: float | None = None  # clock_s of the last picture, blocked or clear
+    clear_s: float | None = None  # clock_s of the last clear one
 
 
 @dataclass(frozen=True, slots=True)

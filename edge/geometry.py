@@ -1,0 +1,76 @@
+"""Quads: from four corners in a picture to an upright rectangle, and back."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.types import Image, Quad
+
+Matrix = NDArray[np.float64]
+
+
+def cut(image: Image, quad: Quad) -> Image:
+    """Return the upright picture of a quad, at the resolution it has in the image.
+
+    Args:
+        image: (height, width, 3) uint8.
+        quad: the facing's own top left, top right, bottom right and bottom left, as fractions
+            of the picture; the camera may hang rotated.
+
+    Returns:
+        (h, w, 3) uint8; w and h are the mean lengths of the opposite sides in pixels, at least 1.
+    """
+    corners = to_pixels(quad, image.shape[1], image.shape[0])
+    width, height = side_lengths(corners)
+    size = (max(1, round(width)), max(1, round(height)))
+    onto = cv2.getPerspectiveTransform(corners, _rectangle(*size))
+    upright = cv2.warpPerspective(
+        image, onto, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    return np.asarray(upright, np.uint8)
+
+
+def to_pixels(quad: Quad, width: int, height: int) -> NDArray[np.float32]:
+    """Return the corners, (4, 2) float32, where (0, 0) is the centre of the first pixel."""
+    return np.asarray(quad, np.float32) * np.float32([width, height]) - np.float32(0.5)
+
+
+def side_lengths(corners: NDArray[np.float32]) -> tuple[float, float]:
+    """Return (width, height): the mean lengths of top and bottom, and of left and right."""
+    top, right, bottom, left = np.linalg.norm(np.roll(corners, -1, axis=0) - corners, axis=1)
+    return float(top + bottom) / 2, float(left + right) / 2
+
+
+def around(quad: Quad, margin: float, size: int, width: int, height: int) -> Matrix:
+    """Return where the pixels of a thumbnail of the quad and its surroundings lie in the picture.
+
+    The thumbnail shows the quad in its middle and, in the quad's own perspective, `margin` times
+    the quad's sides around it.
+
+    Returns:
+        (size, size, 2) float64: x and y in pixels of a width x height picture.
+    """
+    corners = to_pixels(quad, width, height)
+    unit = np.float32([[0, 0], [1, 0], [1, 1], [0, 1]])
+    to_picture = cv2.getPerspectiveTransform(unit, corners)
+    steps = (np.arange(size) + 0.5) / size * (1 + 2 * margin) - margin
+    points = np.stack(np.meshgrid(steps, steps), axis=-1).reshape(1, -1, 2)
+    return np.asarray(cv2.perspectiveTransform(points, to_picture), np.float64).reshape(
+        size, size, 2
+    )
+
+
+def contains(quad: Quad, points: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which points (…, 2), in fractions of the picture, lie inside the convex quad."""
+    corners = np.asarray(quad, np.float64)
+    inside = np.ones(points.shape[:-1], bool)
+    for (x0, y0), (x1, y1) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+        inside &= (x1 - x0) * (points[..., 1] - y0) - (y1 - y0) * (points[..., 0] - x0) >= 0
+    return inside
+
+
+def _rectangle(width: int, height: int) -> NDArray[np.float32]:
+    right, bottom = width - 0.5, height - 0.5
+    return np.float32([[-0.5, -0.5], [right, -0.5], [right, bottom], [-0.5, bottom]])
