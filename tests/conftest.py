@@ -1,0 +1,76 @@
+"""The real parts that tests talk to: other people's programs, and recordings of real shelves.
+
+Use them as `from conftest import require_program`. A part that is missing skips the test and says
+why. Under CI=true a missing program fails it: there, nothing may pass because it was not tried.
+Recordings are not part of the project and may be missing anywhere.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+SYSTEM_PYTHON = "/usr/bin/python3"  # Debian's own: the only one that has Debian's python3-gi
+
+GST_RTSP_CHECK = """
+import gi
+gi.require_version("Gst", "1.0")
+gi.require_version("GstRtspServer", "1.0")
+from gi.repository import Gst, GstRtspServer
+Gst.init(None)
+missing = [name for name in ("x264enc", "rtph264pay") if not Gst.ElementFactory.find(name)]
+raise SystemExit(f"no GStreamer element {', '.join(missing)}" if missing else 0)
+"""
+
+
+def missing(reason: str) -> NoReturn:
+    """Skip the test; under CI=true fail it."""
+    if os.environ.get("CI", "").lower() in ("1", "true"):
+        pytest.fail(f"{reason} (CI is set: nothing is skipped)", pytrace=False)
+    pytest.skip(reason)
+
+
+def require_program(name: str) -> str:
+    """Return the program's path. Skip, or fail in CI, where it is not installed."""
+    search = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin"])
+    program = shutil.which(name, path=search)  # daemons such as mosquitto lie in sbin
+    if program is None:
+        missing(f"the program {name} is not installed (deploy/system-packages.sh tests)")
+    return program
+
+
+def require_gst_rtsp() -> str:
+    """Return the Python interpreter that can run GStreamer's RTSP server with an H.264 encoder."""
+    trouble = _gst_rtsp_trouble()
+    if trouble:
+        missing(f"no GStreamer RTSP server: {trouble} (deploy/system-packages.sh tests)")
+    return SYSTEM_PYTHON
+
+
+@functools.cache
+def _gst_rtsp_trouble() -> str:
+    if not Path(SYSTEM_PYTHON).exists():
+        return f"there is no {SYSTEM_PYTHON}"
+    check = subprocess.run(
+        [SYSTEM_PYTHON, "-c", GST_RTSP_CHECK], capture_output=True, text=True, check=False
+    )
+    if check.returncode == 0:
+        return ""
+    lines = check.stderr.strip().splitlines()
+    return lines[-1] if lines else f"exit code {check.returncode}"
+
+
+def require_data(name: str) -> Path:
+    """Return the path of a recording or data set below $SHELF_DATA; skip where it is absent."""
+    root = Path(os.environ.get("SHELF_DATA") or REPOSITORY.parent / "shared" / "data")
+    path = root / name
+    if not path.exists():
+        pytest.skip(f"no {name}: recordings are not part of the project; set SHELF_DATA")
+    return path
