@@ -6,6 +6,7 @@ EdgeError                  exit code
 │   ├── ModelError              a model file that cannot be used
 │   └── CameraError             a camera that gives no picture; carries the reason
 ├── ConfigError            78   a file the operator wrote is wrong; carries every problem
+├── RequestError           1    a request over MQTT that cannot be understood
 ├── SinkError              1    an event could not be delivered now; `permanent` if never
 └── StoreError             1    the state file could not be read or written now
 
@@ -68,6 +69,14 @@ class SinkError(EdgeError):
     def __init__(self, message: str, permanent: bool = False):
         super().__init__(message)
         self.permanent = permanent
+
+
+class RequestError(EdgeError):
+    """A request cannot be understood. transaction is the sender's mark, where it could be read."""
+
+    def __init__(self, message: str, transaction: str | int | None = None):
+        super().__init__(message)
+        self.transaction = transaction
 
 
 class StoreError(EdgeError):

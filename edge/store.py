@@ -1,0 +1,415 @@
+"""The state file: what is known of each slot, what is to be told, and what was told last.
+
+A change of a slot, its retained documents and its event are one transaction, so that neither a
+crash nor a full disk can leave a state nobody hears of or an event without its state. Delivery
+reads from here and forgets an event only when the broker has it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import shutil
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO
+
+from edge.errors import StoreError
+from edge.types import Ack, Event, EventKind, SlotState, State, Visibility
+
+log = logging.getLogger(__name__)
+
+SCHEMA_VERSION = 1
+MAX_EVENTS = 100_000  # about 100 MB; a busy shop of 160 slots fills it in some weeks
+RESERVE_BYTES = 64 * 2**20  # with less free disk than this the outbox grows no further …
+LOW_DISK_EVENTS = 1_000  # … beyond this many events
+LOCK_WAIT_S = 5.0
+
+# What goes first when there is no room: losing an `updated` costs a detail, losing an `opened`
+# or `closed` leaves somebody's list wrong.
+_KEEP_RANK = {EventKind.UPDATED: 0, EventKind.OPENED: 2, EventKind.CLOSED: 2}
+
+_TABLES = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE slot (
+    slot_id TEXT PRIMARY KEY, state TEXT NOT NULL, visibility TEXT NOT NULL,
+    since TEXT, last_seen TEXT, score REAL, p_present REAL, incident_id TEXT,
+    ack_by TEXT, ack_at TEXT, snooze_until TEXT, seq INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE document (
+    version INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL UNIQUE, payload BLOB NOT NULL
+);
+CREATE TABLE outbox (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, event_id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL,
+    subject TEXT NOT NULL, payload BLOB NOT NULL, created_at TEXT NOT NULL,
+    keep_rank INTEGER NOT NULL
+);
+CREATE INDEX outbox_by_rank ON outbox (keep_rank, id);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedEvent:
+    """An event with the payload that is to be sent for it; row orders the outbox."""
+
+    event_id: str
+    kind: EventKind
+    subject: str
+    payload: bytes
+    created_at: datetime
+    row: int = 0
+
+    @classmethod
+    def of(cls, event: Event, payload: bytes) -> QueuedEvent:
+        return cls(event.event_id, event.kind, event.subject, payload, event.at)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What a retained topic below stock/<node>/ should hold; an empty payload removes it."""
+
+    topic: str
+    payload: bytes
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """How many events wait, since when the oldest does, and how many were given up so far."""
+
+    count: int
+    oldest_at: datetime | None
+    dropped: int
+
+
+class Store:
+    """One SQLite file. Every method may be called from any thread.
+
+    All of them raise StoreError when the file cannot be read or written now; then nothing of
+    that call has been written, and the same call may succeed later.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        max_events: int = MAX_EVENTS,
+        reserve_bytes: int = RESERVE_BYTES,
+    ) -> None:
+        self.path = directory / "state.db"
+        self.news = threading.Event()
+        """Set after each record(), so that delivery need not ask again and again."""
+        self._max_events, self._reserve_bytes = max_events, reserve_bytes
+        self._lock = threading.Lock()
+        self._held = _hold(directory)
+        try:
+            with self._explained("open"):
+                self._db = _open_or_begin_anew(self.path)
+        except StoreError:
+            self._held.close()
+            raise
+
+    def close(self) -> None:
+        with self._lock:
+            self._db.close()
+            self._held.close()
+
+    def states(self) -> dict[str, SlotState]:
+        """Return what is known of each slot, as far as it outlives a restart."""
+        with self._reading() as db:
+            rows = db.execute("SELECT * FROM slot").fetchall()
+        return {row["slot_id"]: _slot_state(row) for row in rows}
+
+    def record(
+        self,
+        states: Iterable[SlotState] = (),
+        documents: Mapping[str, bytes | None] | None = None,
+        events: Iterable[QueuedEvent] = (),
+        forget_slots: Iterable[str] = (),
+    ) -> None:
+        """Write all of it in one transaction, or raise StoreError and write nothing.
+
+        documents: retained topics below stock/<node>/, e.g. "slot/a1/state"; None or b"" removes
+        one. Where the outbox is full, events are dropped and counted, `updated` first.
+        """
+        events = list(events)
+        with self._writing() as db:
+            db.executemany(
+                "INSERT OR REPLACE INTO slot VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [_slot_row(state) for state in states],
+            )
+            db.executemany("DELETE FROM slot WHERE slot_id = ?", [(slot,) for slot in forget_slots])
+            for topic, payload in (documents or {}).items():
+                _write_document(db, topic, payload or b"")
+            if events:
+                room_for = self._room(db)
+                db.executemany(
+                    "INSERT INTO outbox (event_id, kind, subject, payload, created_at, keep_rank)"
+                    " VALUES (?, ?, ?, ?, ?, ?)",
+                    [_event_row(event) for event in events],
+                )
+                _drop_beyond(db, room_for)
+        self.news.set()
+
+    def documents(self, newer_than: int = 0) -> list[Document]:
+        """Return the retained documents written after that version, oldest first."""
+        with self._reading() as db:
+            rows = db.execute(
+                "SELECT * FROM document WHERE version > ? ORDER BY version", (newer_than,)
+            ).fetchall()
+        return [Document(row["topic"], row["payload"], row["version"]) for row in rows]
+
+    def document(self, topic: str) -> bytes | None:
+        """Return what that retained topic should hold now."""
+        with self._reading() as db:
+            row = db.execute("SELECT payload FROM document WHERE topic = ?", (topic,)).fetchone()
+        return row["payload"] if row and row["payload"] else None
+
+    def forget_removed(self, sent: Iterable[Document]) -> None:
+        """Drop the memory of topics that the broker has emptied, unless written again since."""
+        versions = [(document.version,) for document in sent if not document.payload]
+        if versions:
+            with self._writing() as db:
+                db.executemany("DELETE FROM document WHERE version = ?", versions)
+
+    def oldest_event(self) -> QueuedEvent | None:
+        with self._reading() as db:
+            row = db.execute("SELECT * FROM outbox ORDER BY id LIMIT 1").fetchone()
+        return _queued_event(row) if row else None
+
+    def newest_row(self) -> int:
+        """Return the row of the newest event that ever waited here; 0 if none did."""
+        with self._reading() as db:
+            row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'").fetchone()
+        return row["seq"] if row else 0
+
+    def forget(self, event_id: str, *, dropped: bool = False) -> None:
+        """Take an event out of the outbox; dropped says that nobody ever got it."""
+        with self._writing() as db:
+            gone = db.execute("DELETE FROM outbox WHERE event_id = ?", (event_id,)).rowcount
+            if dropped:
+                _count_dropped(db, gone)
+
+    def backlog(self) -> Backlog:
+        with self._reading() as db:
+            count = db.execute("SELECT count(*) FROM outbox").fetchone()[0]
+            oldest = db.execute("SELECT created_at FROM outbox ORDER BY id LIMIT 1").fetchone()
+            dropped = db.execute("SELECT value FROM meta WHERE key = 'dropped'").fetchone()[0]
+        return Backlog(count, _time(oldest["created_at"]) if oldest else None, dropped)
+
+    def _room(self, db: sqlite3.Connection) -> int:
+        """Return how many events may wait. A filling disk ends growth, it throws nothing away."""
+        if shutil.disk_usage(self.path.parent).free >= self._reserve_bytes:
+            return self._max_events
+        waiting: int = db.execute("SELECT count(*) FROM outbox").fetchone()[0]
+        return min(self._max_events, max(waiting, LOW_DISK_EVENTS))
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, self._explained("read"):
+            yield self._db
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, self._explained("write"):
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:  # SQLite has rolled back by itself where it had to
+                    self._db.execute("ROLLBACK")
+                raise
+
+    @contextlib.contextmanager
+    def _explained(self, verb: str) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.DatabaseError, OSError) as error:
+            if isinstance(error, (sqlite3.IntegrityError, sqlite3.ProgrammingError)):
+                raise  # a bug of ours, not trouble with the file
+            raise StoreError(f"{self.path}: cannot {verb} the state file: {error}") from error
+
+
+def open_store(
+    directory: Path, *, max_events: int = MAX_EVENTS, reserve_bytes: int = RESERVE_BYTES
+) -> Store:
+    """Open directory/state.db, creating both where they are missing.
+
+    A file that is damaged is moved aside, which the log says, and a new one is begun. Raises
+    StoreError where it cannot be written, where another daemon holds it, and where a newer
+    version of the program wrote it.
+    """
+    return Store(directory, max_events=max_events, reserve_bytes=reserve_bytes)
+
+
+def _hold(directory: Path) -> IO[bytes]:
+    """Take the directory for this process; two daemons on one outbox would send all twice."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        held = (directory / "state.lock").open("ab")
+    except OSError as error:
+        raise StoreError(
+            f"{directory}: cannot keep the state there ({error.strerror}); "
+            "make it writable or set another `state:`"
+        ) from error
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        held.close()
+        raise StoreError(
+            f"{directory}: another daemon is using this state directory; "
+            "stop it or set another `state:`"
+        ) from error
+    return held
+
+
+def _open_or_begin_anew(path: Path) -> sqlite3.Connection:
+    try:
+        return _open(path)
+    except sqlite3.DatabaseError as error:
+        if not _is_damage(error):
+            raise
+        aside = f"{path.name}.corrupt-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+        for suffix in ("", "-wal", "-shm"):
+            with contextlib.suppress(FileNotFoundError):
+                path.with_name(path.name + suffix).rename(path.with_name(aside + suffix))
+        log.error(
+            "%s: the state file is damaged (%s); moved aside as %s and begun anew: "
+            "open incidents and unsent events of before are lost",
+            path,
+            error,
+            aside,
+        )
+        return _open(path)
+
+
+def _is_damage(error: sqlite3.Error) -> bool:
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, timeout=LOCK_WAIT_S, isolation_level=None, check_same_thread=False)
+    try:
+        db.row_factory = sqlite3.Row
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")  # a change that was confirmed outlives a power cut
+        db.execute("PRAGMA journal_size_limit = 4194304")
+        finding = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if finding != "ok":
+            damage = sqlite3.DatabaseError(finding)
+            damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+            raise damage
+        _check_version(db, path)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _check_version(db: sqlite3.Connection, path: Path) -> None:
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    if version == 0:
+        db.executescript(
+            f"BEGIN IMMEDIATE; {_TABLES}"
+            "INSERT INTO meta VALUES ('dropped', 0);"
+            f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT"
+        )
+    elif version > SCHEMA_VERSION:
+        raise StoreError(
+            f"{path}: written by a newer version of shelf-edge (schema {version}, this one knows "
+            f"{SCHEMA_VERSION}); install that version, or move the file away to begin anew"
+        )
+
+
+def _write_document(db: sqlite3.Connection, topic: str, payload: bytes) -> None:
+    """Give the topic a new version, unless nothing was ever there to be removed."""
+    if payload or db.execute("SELECT 1 FROM document WHERE topic = ?", (topic,)).fetchone():
+        db.execute(
+            "INSERT OR REPLACE INTO document (topic, payload) VALUES (?, ?)", (topic, payload)
+        )
+
+
+def _drop_beyond(db: sqlite3.Connection, room_for: int) -> None:
+    too_many = db.execute("SELECT count(*) FROM outbox").fetchone()[0] - room_for
+    if too_many > 0:
+        db.execute(
+            "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox ORDER BY keep_rank, id LIMIT ?)",
+            (too_many,),
+        )
+        _count_dropped(db, too_many)
+        log.warning("the outbox is full: %d event(s) dropped", too_many)
+
+
+def _count_dropped(db: sqlite3.Connection, count: int) -> None:
+    db.execute("UPDATE meta SET value = value + ? WHERE key = 'dropped'", (count,))
+
+
+def _slot_row(state: SlotState) -> tuple[str | float | None, ...]:
+    return (
+        state.slot_id,
+        state.state.value,
+        state.visibility.value,
+        _text(state.since),
+        _text(state.last_seen),
+        state.score,
+        state.p_present,
+        state.incident_id,
+        state.ack.by if state.ack else None,
+        _text(state.ack.at) if state.ack else None,
+        _text(state.snooze_until),
+        state.seq,
+    )
+
+
+def _slot_state(row: sqlite3.Row) -> SlotState:
+    acked_at = _time(row["ack_at"])
+    return SlotState(
+        slot_id=row["slot_id"],
+        state=State(row["state"]),
+        visibility=Visibility(row["visibility"]),
+        since=_time(row["since"]),
+        last_seen=_time(row["last_seen"]),
+        score=row["score"],
+        p_present=row["p_present"],
+        incident_id=row["incident_id"],
+        ack=Ack(row["ack_by"], acked_at) if acked_at else None,
+        snooze_until=_time(row["snooze_until"]),
+        seq=row["seq"],
+    )
+
+
+def _event_row(event: QueuedEvent) -> tuple[str | bytes | int, ...]:
+    return (
+        event.event_id,
+        event.kind.value,
+        event.subject,
+        event.payload,
+        event.created_at.isoformat(),
+        _KEEP_RANK.get(event.kind, 1),
+    )
+
+
+def _queued_event(row: sqlite3.Row) -> QueuedEvent:
+    return QueuedEvent(
+        event_id=row["event_id"],
+        kind=EventKind(row["kind"]),
+        subject=row["subject"],
+        payload=row["payload"],
+        created_at=datetime.fromisoformat(row["created_at"]),
+        row=row["id"],
+    )
+
+
+def _text(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None
+
+
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
