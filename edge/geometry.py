@@ -34,7 +34,7 @@ def cut(image: Image, quad: Quad) -> Image:
 
 def to_pixels(quad: Quad, width: int, height: int) -> NDArray[np.float32]:
     """Return the corners, (4, 2) float32, where (0, 0) is the centre of the first pixel."""
-    return np.asarray(quad, np.float32) * np.float32([width, height]) - np.float32(0.5)
+    return np.array(quad, np.float32) * np.array([width, height], np.float32) - np.float32(0.5)
 
 
 def side_lengths(corners: NDArray[np.float32]) -> tuple[float, float]:
@@ -53,7 +53,7 @@ def around(quad: Quad, margin: float, size: int, width: int, height: int) -> Mat
         (size, size, 2) float64: x and y in pixels of a width x height picture.
     """
     corners = to_pixels(quad, width, height)
-    unit = np.float32([[0, 0], [1, 0], [1, 1], [0, 1]])
+    unit = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float32)
     to_picture = cv2.getPerspectiveTransform(unit, corners)
     steps = (np.arange(size) + 0.5) / size * (1 + 2 * margin) - margin
     points = np.stack(np.meshgrid(steps, steps), axis=-1).reshape(1, -1, 2)
@@ -73,4 +73,4 @@ def contains(quad: Quad, points: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 def _rectangle(width: int, height: int) -> NDArray[np.float32]:
     right, bottom = width - 0.5, height - 0.5
-    return np.float32([[-0.5, -0.5], [right, -0.5], [right, bottom], [-0.5, bottom]])
+    return np.array([[-0.5, -0.5], [right, -0.5], [right, bottom], [-0.5, bottom]], np.float32)

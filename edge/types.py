@@ -5,9 +5,10 @@ Frame ─cut─▶ SlotCrop ─classifier─▶ Score ─▶ Observation ─deci
 
 from __future__ import annotations
 
+import time
 import uuid
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 
 import numpy as np
@@ -64,6 +65,18 @@ class EventKind(StrEnum):
     CAMERA_DOWN = "stock.camera.down.v1"
     CAMERA_UP = "stock.camera.up.v1"
     NODE_STARTED = "stock.node.started.v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The two clocks, read together: UTC for people, monotonic seconds for durations."""
+
+    at: datetime
+    clock_s: float
+
+    @classmethod
+    def now(cls) -> Moment:
+        return cls(datetime.now(UTC), time.monotonic())
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,0 +1,155 @@
+"""What the daemon states, kept in memory and in the state file at once.
+
+A state counts only once it is written: where the file cannot be written now, the state of before
+stays, and the next look comes to the same decision again. Nobody is told what a crash could undo.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from edge import messages
+from edge.decide import remove
+from edge.errors import StoreError
+from edge.store import QueuedEvent, Store
+from edge.types import CameraState, Event, Moment, Slot, SlotState, Visibility
+
+log = logging.getLogger(__name__)
+
+HEARTBEAT_S = 300.0  # a state that does not change is published again after so long
+
+
+@dataclass
+class _Entry:
+    """What one transaction will write."""
+
+    states: list[SlotState] = field(default_factory=list)
+    documents: dict[str, bytes | None] = field(default_factory=dict)
+    events: list[QueuedEvent] = field(default_factory=list)
+
+
+class Ledger:
+    """The states of all slots and cameras of one node."""
+
+    def __init__(self, store: Store, node: str, model: str, slots: Sequence[Slot], now: Moment):
+        self._store, self._node, self._model = store, node, model
+        self._slots = {slot.slot_id: slot for slot in slots}
+        remembered = store.states()
+        self.states: dict[str, SlotState] = {
+            slot_id: _resumed(remembered.get(slot_id, SlotState(slot_id)), now)
+            for slot_id in self._slots
+        }
+        self.cameras: dict[str, CameraState] = {}
+        self._gone = [state for slot_id, state in remembered.items() if slot_id not in self._slots]
+        self._told_s: dict[str, float] = {}
+        self._failing = False
+
+    def begin(self, started: QueuedEvent, documents: Mapping[str, bytes], now: Moment) -> None:
+        """Write that the node has started, what there is, and what is there no longer.
+
+        Raises StoreError and has written nothing; it may be called again.
+        """
+        wanted = {f"slot/{slot_id}/state" for slot_id in self._slots}
+        entry = _Entry(documents=dict(documents), events=[started])
+        for document in self._store.documents():
+            ours = document.topic.startswith(("slot/", "camera/"))
+            if ours and document.topic not in wanted | documents.keys():
+                entry.documents[document.topic] = None
+        for state in self._gone:
+            self._close_removed(entry, state, now)
+        for state in self.states.values():
+            self._tell(entry, state, now)
+        entry.documents["inventory"] = messages.inventory(self._slots.values(), self.states)
+        self._store.record(
+            entry.states, entry.documents, entry.events, [state.slot_id for state in self._gone]
+        )
+        self._gone = []
+        self._told_s = dict.fromkeys(self._slots, now.clock_s)
+
+    def note(
+        self,
+        slots: Iterable[tuple[SlotState, Event | None]],
+        cameras: Iterable[tuple[CameraState, Event | None]],
+        documents: Mapping[str, bytes],
+        now: Moment,
+    ) -> bool:
+        """Take over decided states, writing what others are to know; False: it could not be.
+
+        Slots and cameras that are as they were cost nothing but memory.
+        """
+        entry = _Entry(documents=dict(documents))
+        after: dict[str, SlotState] = {}
+        for state, event in slots:
+            known = after.get(state.slot_id, self.states[state.slot_id])
+            if event is not None or _news(state) != _news(known):
+                state = replace(state, seq=known.seq + 1)
+                self._tell(entry, state, now, event)
+            elif now.clock_s - self._told_s[state.slot_id] >= HEARTBEAT_S:
+                self._tell(entry, state, now)
+            after[state.slot_id] = state
+        for camera, event in cameras:
+            entry.documents[f"camera/{camera.camera_id}/status"] = messages.camera_status(camera)
+            if event is not None:
+                payload = messages.camera_event(event, camera, self._node)
+                entry.events.append(QueuedEvent.of(event, payload))
+            self.cameras[camera.camera_id] = camera
+        if entry.states:
+            known_states = self.states | after
+            entry.documents["inventory"] = messages.inventory(self._slots.values(), known_states)
+        if not self._write(entry):
+            return False
+        self.states |= after
+        self._told_s |= {state.slot_id: now.clock_s for state in entry.states}
+        return True
+
+    def _tell(
+        self, entry: _Entry, state: SlotState, now: Moment, event: Event | None = None
+    ) -> None:
+        slot = self._slots[state.slot_id]
+        entry.states.append(state)
+        entry.documents[f"slot/{state.slot_id}/state"] = messages.slot_state(
+            slot, state, self._model
+        )
+        if event is not None:
+            payload = messages.slot_event(event, slot, state, self._node, self._model)
+            entry.events.append(QueuedEvent.of(event, payload))
+
+    def _close_removed(self, entry: _Entry, state: SlotState, now: Moment) -> None:
+        event = remove(state, now.at)
+        last = self._store.document(f"slot/{state.slot_id}/state")
+        if event is not None and last is not None:
+            payload = messages.removed_slot_event(event, last, self._node)
+            entry.events.append(QueuedEvent.of(event, payload))
+
+    def _write(self, entry: _Entry) -> bool:
+        """Write what there is to write. Trouble is said once, and so is its end."""
+        if not (entry.states or entry.documents or entry.events):
+            return True
+        try:
+            self._store.record(entry.states, entry.documents, entry.events)
+        except StoreError as error:
+            if not self._failing:
+                log.error("%s; nothing is decided until it can be written", error)
+            self._failing = True
+            return False
+        if self._failing:
+            log.warning("the state file can be written again")
+        self._failing = False
+        return True
+
+
+def _resumed(state: SlotState, now: Moment) -> SlotState:
+    """Return a remembered state as it counts now: what was long ago soon becomes unknown."""
+    if state.last_seen is None:
+        return state
+    age_s = max(0.0, (now.at - state.last_seen).total_seconds())
+    return replace(
+        state, visibility=Visibility.STALE, observed_s=None, clear_s=now.clock_s - age_s
+    )
+
+
+def _news(state: SlotState) -> tuple[object, ...]:
+    """Return what is published as soon as it changes; the score alone is no news."""
+    return state.state, state.visibility, state.incident_id, state.ack, state.snooze_until

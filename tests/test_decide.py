@@ -1,0 +1,175 @@
+"""When evidence becomes a statement: read it as the rules a store manager could check."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from edge.decide import Rule, acknowledge, decide, expire, remove, snooze
+from edge.types import EventKind, Observation, Score, Slot, SlotState, State, Visibility
+
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+RULE = Rule(confirm_s=30, confirm_looks=3)
+SLOT = Slot("a1", "aisle", ((0, 0), (1, 0), (1, 1), (0, 1)), "Cola")
+FRESH = SlotState("a1")
+BLOCKED = None
+
+
+def seen(at_s: float, p_empty: float | None, p_present: float | None = None) -> Observation:
+    score = None if p_empty is None else Score(p_empty, p_present)
+    return Observation(SLOT, NOON + timedelta(seconds=at_s), at_s, score)
+
+
+def play(state: SlotState, *scores: tuple[float, float | None], rule: Rule = RULE):
+    """Feed (seconds, p_empty) pairs, None being blocked; return the last state and the events."""
+    events = []
+    for at_s, p_empty in scores:
+        state, event = decide(state, seen(at_s, p_empty), rule)
+        events += [event] if event else []
+    return state, events
+
+
+def stocked() -> SlotState:
+    state, events = play(FRESH, (-60, 0.1), (-45, 0.1), (-30, 0.1))
+    assert state.state is State.STOCKED
+    assert events == []
+    return state
+
+
+def empty() -> SlotState:
+    state, _ = play(stocked(), (0, 0.9), (15, 0.9), (30, 0.9))
+    assert state.state is State.EMPTY
+    return state
+
+
+def test_an_empty_slot_is_reported_once_after_the_confirmation_time():
+    state, events = play(stocked(), (0, 0.9), (15, 0.9), (30, 0.9), (45, 0.9))
+    assert [event.kind for event in events] == [EventKind.OPENED]
+    assert state.state is State.EMPTY
+    assert state.since == NOON + timedelta(seconds=30)
+    assert events[0].incident_id == state.incident_id
+
+
+def test_a_slot_that_is_empty_when_first_seen_opens_an_incident_too():
+    state, events = play(FRESH, (0, 0.9), (15, 0.9), (30, 0.9))
+    assert [event.kind for event in events] == [EventKind.OPENED]
+    assert state.incident_id is not None
+
+
+def test_few_looks_confirm_nothing_however_long_they_last():
+    state, events = play(stocked(), (0, 0.9), (40, 0.9))
+    assert events == []
+    assert state.state is State.STOCKED
+
+
+def test_one_contrary_look_starts_the_evidence_again():
+    _, events = play(stocked(), (0, 0.9), (10, 0.9), (20, 0.1), (30, 0.9), (40, 0.9))
+    assert events == []
+
+
+def test_a_score_between_the_thresholds_says_nothing():
+    state, events = play(stocked(), (0, 0.9), (10, 0.6), (20, 0.9), (30, 0.9))
+    assert len(events) == 1
+    assert state.state is State.EMPTY
+
+
+def test_a_camera_outage_does_not_count_as_confirmation_time():
+    _, events = play(stocked(), (0, 0.9), (10, 0.9), (600, 0.9))
+    assert events == []
+
+
+def test_somebody_in_front_neither_opens_nor_closes_anything():
+    state, events = play(stocked(), (0, BLOCKED), (15, BLOCKED), (30, BLOCKED), (60, BLOCKED))
+    assert events == []
+    assert (state.state, state.visibility) == (State.STOCKED, Visibility.BLOCKED)
+
+
+def test_evidence_goes_on_after_somebody_has_passed():
+    state, events = play(stocked(), (0, 0.9), (10, BLOCKED), (20, 0.9), (30, 0.9))
+    assert state.state is State.EMPTY
+    assert len(events) == 1
+
+
+def test_a_kept_score_is_no_further_look():
+    state = stocked()
+    for at_s in (0, 15, 30, 45):
+        kept = replace(seen(at_s, 0.9), fresh=at_s == 0)
+        state, event = decide(state, kept, RULE)
+        assert event is None
+    assert state.state is State.STOCKED
+
+
+def test_a_refilled_slot_closes_its_own_incident():
+    before = empty()
+    state, events = play(before, (60, 0.1), (75, 0.1), (90, 0.1))
+    assert [event.kind for event in events] == [EventKind.CLOSED]
+    assert events[0].incident_id == before.incident_id
+    assert (state.incident_id, state.ack, state.snooze_until) == (None, None, None)
+
+
+def test_a_slot_not_seen_for_long_is_unknown_and_its_incident_stays_open():
+    before = empty()
+    state, event = expire(before, 30 + RULE.unknown_after_s, NOON, RULE)
+    assert event is None
+    assert (state.state, state.incident_id) == (State.UNKNOWN, before.incident_id)
+
+
+def test_a_blocked_slot_is_stale_only_without_pictures_and_unknown_after_long():
+    state, _ = play(stocked(), (0, BLOCKED))
+    assert expire(state, 30, NOON, RULE)[0].visibility is Visibility.BLOCKED
+    assert expire(state, 61, NOON, RULE)[0].visibility is Visibility.STALE
+    state, _ = play(state, (RULE.unknown_after_s, BLOCKED))
+    late, _ = expire(state, RULE.unknown_after_s, NOON, RULE)
+    assert (late.state, late.visibility) == (State.UNKNOWN, Visibility.BLOCKED)
+
+
+def test_an_empty_slot_seen_again_after_an_outage_is_the_same_incident():
+    lost, _ = expire(empty(), 2000, NOON, RULE)
+    state, events = play(lost, (2000, 0.9), (2015, 0.9), (2030, 0.9))
+    assert events == []
+    assert (state.state, state.incident_id) == (State.EMPTY, lost.incident_id)
+
+
+def test_another_product_in_the_slot_is_misplaced_and_opens_an_incident():
+    state = stocked()
+    events = []
+    for at_s in (0, 15, 30):
+        state, event = decide(state, seen(at_s, 0.05, 0.01), RULE)
+        events += [event] if event else []
+    assert state.state is State.MISPLACED
+    assert [(event.kind, event.reason) for event in events] == [(EventKind.OPENED, "misplaced")]
+
+
+def test_a_misplaced_product_taken_away_updates_the_same_incident():
+    state = stocked()
+    for at_s in (0, 15, 30):
+        state, _ = decide(state, seen(at_s, 0.05, 0.01), RULE)
+    incident = state.incident_id
+    state, events = play(state, (60, 0.9), (75, 0.9), (90, 0.9))
+    assert [(event.kind, event.incident_id) for event in events] == [(EventKind.UPDATED, incident)]
+
+
+def test_acknowledging_and_snoozing_need_an_open_incident():
+    with pytest.raises(ValueError, match="no open incident"):
+        acknowledge(stocked(), "Minji", NOON)
+    with pytest.raises(ValueError, match="no open incident"):
+        snooze(stocked(), NOON + timedelta(minutes=15), NOON)
+
+
+def test_a_snooze_ends_by_itself_and_says_so():
+    state, event = snooze(empty(), NOON + timedelta(minutes=15), NOON)
+    assert event.reason == "snooze"
+    same, nothing = expire(state, 31, NOON + timedelta(minutes=14), RULE)
+    assert (same.snooze_until, nothing) == (state.snooze_until, None)
+    state, event = expire(state, 31, NOON + timedelta(minutes=15), RULE)
+    assert event is not None
+    assert (state.snooze_until, event.reason) == (None, "snooze_ended")
+
+
+def test_a_slot_that_is_taken_out_of_the_planogram_closes_its_incident():
+    event = remove(empty(), NOON)
+    assert event is not None
+    assert (event.kind, event.reason) == (EventKind.CLOSED, "removed")
+    assert remove(stocked(), NOON) is None
