@@ -1,0 +1,198 @@
+"""The delivery thread: what the store holds goes out, oldest first, until the other side has it.
+
+Nothing is lost by a dead line, because nothing is taken out of the store before it arrived; an
+event may arrive twice, then with the same id.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from edge.errors import SinkError, StoreError
+from edge.messages import as_replayed
+from edge.sinks.sink import OFFLINE, ONLINE, Message, OnRequest, Sink
+from edge.store import Backlog, Document, QueuedEvent, Store
+
+log = logging.getLogger(__name__)
+
+FIRST_RETRY_S = 1.0
+LAST_RETRY_S = 60.0
+STORE_RETRY_S = 1.0
+MAX_ANSWERS = 100  # who waits for more than these has given up
+
+# The order after each (re)connect, by the first word of the topic; all others come last.
+_PLACES = {"info": 0, "camera": 1, "slot": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How delivery goes, for the health topic. connected_since is None while it does not."""
+
+    connected_since: datetime | None
+    last_error: str | None
+    backlog: Backlog
+
+
+class Publisher:
+    """One thread between one store and one sink."""
+
+    def __init__(
+        self,
+        store: Store,
+        sink: Sink,
+        on_request: OnRequest,
+        *,
+        first_retry_s: float = FIRST_RETRY_S,
+        last_retry_s: float = LAST_RETRY_S,
+    ) -> None:
+        self._store, self._sink, self._on_request = store, sink, on_request
+        self._first_retry_s, self._last_retry_s = first_retry_s, last_retry_s
+        self._thread = threading.Thread(target=self.run, name="publisher", daemon=True)
+        self._stopping = threading.Event()
+        self._give_up_s = float("inf")  # monotonic
+        self._answers: deque[Message] = deque(maxlen=MAX_ANSWERS)
+        self._connected_since: datetime | None = None
+        self._last_error: str | None = None
+        self._sent_version = 0  # documents up to here are known to this connection
+        self._waited_until_row = 0  # events up to here waited for this connection
+        self._told: str | None = None  # the event that arrived last, in case it is not forgotten
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def stop(self, timeout_s: float = 5.0) -> None:
+        """Send what still waits if that takes no longer, say `offline` and disconnect."""
+        self._give_up_s = time.monotonic() + 0.8 * timeout_s
+        self._stopping.set()
+        self._store.news.set()
+        self._thread.join(timeout_s)
+
+    def answer(self, verb: str, response: bytes) -> None:
+        """Send a response soon. It is not kept: who asked does not wait for a reconnect."""
+        self._answers.append(Message(f"response/{verb}", response))
+        self._store.news.set()
+
+    def delivery(self) -> Delivery:
+        """Return the figures for health. Raises StoreError."""
+        return Delivery(self._connected_since, self._last_error, self._store.backlog())
+
+    def run(self) -> None:
+        wait_s = self._first_retry_s
+        while not self._stopping.is_set():
+            try:
+                self._sink.open(self._on_request, self._store.news.set)
+                self._greet()
+                wait_s = self._first_retry_s
+                self._deliver()
+                self._say_goodbye()
+            except (SinkError, StoreError) as error:
+                self._sink.drop()
+                self._connected_since = None
+                self._report(error)
+                # Jitter, so that a shop's devices do not come back in one moment.
+                self._stopping.wait(wait_s * random.uniform(0.5, 1.0))
+                wait_s = min(2 * wait_s, self._last_retry_s)
+
+    def _greet(self) -> None:
+        """Say all that is retained anew: the broker may have forgotten it."""
+        self._waited_until_row = self._store.newest_row()
+        self._answers.clear()
+        self._sent_version = 0
+        self._send_documents(sorted(self._store.documents(), key=_place))
+        self._sink.send([Message("status", ONLINE, retain=True)])
+        self._connected_since = datetime.now(UTC)
+        self._last_error = None
+        log.info("delivery: connected")
+
+    def _deliver(self) -> None:
+        """Return when stopping and nothing is left to be sent."""
+        while True:
+            self._store.news.clear()
+            try:
+                worked = self._send_next()
+                self._last_error = None
+            except StoreError as error:
+                self._report(error)
+                worked = not self._stopping.wait(STORE_RETRY_S)
+            if self._stopping.is_set() and (not worked or time.monotonic() > self._give_up_s):
+                return
+            if not worked:
+                if self._sink.lost is not None:
+                    raise SinkError(self._sink.lost)
+                self._store.news.wait()
+
+    def _send_next(self) -> bool:
+        """Send the answers, the newest states and one event; return whether there was an event."""
+        while self._answers:
+            self._sink.send([self._answers.popleft()])
+        event = self._store.oldest_event()
+        # Read after the event: the state it speaks of was written with it and is sent before it.
+        self._send_documents(self._store.documents(newer_than=self._sent_version))
+        if event is None:
+            return False
+        if event.event_id != self._told:
+            self._send_event(event)
+        self._store.forget(event.event_id)
+        return True
+
+    def _send_event(self, event: QueuedEvent) -> None:
+        waited = event.row <= self._waited_until_row
+        payload = as_replayed(event.payload) if waited else event.payload
+        try:
+            self._sink.send([Message("event", payload)])
+        except SinkError as error:
+            if not error.permanent:
+                raise
+            log.error("event %s is given up: %s", event.event_id, error)
+            self._store.forget(event.event_id, dropped=True)
+        self._told = event.event_id
+
+    def _send_documents(self, documents: Sequence[Document]) -> None:
+        if not documents:
+            return
+        messages = [
+            Message(document.topic, document.payload, retain=True) for document in documents
+        ]
+        try:
+            self._sink.send(messages)
+        except SinkError as error:
+            if not error.permanent:
+                raise
+            self._send_singly(messages)
+        self._sent_version = max(document.version for document in documents)
+        self._store.forget_removed(documents)
+
+    def _send_singly(self, messages: Sequence[Message]) -> None:
+        """Send all but those that will never be accepted."""
+        for message in messages:
+            try:
+                self._sink.send([message])
+            except SinkError as error:
+                if not error.permanent:
+                    raise
+                log.error("%s is not sent: %s", message.topic, error)
+
+    def _say_goodbye(self) -> None:
+        self._sink.send([Message("status", OFFLINE, retain=True)])
+        self._sink.close()
+        self._connected_since = None
+
+    def _report(self, error: SinkError | StoreError) -> None:
+        """Tell the log about new trouble once, not at each attempt."""
+        told_before = self._last_error == str(error)
+        self._last_error = str(error)
+        log.log(logging.DEBUG if told_before else logging.WARNING, "delivery: %s; retried", error)
+
+
+def _place(document: Document) -> tuple[int, int]:
+    return _PLACES.get(document.topic.partition("/")[0], len(_PLACES)), document.version

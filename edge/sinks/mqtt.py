@@ -1,0 +1,252 @@
+"""MQTT 3.1.1 by paho, one fresh client a connection.
+
+paho keeps what it could not send in memory and sends it by itself after a reconnect. Our outbox
+does that already, and outlives the process: two queues would send twice and out of order. So a
+client lives as long as its connection and is thrown away with all it still holds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+from urllib.parse import urlsplit
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.reasoncodes import ReasonCode
+
+from edge.errors import SinkError
+from edge.sinks.sink import OFFLINE, Destination, Message, OnRequest
+
+log = logging.getLogger(__name__)
+
+CONNECT_TIMEOUT_S = 10.0
+ACK_TIMEOUT_S = 15.0  # without any acknowledgement; a slow line that moves is not cut off
+KEEPALIVE_S = 30
+MAX_PAYLOAD_BYTES = 256 * 1024  # nothing of design is larger; a broker would cut us off for it
+
+
+class MqttSink:
+    """One broker. The client id is stable, so a second daemon of that name would kick us out."""
+
+    def __init__(self, destination: Destination) -> None:
+        url = urlsplit(destination.url)
+        self._tls = url.scheme == "mqtts"
+        self._host = url.hostname or "localhost"
+        self._port = url.port or (8883 if self._tls else 1883)
+        self._destination = destination
+        self._root = f"stock/{destination.node}"
+        self._connection: _Connection | None = None
+
+    @property
+    def lost(self) -> str | None:
+        return self._connection.lost if self._connection else "not connected"
+
+    def open(self, on_request: OnRequest, on_lost: Callable[[], None]) -> None:
+        self.drop()
+        client = self._client()
+        connection = _Connection(client, self._root, on_request, on_lost)
+        try:
+            client.connect(self._host, self._port, KEEPALIVE_S)
+            connection.begin()
+        except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+            connection.abandon()
+            raise SinkError(f"{self._where}: {_reason(error)}") from error
+        except SinkError as error:
+            connection.abandon()
+            raise SinkError(f"{self._where}: {error}") from error
+        self._connection = connection
+
+    def send(self, messages: Sequence[Message]) -> None:
+        if self._connection is None:
+            raise SinkError(f"{self._where}: not connected")
+        for message in messages:
+            if len(message.payload) > MAX_PAYLOAD_BYTES:
+                raise SinkError(
+                    f"{message.topic}: {len(message.payload)} bytes are more than the "
+                    f"{MAX_PAYLOAD_BYTES} that are sent",
+                    permanent=True,
+                )
+        try:
+            self._connection.send(messages)
+        except SinkError as error:
+            raise SinkError(f"{self._where}: {error}") from error
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.finish()
+            self._connection = None
+
+    def drop(self) -> None:
+        if self._connection is not None:
+            self._connection.abandon()
+            self._connection = None
+
+    @property
+    def _where(self) -> str:
+        return f"MQTT broker {self._host}:{self._port}"
+
+    def _client(self) -> paho.Client:
+        node = self._destination.node
+        client = paho.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=f"shelf-edge-{node}",
+            clean_session=True,  # requests made while we were away are stale
+            protocol=MQTTProtocolVersion.MQTTv311,
+            reconnect_on_failure=False,
+        )
+        client.connect_timeout = CONNECT_TIMEOUT_S
+        client.will_set(f"{self._root}/status", OFFLINE, qos=1, retain=True)
+        try:
+            self._log_in(client)
+        except (OSError, ValueError) as error:
+            raise SinkError(f"{self._where}: {_reason(error)}") from error
+        return client
+
+    def _log_in(self, client: paho.Client) -> None:
+        destination = self._destination
+        password = destination.password
+        if destination.password_file is not None:
+            password = destination.password_file.read_text(encoding="utf-8").rstrip("\r\n")
+        if destination.username is not None:
+            client.username_pw_set(destination.username, password)
+        if self._tls:
+            context = ssl.create_default_context(cafile=destination.ca)
+            if destination.cert is not None:
+                context.load_cert_chain(destination.cert, destination.key)
+            client.tls_set_context(context)
+
+
+class _Connection:
+    """What happens between one CONNECT and its end. paho's thread reports, ours waits."""
+
+    def __init__(
+        self,
+        client: paho.Client,
+        root: str,
+        on_request: OnRequest,
+        on_lost: Callable[[], None],
+    ) -> None:
+        self.lost: str | None = None
+        self._client = client
+        self._requests = f"{root}/request/"
+        self._root, self._on_request, self._on_lost = root, on_request, on_lost
+        self._changed = threading.Condition()
+        self._connected = self._subscribed = False
+        self._acked: set[int] = set()
+        client.on_connect = self._hear_connect
+        client.on_subscribe = self._hear_subscribe
+        client.on_publish = self._hear_ack
+        client.on_message = self._hear_message
+        client.on_disconnect = self._hear_disconnect
+
+    def begin(self) -> None:
+        self._client.loop_start()
+        self._await(lambda: self._connected, CONNECT_TIMEOUT_S, "no answer to the login")
+        code, _ = self._client.subscribe(f"{self._requests}+", qos=1)
+        if code != paho.MQTT_ERR_SUCCESS:
+            raise SinkError(paho.error_string(code))
+        self._await(lambda: self._subscribed, CONNECT_TIMEOUT_S, "no answer to the subscription")
+
+    def send(self, messages: Sequence[Message]) -> None:
+        mids = [self._publish(message) for message in messages]
+        for mid in mids:
+            self._await(partial(self._acked.__contains__, mid), ACK_TIMEOUT_S, "no acknowledgement")
+        self._acked.clear()
+
+    def finish(self) -> None:
+        if self.lost is None:
+            self._client.disconnect()
+        self._client.loop_stop()
+
+    def abandon(self) -> None:
+        """Break off without MQTT's DISCONNECT, which would take the will back."""
+        connected = self._client.socket()
+        if isinstance(connected, socket.socket):
+            with contextlib.suppress(OSError):
+                connected.shutdown(socket.SHUT_RDWR)
+        self._client.loop_stop()
+
+    def _publish(self, message: Message) -> int:
+        with self._changed:
+            if self.lost is not None:
+                raise SinkError(self.lost)
+        info = self._client.publish(
+            f"{self._root}/{message.topic}", message.payload, message.qos, message.retain
+        )
+        if info.rc != paho.MQTT_ERR_SUCCESS:
+            raise SinkError(paho.error_string(info.rc))
+        return info.mid
+
+    def _await(self, there: Callable[[], bool], timeout_s: float, complaint: str) -> None:
+        deadline = time.monotonic() + timeout_s
+        with self._changed:
+            while not there():
+                if self.lost is not None:
+                    raise SinkError(self.lost)
+                if not self._changed.wait(deadline - time.monotonic()):
+                    raise SinkError(f"{complaint} within {timeout_s:.0f} s")
+
+    def _hear_connect(
+        self, client: paho.Client, userdata: Any, flags: Any, code: ReasonCode, properties: Any
+    ) -> None:
+        with self._changed:
+            if code.is_failure:
+                self.lost = f"login refused: {code}"
+            else:
+                self._connected = True
+            self._changed.notify_all()
+
+    def _hear_subscribe(
+        self,
+        client: paho.Client,
+        userdata: Any,
+        mid: int,
+        codes: list[ReasonCode],
+        properties: Any,
+    ) -> None:
+        # A broker may refuse the topic and keep the connection: then all works but requests.
+        if any(code.is_failure for code in codes):
+            log.warning("the broker does not let us hear requests on %s+", self._requests)
+        with self._changed:
+            self._subscribed = True
+            self._changed.notify_all()
+
+    def _hear_ack(
+        self, client: paho.Client, userdata: Any, mid: int, code: ReasonCode, properties: Any
+    ) -> None:
+        with self._changed:
+            self._acked.add(mid)
+            self._changed.notify_all()
+
+    def _hear_message(self, client: paho.Client, userdata: Any, message: paho.MQTTMessage) -> None:
+        if not message.topic.startswith(self._requests):
+            return
+        if message.retain:
+            log.warning("%s: a retained request is ignored; it would come again", message.topic)
+            return
+        self._on_request(message.topic.removeprefix(self._requests), bytes(message.payload))
+
+    def _hear_disconnect(
+        self, client: paho.Client, userdata: Any, flags: Any, code: ReasonCode, properties: Any
+    ) -> None:
+        with self._changed:
+            self.lost = self.lost or "connection lost"
+            self._changed.notify_all()
+        self._on_lost()
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted: {error.verify_message}"
+    if isinstance(error, OSError) and error.strerror:
+        name = f": {error.filename}" if error.filename else ""
+        return f"{error.strerror}{name}"
+    return str(error) or type(error).__name__
