@@ -1,0 +1,114 @@
+"""Addresses as the operator writes them. No message here quotes one: it may hold a password."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import urllib.parse
+from pathlib import Path
+
+from edge.cameras import OPENERS as CAMERA_KINDS
+from edge.section import nearest
+from edge.sinks import OPENERS as SINK_KINDS
+
+Address = tuple[str, int]
+"""(host, port)"""
+
+
+def parse_address(text: str) -> Address:
+    """Return (host, port) of "127.0.0.1:8080" or "[::1]:8080". Raises ValueError."""
+    match = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([^\s:/@\[\]]+)):(\d{1,5})", text)
+    if match is None or int(match[3]) > 65535:
+        raise ValueError('must be an address and a port, such as "127.0.0.1:8080"')
+    return match[1] or match[2], int(match[3])
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def camera_url(url: str, folder: Path) -> str:
+    """Return the URL ready to be opened: names filled in, paths seen from site.yaml."""
+    scheme, colon, rest = url.partition(":")
+    if not colon or not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]{0,15}", scheme):
+        kinds = ", ".join(f"{kind}:" for kind in sorted(CAMERA_KINDS))
+        raise ValueError(f"must begin with the kind of camera: {kinds}")
+    if scheme not in CAMERA_KINDS:
+        raise ValueError(f"unknown scheme {scheme}:; {nearest(scheme, CAMERA_KINDS)}")
+    if scheme in ("file", "folder"):
+        return f"{scheme}:{folder / rest.removeprefix('//')}"
+    url = fill_in(url)
+    if scheme in ("rtsp", "rtsps", "http", "https"):
+        _host(url, f"{scheme}://host/path")
+    return url
+
+
+def broker_url(url: str) -> str:
+    if url == "embedded":
+        return url
+    known = ["embedded", *SINK_KINDS]
+    scheme, colon, _ = url.partition(":")
+    if scheme not in known or not colon:
+        word = scheme if re.fullmatch(r"[A-Za-z]{1,15}", scheme) else ""
+        raise ValueError(f"unknown scheme {word}; {nearest(word, known)}".replace(" ;", ";"))
+    if scheme == "stdout":
+        return url
+    url = fill_in(url)
+    parts = _host(url, f"{scheme}://host:{8883 if scheme == 'mqtts' else 1883}")
+    if parts.username or parts.password:
+        raise ValueError("holds a login; write username and password_file instead")
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        raise ValueError(f"must end with the port: {scheme}://host:port")
+    return url
+
+
+def _host(url: str, example: str) -> urllib.parse.SplitResult:
+    """Return the parts of a URL that has a host and no impossible port. Never quotes the URL."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        usable = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or re.search(r"[\s\x00-\x1f]", url):
+        raise ValueError(f"has no usable host or port; write it like {example}")
+    return parts
+
+
+def fill_in(url: str) -> str:
+    """Return the URL with each ${NAME} replaced, percent-encoded. Raises ValueError."""
+    missing: list[str] = []
+
+    def value(match: re.Match[str]) -> str:
+        name = match[1]
+        found = _secret(name) if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]*", name) else None
+        if not found:
+            missing.append(f"${{{name}}}")
+        return urllib.parse.quote(found or "", safe="")
+
+    filled = re.sub(r"\$\{([^}]*)\}", value, url)
+    if missing:
+        names = " and ".join(dict.fromkeys(missing))
+        raise ValueError(f"{names} not set: put it into the environment or a systemd credential")
+    return filled
+
+
+def _secret(name: str) -> str | None:
+    """Return an environment variable, else the content of the systemd credential of that name."""
+    if os.environ.get(name):
+        return os.environ[name]
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    if not folder:
+        return None
+    try:
+        return (Path(folder) / name).read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def without_login(url: str) -> str:
+    """Return the URL without user, password and query, to be compared, not opened."""
+    return re.sub(r"(?<=//)[^/]*@", "", url).partition("?")[0]

@@ -1,0 +1,190 @@
+"""site.yaml: what the operator writes. One class a section; each option has its default here."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, ValidationInfo, model_validator
+
+from edge.address import (
+    Address,
+    broker_url,
+    camera_url,
+    is_loopback,
+    parse_address,
+    without_login,
+)
+from edge.section import (
+    ExistingFile,
+    Name,
+    RelativePath,
+    Section,
+    beside,
+    existing,
+    problems_of,
+)
+
+RESERVED = ("hours", "privacy", "pictures", "log", "metrics", "updates")
+"""Keys of site.yaml that a later version will give a meaning."""
+
+
+def _model(model: str, info: ValidationInfo) -> str:
+    if model == "default":
+        return model
+    return str(existing(Path(model), info))
+
+
+def _camera_url(url: str, info: ValidationInfo) -> str:
+    return camera_url(url, beside(Path(), info))
+
+
+def _some(cameras: tuple[CameraConfig, ...]) -> tuple[CameraConfig, ...]:
+    if (
+        not cameras
+    ):  # min_length would count the valid ones only, and so accuse a list of wrong ones
+        raise ValueError("needs at least one camera")
+    return cameras
+
+
+def _address(text: str) -> str:
+    parse_address(text)
+    return text
+
+
+ListenAddress = Annotated[str, AfterValidator(_address)]
+"""host:port"""
+
+
+class CameraConfig(Section):
+    id: Name
+    """A word of an MQTT topic."""
+    url: Annotated[str, AfterValidator(_camera_url)] = Field(
+        repr=False  # it may hold a password
+    )
+    """The scheme picks the kind; ${NAME} is an environment variable or a systemd credential."""
+    every_s: float = Field(default=5.0, gt=0, le=3600)
+    """Seconds from one look to the next."""
+
+
+class Decision(Section):
+    """How a score becomes a statement. What is not written here the model's bundle decides."""
+
+    empty_above: float | None = Field(default=None, gt=0, lt=1)
+    """p_empty from here up speaks for empty."""
+    stocked_below: float | None = Field(default=None, gt=0, lt=1)
+    """p_empty from here down speaks for stocked; in between it says nothing."""
+    confirm_s: float | None = Field(default=None, ge=0)
+    """Seconds that the evidence must last."""
+    unknown_after_s: float | None = Field(default=None, gt=0)
+    """Seconds without a clear look after which a slot is unknown."""
+
+    @model_validator(mode="after")
+    def _thresholds_leave_room(self) -> Self:
+        if self.empty_above is None or self.stocked_below is None:
+            return self
+        if self.empty_above <= self.stocked_below:
+            message = f"{self.empty_above} must be above stocked_below ({self.stocked_below})"
+            raise problems_of(("empty_above", message))
+        return self
+
+
+class Mqtt(Section):
+    """Where events go: the broker inside the daemon, or one that is there already."""
+
+    url: Annotated[str, AfterValidator(broker_url)] = "embedded"
+    """embedded, mqtt://host:1883 or mqtts://host:8883."""
+    listen: ListenAddress = "127.0.0.1:1883"
+    """Where the embedded broker listens."""
+    users: dict[str, ExistingFile] = Field(default_factory=dict)
+    """Who may connect to the embedded broker: name and the file that holds the password."""
+    ca: ExistingFile | None = None
+    """PEM of the authority that signed the broker's certificate; else the system's count."""
+    cert: ExistingFile | None = None
+    key: ExistingFile | None = None
+    username: str | None = Field(default=None, min_length=1)
+    password_file: ExistingFile | None = None
+
+    @property
+    def embedded(self) -> bool:
+        return self.url == "embedded"
+
+    @property
+    def listen_address(self) -> Address:
+        return parse_address(self.listen)
+
+    @model_validator(mode="after")
+    def _keys_fit_together(self) -> Self:
+        found: list[tuple[str, str]] = []
+        written = self.model_fields_set
+        if self.embedded:
+            for key in ("ca", "cert", "key", "username", "password_file"):
+                if key in written:
+                    found.append((key, "has no meaning with url: embedded; remove it"))
+            if not self.users and not is_loopback(self.listen_address[0]):
+                found.append(("listen", "is reachable from outside, which needs `users`"))
+        else:
+            for key in ("listen", "users"):
+                if key in written:
+                    found.append((key, "is for url: embedded only; remove it"))
+            if not self.url.startswith("mqtts:"):
+                for key in ("ca", "cert", "key"):
+                    if key in written:
+                        found.append((key, "is for mqtts: only; write the url with mqtts://"))
+            if (self.cert is None) != (self.key is None):
+                lone = "key" if self.cert is None else "cert"
+                found.append((lone, "cert and key are needed together"))
+            if self.password_file is not None and self.username is None:
+                found.append(("password_file", "needs a username beside it"))
+        if found:
+            raise problems_of(*found)
+        return self
+
+
+class Web(Section):
+    """The staff page."""
+
+    listen: ListenAddress = "127.0.0.1:8080"
+
+    @property
+    def listen_address(self) -> Address:
+        return parse_address(self.listen)
+
+
+class Site(Section):
+    """What the operator of a shelf-edge node writes."""
+
+    version: Literal[1]
+    node: Name
+    """The store's name; part of every MQTT topic."""
+    cameras: Annotated[
+        tuple[CameraConfig, ...], Field(json_schema_extra={"minItems": 1}), AfterValidator(_some)
+    ]
+    planogram: RelativePath | None = None
+    """Where the slots are; a camera without slots is only watched. demo: brings its own."""
+    model: Annotated[str, AfterValidator(_model)] = "default"
+    """The bundle that ships (default), or the path of another."""
+    state: RelativePath = Field(
+        default_factory=lambda: Path(os.environ.get("STATE_DIRECTORY", "state").split(":")[0]),
+        validate_default=True,
+    )
+    """Folder of the state file; else $STATE_DIRECTORY, else state/ beside this file."""
+    decision: Decision = Decision()
+    mqtt: Mqtt = Mqtt()
+    web: Web = Web()
+
+    @property
+    def bundle(self) -> Path | None:
+        """The model bundle's path; None for the one that ships."""
+        return None if self.model == "default" else Path(self.model)
+
+    def digest(self) -> str:
+        """Return a fingerprint of all that is configured but passwords, 16 hexadecimal digits."""
+        shown = self.model_dump(mode="json")
+        for camera in shown["cameras"]:
+            camera["url"] = without_login(camera["url"])
+        text = json.dumps(shown, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
