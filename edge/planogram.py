@@ -71,6 +71,9 @@ def _picture(path: Path, info: ValidationInfo) -> Path:
     return path
 
 
+Fraction = Annotated[float, Field(json_schema_extra={"minimum": 0, "maximum": 1})]
+
+
 class SlotEntry(Section):
     id: Name
     """Unique in the node; a word of an MQTT topic."""
@@ -79,7 +82,7 @@ class SlotEntry(Section):
     sku: str | None = Field(default=None, min_length=1)
     """Product identity in the shop's system; several slots may share it (facings)."""
     quad: Annotated[
-        tuple[Point, ...],
+        tuple[tuple[Fraction, Fraction], ...],
         Field(json_schema_extra={"minItems": 4, "maxItems": 4}),
         AfterValidator(_judged),
     ]
@@ -98,7 +101,7 @@ class Planogram(Section):
     """Which camera sees which slot where."""
 
     version: Literal[1]
-    cameras: dict[Name, CameraSlots]
+    cameras: dict[Name, CameraSlots] = Field(json_schema_extra={"additionalProperties": False})
 
     @property
     def slots(self) -> tuple[Slot, ...]:

@@ -57,8 +57,26 @@ def existing(path: Path, info: ValidationInfo) -> Path:
     return path
 
 
+def read_secret(path: Path) -> str:
+    """Return the password that a file holds, without the line's end. Raises ValueError."""
+    try:
+        secret = path.read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise ValueError(f"cannot be read: {reason}") from None
+    if not secret:
+        raise ValueError("is an empty file; it must hold the password")
+    return secret
+
+
+def _secret(path: Path) -> Path:
+    read_secret(path)
+    return path
+
+
 RelativePath = Annotated[Path, Field(strict=False), AfterValidator(beside)]
 ExistingFile = Annotated[Path, Field(strict=False), AfterValidator(existing)]
+SecretFile = Annotated[ExistingFile, AfterValidator(_secret)]
 
 Model = TypeVar("Model", bound=Section)
 

@@ -22,12 +22,15 @@ from edge.section import (
     ExistingFile,
     Name,
     RelativePath,
+    SecretFile,
     Section,
     beside,
     existing,
     problems_of,
+    read_secret,
 )
 
+DAEMON_USER = "shelf-edge"  # the daemon's own login at the embedded broker
 RESERVED = ("hours", "privacy", "pictures", "log", "metrics", "updates")
 """Keys of site.yaml that a later version will give a meaning."""
 
@@ -99,14 +102,14 @@ class Mqtt(Section):
     """embedded, mqtt://host:1883 or mqtts://host:8883."""
     listen: ListenAddress = "127.0.0.1:1883"
     """Where the embedded broker listens."""
-    users: dict[str, ExistingFile] = Field(default_factory=dict)
+    users: dict[str, SecretFile] = Field(default_factory=dict)
     """Who may connect to the embedded broker: name and the file that holds the password."""
     ca: ExistingFile | None = None
     """PEM of the authority that signed the broker's certificate; else the system's count."""
     cert: ExistingFile | None = None
     key: ExistingFile | None = None
     username: str | None = Field(default=None, min_length=1)
-    password_file: ExistingFile | None = None
+    password_file: SecretFile | None = None
 
     @property
     def embedded(self) -> bool:
@@ -116,6 +119,10 @@ class Mqtt(Section):
     def listen_address(self) -> Address:
         return parse_address(self.listen)
 
+    def passwords(self) -> dict[str, str]:
+        """Return the embedded broker's users, name → password, as their files say now."""
+        return {name: read_secret(path) for name, path in self.users.items()}
+
     @model_validator(mode="after")
     def _keys_fit_together(self) -> Self:
         found: list[tuple[str, str]] = []
@@ -124,6 +131,8 @@ class Mqtt(Section):
             for key in ("ca", "cert", "key", "username", "password_file"):
                 if key in written:
                     found.append((key, "has no meaning with url: embedded; remove it"))
+            if DAEMON_USER in self.users:
+                found.append(("users", f"{DAEMON_USER} is the daemon's own name; choose another"))
             if not self.users and not is_loopback(self.listen_address[0]):
                 found.append(("listen", "is reachable from outside, which needs `users`"))
         else:
