@@ -35,7 +35,6 @@ from edge.types import (
     Visibility,
 )
 
-ONLINE, OFFLINE = b"online", b"offline"
 MAX_REQUEST_BYTES = 16 * 1024
 
 

@@ -307,6 +307,8 @@ def _open(path: Path) -> sqlite3.Connection:
             damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
             raise damage
         _check_version(db, path)
+        # Says nothing new, but writes: a file that may not be written is told now, not later.
+        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     except BaseException:
         db.close()
         raise

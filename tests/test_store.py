@@ -1,0 +1,358 @@
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from edge.errors import StoreError
+from edge.store import QueuedEvent, Store, open_store
+from edge.types import Ack, EventKind, Pending, SlotState, State, Visibility
+
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with contextlib.closing(open_store(tmp_path / "state")) as opened:
+        yield opened
+
+
+def event(name: str, kind: EventKind = EventKind.OPENED, size: int = 10) -> QueuedEvent:
+    return QueuedEvent(name, kind, "slot/a1", b"x" * size, NOON)
+
+
+def waiting(store: Store) -> list[str]:
+    """Take everything out of the outbox; return the ids in the order they came out."""
+    ids = []
+    while found := store.oldest_event():
+        ids.append(found.event_id)
+        store.forget(found.event_id)
+    return ids
+
+
+def test_what_is_known_of_a_slot_survives_a_restart(tmp_path):
+    known = SlotState(
+        "a1",
+        State.EMPTY,
+        Visibility.BLOCKED,
+        since=NOON,
+        last_seen=NOON + timedelta(seconds=1, microseconds=5),
+        score=0.93,
+        p_present=0.1,
+        incident_id="incident",
+        ack=Ack("Kim", NOON),
+        snooze_until=NOON + timedelta(hours=1),
+        seq=7,
+    )
+    with contextlib.closing(open_store(tmp_path)) as store:
+        store.record([known, SlotState("a2")])
+    with contextlib.closing(open_store(tmp_path)) as store:
+        assert store.states() == {"a1": known, "a2": SlotState("a2")}
+
+
+def test_evidence_that_is_still_pending_does_not_survive(store):
+    store.record([SlotState("a1", pending=Pending(State.EMPTY, 1.0, 2.0, 3))])
+    assert store.states()["a1"].pending is None
+
+
+def test_events_come_out_oldest_first_and_stay_until_they_are_forgotten(store):
+    store.record(events=[event("first"), event("second")])
+    store.record(events=[event("third")])
+    assert [store.oldest_event().event_id for _ in range(2)] == ["first", "first"]
+    assert waiting(store) == ["first", "second", "third"]
+
+
+def test_an_event_waits_with_all_that_was_said_of_it(store):
+    queued = QueuedEvent("one", EventKind.CAMERA_DOWN, "camera/c", b'{"a":1}', NOON)
+    store.record(events=[queued])
+    found = store.oldest_event()
+    assert found == QueuedEvent(
+        "one", EventKind.CAMERA_DOWN, "camera/c", b'{"a":1}', NOON, found.row
+    )
+    assert store.backlog().oldest_at == NOON
+
+
+def test_rows_go_on_counting_after_the_outbox_was_emptied(store):
+    assert store.newest_row() == 0
+    store.record(events=[event("first")])
+    before = store.newest_row()
+    assert waiting(store) == ["first"]
+    store.record(events=[event("second")])
+    assert store.oldest_event().row > before
+
+
+def test_a_state_its_document_and_its_event_are_written_together_or_not_at_all(store):
+    store.record(events=[event("same id")])
+    with pytest.raises(sqlite3.IntegrityError):
+        store.record([SlotState("a1")], {"slot/a1/state": b"{}"}, [event("same id")])
+    assert store.states() == {}
+    assert store.documents() == []
+    assert waiting(store) == ["same id"]
+
+
+def test_only_documents_written_after_a_version_are_new(store):
+    store.record(documents={"info": b"1", "slot/a1/state": b"1"})
+    last = store.documents()[-1].version
+    assert store.documents(newer_than=last) == []
+    store.record(documents={"info": b"2"})
+    assert [(d.topic, d.payload) for d in store.documents(newer_than=last)] == [("info", b"2")]
+    assert [d.topic for d in store.documents()] == ["slot/a1/state", "info"]
+    assert store.document("info") == b"2"
+
+
+@pytest.mark.parametrize("nothing", [None, b""])
+def test_a_removed_document_stays_until_the_broker_has_emptied_its_topic(store, nothing):
+    store.record(documents={"slot/a1/state": b"1"})
+    store.record(documents={"slot/a1/state": nothing})
+    assert [document.payload for document in store.documents()] == [b""]
+    assert store.document("slot/a1/state") is None
+    store.forget_removed(store.documents())
+    assert store.documents() == []
+
+
+def test_a_topic_written_again_while_it_was_being_emptied_is_kept(store):
+    store.record(documents={"slot/a1/state": b"1"})
+    store.record(documents={"slot/a1/state": None})
+    being_sent = store.documents()
+    store.record(documents={"slot/a1/state": b"2"})
+    store.forget_removed(being_sent)
+    assert [document.payload for document in store.documents()] == [b"2"]
+
+
+def test_removing_what_never_was_there_writes_nothing(store):
+    store.record(documents={"slot/a1/state": None})
+    assert store.documents() == []
+
+
+def test_a_slot_can_be_forgotten_in_the_transaction_that_tells_so(store):
+    store.record([SlotState("a1"), SlotState("a2")])
+    store.record(events=[event("removed", EventKind.CLOSED)], forget_slots=["a1"])
+    assert list(store.states()) == ["a2"]
+
+
+def test_a_full_outbox_drops_updates_before_openings_and_counts_both(tmp_path):
+    kinds = {
+        "opened 1": EventKind.OPENED,
+        "updated 1": EventKind.UPDATED,
+        "camera": EventKind.CAMERA_DOWN,
+        "updated 2": EventKind.UPDATED,
+        "closed 1": EventKind.CLOSED,
+    }
+    with contextlib.closing(open_store(tmp_path, max_events=4)) as store:
+        for name, kind in kinds.items():
+            store.record(events=[event(name, kind)])
+        assert store.backlog().dropped == 1
+        for name in ("opened 2", "closed 2", "opened 3"):
+            store.record(events=[event(name, EventKind.OPENED)])
+        assert store.backlog().dropped == 4
+        assert waiting(store) == ["closed 1", "opened 2", "closed 2", "opened 3"]
+    with contextlib.closing(open_store(tmp_path)) as store:
+        assert store.backlog().dropped == 4
+
+
+def test_the_outbox_grows_no_further_while_the_disk_fills_but_loses_nothing_it_has(tmp_path):
+    with contextlib.closing(open_store(tmp_path)) as store:
+        store.record(events=[event(str(number)) for number in range(1500)])
+    with contextlib.closing(open_store(tmp_path, reserve_bytes=2**62)) as store:
+        store.record(events=[event("one more")])
+        assert store.backlog().count == 1500
+        assert store.backlog().dropped == 1
+        assert store.oldest_event().event_id == "1"
+
+
+def test_with_little_disk_a_short_outbox_still_takes_events(tmp_path):
+    with contextlib.closing(open_store(tmp_path, reserve_bytes=2**62)) as store:
+        store.record(events=[event("first"), event("second")])
+        assert store.backlog().dropped == 0
+        assert waiting(store) == ["first", "second"]
+
+
+def test_an_event_given_up_is_counted_as_dropped(store):
+    store.record(events=[event("bad"), event("good")])
+    store.forget("bad", dropped=True)
+    store.forget("bad", dropped=True)
+    assert store.backlog().dropped == 1
+    assert waiting(store) == ["good"]
+
+
+def test_whoever_waits_for_news_is_woken_by_a_record(store):
+    woken = threading.Event()
+
+    def wait() -> None:
+        if store.news.wait(5):
+            woken.set()
+
+    waiter = threading.Thread(target=wait)
+    waiter.start()
+    store.record([SlotState("a1")])
+    waiter.join()
+    assert woken.is_set()
+
+
+def test_two_threads_may_write_and_forget_at_once(store):
+    names = [str(number) for number in range(200)]
+
+    def write() -> None:
+        for name in names:
+            store.record([SlotState("a1")], {"slot/a1/state": name.encode()}, [event(name)])
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    came_out: list[str] = []
+    while writer.is_alive() or store.backlog().count:
+        came_out += waiting(store)
+    writer.join()
+    assert came_out == names
+
+
+def test_a_second_daemon_on_the_same_directory_is_refused(store):
+    with pytest.raises(StoreError, match="another daemon is using"):
+        open_store(store.path.parent)
+
+
+def test_a_killed_daemon_does_not_hold_the_directory(tmp_path):
+    script = (
+        "import os, sys, pathlib; from edge.store import open_store;"
+        "open_store(pathlib.Path(sys.argv[1])); os.kill(os.getpid(), 9)"
+    )
+    killed = subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False)
+    assert killed.returncode == -9
+    open_store(tmp_path).close()
+
+
+def test_a_state_file_of_a_newer_version_is_left_alone(tmp_path):
+    open_store(tmp_path).close()
+    with contextlib.closing(sqlite3.connect(tmp_path / "state.db")) as db:
+        db.execute("PRAGMA user_version = 2")
+    before = (tmp_path / "state.db").read_bytes()
+    with pytest.raises(
+        StoreError, match=r"state\.db: written by a newer version .*schema 2.*knows 1"
+    ):
+        open_store(tmp_path)
+    assert (tmp_path / "state.db").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda data: b"this is no database" * 500,
+        lambda data: data[:5000],
+        lambda data: data[:4096] + os.urandom(len(data) - 4096),
+    ],
+    ids=["no database", "cut off", "overwritten"],
+)
+def test_a_damaged_state_file_is_moved_aside_and_a_new_one_begun(tmp_path, caplog, spoil):
+    with contextlib.closing(open_store(tmp_path)) as store:
+        store.record([SlotState("a1")], {"info": b"{}" * 5000}, [event("lost", size=9000)])
+    file = tmp_path / "state.db"
+    spoiled = spoil(file.read_bytes())
+    file.write_bytes(spoiled)
+    with caplog.at_level(logging.ERROR), contextlib.closing(open_store(tmp_path)) as store:
+        assert store.states() == {}
+        store.record([SlotState("a2")])
+    (aside,) = tmp_path.glob("state.db.corrupt-*Z")
+    assert aside.read_bytes() == spoiled
+    assert aside.name in caplog.text
+    with contextlib.closing(open_store(tmp_path)) as store:
+        assert list(store.states()) == ["a2"]
+
+
+def test_an_empty_state_file_is_simply_begun(tmp_path):
+    (tmp_path / "state.db").touch()
+    with contextlib.closing(open_store(tmp_path)) as store:
+        assert store.states() == {}
+
+
+def test_a_state_directory_that_is_a_file_is_explained(tmp_path):
+    (tmp_path / "state").touch()
+    with pytest.raises(StoreError, match=r"state: cannot keep the state there \(File exists\)"):
+        open_store(tmp_path / "state")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A real file system of 1 MB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    _mount("-t", "tmpfs", "-o", "size=1m", "none", str(disk))
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def _mount(*options: str) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("mounting a file system takes root")
+    done = subprocess.run(["mount", *options], capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"cannot mount here: {done.stderr.strip()}")
+
+
+def test_a_full_disk_refuses_the_whole_change_and_takes_it_when_there_is_room(small_disk):
+    ballast = small_disk / "ballast"
+    with contextlib.closing(open_store(small_disk / "state")) as store:
+        store.record([SlotState("a1")], events=[event("before")])
+        with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
+            while True:
+                file.write(b"x" * 4096)
+
+        changed = SlotState("a1", State.EMPTY, seq=1)
+        big = event("after", size=200_000)
+        with pytest.raises(StoreError, match=r"state\.db: cannot write.*full"):
+            store.record([changed], {"slot/a1/state": b"{}"}, [big])
+        assert store.states() == {"a1": SlotState("a1")}
+        assert store.documents() == []
+        assert store.backlog().count == 1
+
+        ballast.unlink()
+        store.record([changed], {"slot/a1/state": b"{}"}, [big])
+        assert store.states() == {"a1": changed}
+        assert waiting(store) == ["before", "after"]
+
+
+def test_a_full_disk_at_the_start_is_explained(small_disk):
+    with contextlib.suppress(OSError), (small_disk / "ballast").open("wb", buffering=0) as file:
+        while True:
+            file.write(b"x" * 4096)
+    with pytest.raises(StoreError, match=str(small_disk)):
+        open_store(small_disk / "state")
+    (small_disk / "ballast").unlink()
+    open_store(small_disk / "state").close()
+
+
+def test_a_disk_that_turns_read_only_is_explained_and_nothing_is_half_written(small_disk):
+    with contextlib.closing(open_store(small_disk / "state")) as store:
+        store.record([SlotState("a1")])
+        store.close()
+    _mount("-o", "remount,ro", str(small_disk))
+    with pytest.raises(StoreError, match=r"cannot keep the state there \(Read-only file system\)"):
+        open_store(small_disk / "state")
+    _mount("-o", "remount,rw", str(small_disk))
+    with contextlib.closing(open_store(small_disk / "state")) as store:
+        assert list(store.states()) == ["a1"]
+
+
+def test_a_state_file_that_may_not_be_written_is_explained(tmp_path):
+    """The directory is writable, the file is not: bound read-only over itself, root or not."""
+    with contextlib.closing(open_store(tmp_path)) as store:
+        store.record([SlotState("a1")])
+    file = str(tmp_path / "state.db")
+    _mount("--bind", file, file)
+    try:
+        _mount("-o", "remount,ro,bind", file)
+        with pytest.raises(StoreError, match=r"state\.db: cannot open the state file"):
+            open_store(tmp_path)
+    finally:
+        subprocess.run(["umount", file], check=True)
+    with contextlib.closing(open_store(tmp_path)) as store:
+        assert list(store.states()) == ["a1"]
