@@ -39,9 +39,7 @@ class Rule:
     unknown_after_s: float = 900.0  # not seen clearly for so long: nobody knows
 
 
-def decide(
-    state: SlotState, seen: Observation, rule: Rule
-) -> tuple[SlotState, Event | None]:
+def decide(state: SlotState, seen: Observation, rule: Rule) -> tuple[SlotState, Event | None]:
     """Return the next state of the slot and, if an incident opened, changed or closed, the event.
 
     A blocked slot keeps its state and its evidence: somebody in front says nothing of the shelf.
@@ -133,9 +131,7 @@ def _extend(pending: Pending | None, evidence: State, seen: Observation, rule: R
     return replace(pending, last_s=seen.clock_s, looks=pending.looks + look)
 
 
-def _state(
-    before: SlotState, state: State, at: datetime
-) -> tuple[SlotState, Event | None]:
+def _state(before: SlotState, state: State, at: datetime) -> tuple[SlotState, Event | None]:
     """Return the slot in its newly confirmed state, and what happened to its incident."""
     after = replace(before, state=state, since=at, pending=None)
     if state is State.STOCKED:

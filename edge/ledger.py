@@ -46,13 +46,15 @@ class Ledger:
         self._told_s: dict[str, float] = {}
         self._failing = False
 
-    def begin(self, started: QueuedEvent, documents: Mapping[str, bytes], now: Moment) -> None:
-        """Write that the node has started, what there is, and what is there no longer.
+    def begin(
+        self, events: Iterable[QueuedEvent], documents: Mapping[str, bytes], now: Moment
+    ) -> None:
+        """Write what there is, and what is there no longer.
 
         Raises StoreError and has written nothing; it may be called again.
         """
         wanted = {f"slot/{slot_id}/state" for slot_id in self._slots}
-        entry = _Entry(documents=dict(documents), events=[started])
+        entry = _Entry(documents=dict(documents), events=list(events))
         for document in self._store.documents():
             ours = document.topic.startswith(("slot/", "camera/"))
             if ours and document.topic not in wanted | documents.keys():
@@ -104,6 +106,10 @@ class Ledger:
         self._told_s |= {state.slot_id: now.clock_s for state in entry.states}
         return True
 
+    def undecided(self) -> set[str]:
+        """Return the slots about which something is being decided: each clear picture counts."""
+        return {slot_id for slot_id, state in self.states.items() if state.pending}
+
     def _tell(
         self, entry: _Entry, state: SlotState, now: Moment, event: Event | None = None
     ) -> None:
@@ -145,9 +151,7 @@ def _resumed(state: SlotState, now: Moment) -> SlotState:
     if state.last_seen is None:
         return state
     age_s = max(0.0, (now.at - state.last_seen).total_seconds())
-    return replace(
-        state, visibility=Visibility.STALE, observed_s=None, clear_s=now.clock_s - age_s
-    )
+    return replace(state, visibility=Visibility.STALE, observed_s=None, clear_s=now.clock_s - age_s)
 
 
 def _news(state: SlotState) -> tuple[object, ...]:
