@@ -1,0 +1,74 @@
+"""The order of things. A module imports only from the rows above its own."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import REPOSITORY
+
+EDGE = REPOSITORY / "edge"
+LAYERS = [
+    {"types"},  # the words
+    {"errors"},
+    {"yamlfile", "geometry", "preprocess", "redact", "view", "decide", "messages", "truth"},
+    {"section", "gate", "classifier", "store", "sinks", "rendered"},
+    {"scene"},
+    {"render"},
+    {"cameras"},
+    {"address", "planogram", "grabber", "ledger", "publisher", "broker"},
+    {"site", "eye", "health"},
+    {"config"},
+    {"plan", "outlet"},
+    {"desk"},
+    {"monitor", "schemas"},  # start reading in the monitor
+    {"replay", "doctor"},
+    {"cli"},
+]
+HEIGHT = {name: height for height, layer in enumerate(LAYERS) for name in layer}
+FILES = sorted(EDGE.rglob("*.py"))
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Yield the full name of each module that a file imports, anywhere in it."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: imports are written in full"
+            if node.module == "edge":  # `from edge import messages`, but not `__version__`
+                yield from (f"edge.{a.name}" for a in node.names if not a.name.startswith("_"))
+            elif node.module:
+                yield node.module
+
+
+def part(path: Path) -> str:
+    """Return the module or folder of edge that a file belongs to."""
+    return path.relative_to(EDGE).parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(EDGE)))
+def test_a_module_imports_only_from_lower_layers(path):
+    own = part(path)
+    for name in imports(path):
+        package, _, rest = name.partition(".")
+        assert package not in ("trainer", "torch"), f"{path} imports {name}; edge runs without it"
+        other = rest.partition(".")[0]
+        if package == "edge" and other != own:
+            for module in (own, other):
+                assert module in HEIGHT, f"{module} has no place in LAYERS yet"
+            assert HEIGHT[other] < HEIGHT[own], f"{path} may not import edge.{other}"
+
+
+def test_the_table_names_only_what_there_is():
+    assert set(HEIGHT) <= {part(path) for path in FILES}
+
+
+def test_the_daemon_never_loads_torch():
+    code = "import sys, edge.cli; sys.exit(any(m in sys.modules for m in ('torch', 'trainer')))"
+    run = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
