@@ -1,0 +1,232 @@
+"""A real RTSP server on loopback: GStreamer's, in a process that can be killed, hung and resumed.
+
+It repeats a pre-encoded H.264 file without encoding anything, so it takes little of the CPU
+that a benchmark measures. The file runs in two Pythons: imported by the tests, and, as a script,
+by the system's own interpreter, where Debian installs GStreamer's bindings.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from types import TracebackType
+from urllib.parse import quote
+
+SYSTEM_PYTHON = "/usr/bin/python3"
+CHECK = (
+    "import gi; gi.require_version('GstRtspServer', '1.0'); gi.require_version('GstApp', '1.0')\n"
+    "from gi.repository import GstRtspServer, GstApp"
+)
+
+
+def why_not() -> str | None:
+    """Return why no RTSP server can run here, or None."""
+    if shutil.which("ffmpeg") is None:
+        return "ffmpeg is not installed (apt-get install ffmpeg)"
+    if not Path(SYSTEM_PYTHON).exists():
+        return f"{SYSTEM_PYTHON} is not there"
+    probe = subprocess.run([SYSTEM_PYTHON, "-c", CHECK], capture_output=True, check=False)
+    if probe.returncode:
+        return "GStreamer is not installed (apt-get install gir1.2-gst-rtsp-server-1.0 python3-gi)"
+    return None
+
+
+def encode(
+    target: Path,
+    *,
+    source: str = "testsrc2",
+    size: tuple[int, int] = (320, 240),
+    fps: int = 15,
+    key_s: float = 2.0,
+    seconds: float = 8.0,
+    bitrate: str = "4M",
+    b_frames: int = 0,
+) -> Path:
+    """Write an H.264 file (Annex B) for RtspServer and return its path.
+
+    source is the name of one of FFmpeg's test pictures or the path of a video; an IP camera
+    at 1080p sends some 4 Mbit/s.
+    """
+    width, height = size
+    if Path(source).exists():
+        origin = ["-stream_loop", "-1", "-i", source]
+    else:
+        origin = ["-f", "lavfi", "-i", f"{source}=size={width}x{height}:rate={fps}"]
+    key = str(round(fps * key_s))
+    command = ["ffmpeg", "-y", "-loglevel", "error", *origin, "-an", "-t", str(seconds)]
+    command += ["-vf", f"scale={width}:{height},fps={fps},format=yuv420p", "-c:v", "libx264"]
+    command += ["-preset", "veryfast", "-b:v", bitrate, "-maxrate", bitrate, "-bufsize", bitrate]
+    command += ["-g", key, "-keyint_min", key, "-sc_threshold", "0", "-bf", str(b_frames)]
+    command += ["-x264-params", "aud=1:repeat-headers=1", "-f", "h264", str(target)]
+    subprocess.run(command, check=True)
+    return target
+
+
+class RtspServer:
+    """Serves one H.264 file at any number of paths; every path is a camera of its own.
+
+    Use as a context manager. port 0 takes a free one, which a restart keeps.
+    """
+
+    def __init__(
+        self,
+        video: Path,
+        *,
+        port: int = 0,
+        fps: int = 15,
+        paths: tuple[str, ...] = ("/stream",),
+        user: str | None = None,
+        password: str | None = None,
+        digest: bool = False,
+    ):
+        self.port = port or _free_port()
+        self._user, self._password = user, password
+        self._command = [SYSTEM_PYTHON, __file__, str(video), f"--port={self.port}"]
+        self._command += [f"--fps={fps}", *(f"--path={path}" for path in paths)]
+        self._digest = digest
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def url(self, path: str = "/stream", password: str | None = None) -> str:
+        """Return the address of one camera; password: another than the right one."""
+        login = ""
+        if self._user is not None:
+            secret = password if password is not None else self._password or ""
+            login = f"{quote(self._user, safe='')}:{quote(secret, safe='')}@"
+        return f"rtsp://{login}127.0.0.1:{self.port}{path}"
+
+    def start(self) -> None:
+        """Start, and return when connections are accepted."""
+        env = dict(os.environ, GST_DEBUG="0")
+        if self._user is not None:
+            env |= {"RTSP_USER": self._user, "RTSP_PASSWORD": self._password or ""}
+            env |= {"RTSP_DIGEST": "1" if self._digest else ""}
+        self._process = subprocess.Popen(self._command, env=env, stdout=subprocess.PIPE)
+        assert self._process.stdout is not None
+        if self._process.stdout.readline() != b"ready\n":
+            raise RuntimeError(f"the RTSP server did not start: {self._process.wait()}")
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def kill(self) -> None:
+        """End at once, as a camera without power does."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            assert self._process.stdout is not None
+            self._process.stdout.close()
+            self._process = None
+
+    def hang(self) -> None:
+        """Keep every connection and answer nothing more, until resume()."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        os.kill(self.pid, signal.SIGCONT)
+
+    def __enter__(self) -> RtspServer:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.kill()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _access_units(stream: bytes) -> list[bytes]:
+    """Cut an Annex B stream at its access unit delimiters (NAL unit type 9)."""
+    delimiter = b"\x00\x00\x00\x01\x09"
+    return [delimiter + unit for unit in stream.split(delimiter)[1:]]
+
+
+def _serve(video: Path, port: int, fps: int, paths: list[str]) -> None:
+    import gi
+
+    gi.require_version("Gst", "1.0")
+    gi.require_version("GstRtspServer", "1.0")
+    from gi.repository import GLib, Gst, GstRtspServer  # type: ignore[attr-defined]
+
+    Gst.init(None)
+    units = _access_units(video.read_bytes())
+    pipeline = (
+        "( appsrc name=source is-live=true format=time do-timestamp=true"
+        " caps=video/x-h264,stream-format=byte-stream,alignment=au"
+        " ! h264parse config-interval=-1 ! rtph264pay name=pay0 pt=96 )"
+    )
+
+    def feed(media: object) -> None:
+        source = media.get_element().get_by_name("source")  # type: ignore[attr-defined]
+        alive = threading.Event()
+        media.connect("unprepared", lambda _: alive.set())  # type: ignore[attr-defined]
+
+        def push() -> None:
+            due, index = time.monotonic(), 0
+            while not alive.wait(max(0.0, due - time.monotonic())):
+                buffer = Gst.Buffer.new_wrapped(units[index % len(units)])
+                if source.emit("push-buffer", buffer) != Gst.FlowReturn.OK:
+                    return
+                # A process that was stopped goes on in the present, as a camera does.
+                due, index = max(due + 1 / fps, time.monotonic() - 1), index + 1
+
+        threading.Thread(target=push, daemon=True).start()
+
+    server = GstRtspServer.RTSPServer(address="127.0.0.1", service=str(port))
+    if os.environ.get("RTSP_USER"):
+        server.set_auth(_login(GstRtspServer))
+    for path in paths:
+        factory = GstRtspServer.RTSPMediaFactory(launch=pipeline, shared=True)
+        factory.connect("media-configure", lambda _, media: feed(media))
+        if os.environ.get("RTSP_USER"):
+            viewer = GstRtspServer.RTSPPermissions()
+            for right in ("media.factory.access", "media.factory.construct"):
+                viewer.add_permission_for_role("viewer", right, True)
+            factory.set_permissions(viewer)
+        server.get_mount_points().add_factory(path, factory)
+    if server.attach(None) == 0:
+        sys.exit("the port is in use")
+    print("ready", flush=True)
+    GLib.MainLoop().run()
+
+
+def _login(rtsp: object) -> object:
+    from gi.repository import GstRtsp  # type: ignore[attr-defined]
+
+    user, password = os.environ["RTSP_USER"], os.environ["RTSP_PASSWORD"]
+    auth, token = rtsp.RTSPAuth(), rtsp.RTSPToken()  # type: ignore[attr-defined]
+    token.set_string("media.factory.role", "viewer")
+    if os.environ.get("RTSP_DIGEST"):
+        auth.set_supported_methods(GstRtsp.RTSPAuthMethod.DIGEST)
+        auth.add_digest(user, password, token)
+    else:
+        auth.add_basic(rtsp.RTSPAuth.make_basic(user, password), token)  # type: ignore[attr-defined]
+    return auth
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("video", type=Path)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--fps", type=int, default=15)
+    parser.add_argument("--path", action="append", required=True)
+    given = parser.parse_args()
+    _serve(given.video, given.port, given.fps, given.path)
