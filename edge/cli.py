@@ -1,0 +1,178 @@
+"""The commands. Each reads its arguments, calls one function and prints its result."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from edge import __version__, redact
+from edge.errors import EdgeError
+
+app = typer.Typer(
+    help="Watches shop shelves and says over MQTT which slots are empty.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+SiteFile = Annotated[
+    Path, typer.Option("-c", "--config", metavar="FILE", help="What the operator wrote.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+SITE = Path("site.yaml")
+
+
+# Each command imports what it needs: `edge version` waits for no OpenCV and no ONNX Runtime.
+
+
+@app.command()
+def run(config: SiteFile = SITE) -> None:
+    """Watch the shelves until told to stop."""
+    from edge.monitor import run
+
+    run(config)
+
+
+@app.command()
+def demo(
+    seconds: Annotated[float | None, typer.Option(min=1, help="End after so long.")] = None,
+    seed: Annotated[int, typer.Option(help="Another seed, another day in the shop.")] = 7,
+) -> None:
+    """Watch a rendered store: needs no file, no camera and no network."""
+    from edge.demo import run_demo
+
+    run_demo(seed, seconds)
+
+
+@app.command()
+def check(config: SiteFile = SITE, as_json: Json = False) -> None:
+    """Check the configuration and the model without starting anything."""
+    from edge.plan import read_plan
+
+    plan = read_plan(config)
+    found = {
+        "file": str(config),
+        "node": plan.config.site.node,
+        "cameras": {one.id: len(plan.slots_of(one.id)) for one in plan.config.site.cameras},
+        "slots": len(plan.slots),
+        "model": plan.classifier.info.name,
+    }
+    _show(found, as_json, _check_text)
+
+
+@app.command()
+def replay(
+    source: Annotated[str, typer.Argument(help="A video, a folder, a quoted glob, a camera URL.")],
+    planogram: Annotated[Path | None, typer.Option(help="Where the slots are.")] = None,
+    config: Annotated[
+        Path | None, typer.Option("-c", "--config", help="Its model and decision are used.")
+    ] = None,
+    camera: Annotated[str | None, typer.Option(help="Whose slots to take.")] = None,
+    truth: Annotated[Path | None, typer.Option(help="What really happened.")] = None,
+    every_s: Annotated[float | None, typer.Option(min=0.01, help="Seconds between looks.")] = None,
+    confirm_s: Annotated[
+        float | None, typer.Option(min=0, help="0: judge each look by itself.")
+    ] = None,
+    tolerance_s: Annotated[
+        float | None, typer.Option(min=0, help="How late a change may be stated.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Run a recording through the whole pipeline and say what would have been stated."""
+    from edge.replay import Request, replay
+
+    request = Request(source, planogram, config, camera, truth, every_s, confirm_s, tolerance_s)
+    result = replay(request, progress=_progress(as_json))
+    _show(result.as_json(), as_json, _replay_text)
+
+
+@app.command()
+def snapshot(
+    camera: Annotated[str, typer.Argument(help="A camera's id in site.yaml.")],
+    output: Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE")] = None,
+    config: SiteFile = SITE,
+) -> None:
+    """Take one picture from a camera."""
+    from edge.doctor import take_snapshot
+
+    typer.echo(take_snapshot(config, camera, output or Path(f"{camera}.jpg")))
+
+
+@app.command()
+def doctor(
+    config: Annotated[Path | None, typer.Option("-c", "--config", metavar="FILE")] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure what this PC can carry, and find what is wrong with it."""
+    from edge.doctor import diagnose, report
+
+    _show(diagnose(config), as_json, report)
+
+
+@app.command()
+def status(config: SiteFile = SITE, as_json: Json = False) -> None:
+    """Say what the running daemon sees."""
+    from edge.status import read_status, report
+
+    _show(read_status(config), as_json, report)
+
+
+@app.command()
+def version(as_json: Json = False) -> None:
+    """Print the versions."""
+    from edge.plan import versions
+
+    _show(versions(), as_json, _lines)
+
+
+def main() -> None:
+    """The console script: explainable failures end in one message, bugs keep their traceback."""
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
+    )
+    redact.install()
+    try:
+        app()
+    except EdgeError as error:
+        typer.echo(f"error: {redact.redact(str(error))}", err=True)
+        raise SystemExit(error.exit_code) from None
+
+
+def _show(found: dict[str, Any], as_json: bool, text: Callable[[dict[str, Any]], str]) -> None:
+    typer.echo(json.dumps(found, ensure_ascii=False, indent=2) if as_json else text(found))
+
+
+def _lines(found: dict[str, Any]) -> str:
+    return "\n".join(f"{key} {value}" for key, value in found.items())
+
+
+def _check_text(found: dict[str, Any]) -> str:
+    cameras = ", ".join(f"{camera} ({slots} slots)" for camera, slots in found["cameras"].items())
+    return f"{found['file']}: ok. node {found['node']}, model {found['model']}, cameras: {cameras}"
+
+
+def _replay_text(found: dict[str, Any]) -> str:
+    lines = [
+        f"{change['t']:10.1f} s  {change['slot']:12} {change['from']} → {change['to']}"
+        for change in found["changes"]
+    ]
+    hidden = ("changes", "missed_changes", "false_changes")
+    lines += [f"{key:20} {value}" for key, value in found.items() if key not in hidden]
+    return "\n".join(lines)
+
+
+def _progress(as_json: bool) -> Callable[[float], None]:
+    """Return what shows how far a replay is; nothing where nobody looks."""
+    if as_json or not sys.stderr.isatty():
+        return lambda t: None
+    return lambda t: print(f"\r{t:8.1f} s", end="", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""One camera as the main loop sees it: its newest picture when a look is due, and its status."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from edge.cameras import is_recording
+from edge.grabber import Grabber
+from edge.messages import CameraHealthPayload
+from edge.types import CameraReason, CameraState, CameraStatus, Event, EventKind, Frame, Moment
+from edge.view import View
+
+log = logging.getLogger(__name__)
+
+EARLY = 0.1  # of every_s: a camera that paces itself must not be missed by a hair
+ASPECT_TOLERANCE = 0.02  # a substream of the same aspect may be rounded to whole blocks
+
+
+class Eye:
+    """Takes pictures from a grabber's thread and keeps back those that nothing can be seen on."""
+
+    def __init__(
+        self,
+        camera_id: str,
+        url: str,
+        every_s: float,
+        stop: threading.Event,
+        reference_size: tuple[int, int] | None = None,
+    ):
+        self.camera_id = camera_id
+        self.frames = 0
+        self.last_frame_s: float | None = None
+        self._every_s = every_s
+        self._reference_size = reference_size
+        self._grabber = Grabber(camera_id, url, every_s, stop)
+        self._view = View(may_stand_still=is_recording(url))
+        self._trouble: CameraReason | None = None
+        self._wrong_size: tuple[int, int] | None = None
+        self._told: CameraState | None = None
+
+    def start(self) -> None:
+        self._grabber.start()
+
+    def close(self) -> None:
+        self._grabber.join()
+
+    @property
+    def ended(self) -> bool:
+        """The source was a recording, and all of it has been taken."""
+        return self._grabber.ended
+
+    def take(self, now: Moment) -> Frame | None:
+        """Return the newest picture if a look is due and something can be seen on it."""
+        soon_s = now.clock_s + EARLY * self._every_s
+        if self.last_frame_s is not None and soon_s - self.last_frame_s < self._every_s:
+            return None
+        frame = self._grabber.take()
+        if frame is None:
+            return None
+        self.frames += 1
+        self.last_frame_s = frame.clock_s
+        self._trouble = self._view.trouble(frame)
+        return None if self._trouble or self._is_another_aspect(frame) else frame
+
+    def news(self, now: Moment) -> tuple[CameraState, Event | None] | None:
+        """Return the camera's state if it is not the one told last, and the event it makes."""
+        condition = self._grabber.condition()
+        status, reason = condition.status, condition.reason
+        if status is CameraStatus.ONLINE and (self._trouble or self._wrong_size):
+            status, reason = CameraStatus.DEGRADED, self._trouble
+        before = self._told
+        if before is not None and (before.status, before.reason) == (status, reason):
+            return None
+        state = CameraState(self.camera_id, status, reason, now.at, condition.last_frame)
+        self._told = state
+        return state, self._event(before, state)
+
+    def health(self, now: Moment) -> CameraHealthPayload:
+        age_s = None if self.last_frame_s is None else max(0.0, now.clock_s - self.last_frame_s)
+        status = self._told.status if self._told else CameraStatus.OFFLINE
+        return CameraHealthPayload(status=status, frames=self.frames, last_frame_s=age_s)
+
+    def _event(self, before: CameraState | None, after: CameraState) -> Event | None:
+        was_up = before is None or before.status is CameraStatus.ONLINE
+        is_up = after.status is CameraStatus.ONLINE
+        if was_up == is_up:
+            return None
+        kind = EventKind.CAMERA_UP if is_up else EventKind.CAMERA_DOWN
+        reason = after.reason.value if after.reason else None
+        return Event(kind, f"camera/{self.camera_id}", after.since, reason=reason)
+
+    def _is_another_aspect(self, frame: Frame) -> bool:
+        """Say whether the slots, drawn on a picture of another shape, cannot be found on it."""
+        if self._reference_size is None:
+            return False
+        height, width = frame.image.shape[:2]
+        drawn_width, drawn_height = self._reference_size
+        ratio = (width * drawn_height) / (height * drawn_width)
+        if abs(ratio - 1) <= ASPECT_TOLERANCE:
+            self._wrong_size = None
+            return False
+        if self._wrong_size != (width, height):
+            log.error(
+                "camera %s: sends %d x %d, the slots were drawn on %d x %d: another aspect; "
+                "set the camera back or draw the slots anew",
+                self.camera_id,
+                *(width, height, drawn_width, drawn_height),
+            )
+        self._wrong_size = (width, height)
+        return True

@@ -1,0 +1,84 @@
+"""How the daemon is: its own CPU time, memory, free disk and the speed of its looks."""
+
+from __future__ import annotations
+
+import resource
+import shutil
+import time
+from collections import deque
+from pathlib import Path
+
+import numpy as np
+
+from edge import messages
+from edge.publisher import Delivery
+from edge.types import Moment
+
+EVERY_S = 60.0
+LAST_BATCHES = 500
+
+
+class Health:
+    """Gathers figures between two reports."""
+
+    def __init__(self, state: Path, now: Moment):
+        self._state = state
+        self._started_s = now.clock_s
+        self._reported_s: float | None = None
+        self._cpu_s = time.process_time()
+        self._looks = 0
+        self._crop_ms: deque[float] = deque(maxlen=LAST_BATCHES)
+
+    def looked(self, crops: int, took_s: float) -> None:
+        """Note that a batch of crops went through the classifier."""
+        self._looks += crops
+        self._crop_ms.append(1000 * took_s / crops)
+
+    def is_due(self, now: Moment) -> bool:
+        return self._reported_s is None or now.clock_s - self._reported_s >= EVERY_S
+
+    def report(
+        self,
+        delivery: Delivery,
+        cameras: dict[str, messages.CameraHealthPayload],
+        now: Moment,
+    ) -> bytes:
+        """Return the health payload; CPU is the mean since the report before."""
+        cpu_s, since_s = time.process_time(), self._reported_s or self._started_s
+        busy = (cpu_s - self._cpu_s) / max(1e-3, now.clock_s - since_s)
+        self._cpu_s, self._reported_s = cpu_s, now.clock_s
+        oldest_at = delivery.backlog.oldest_at
+        return messages.encode(
+            messages.HealthPayload(
+                at=now.at,
+                uptime_s=round(now.clock_s - self._started_s, 1),
+                cpu_percent=round(100 * busy, 1),
+                memory_bytes=memory_bytes(),
+                disk_free_bytes=shutil.disk_usage(self._state).free,
+                outbox=messages.OutboxPayload(
+                    connected_since=delivery.connected_since,
+                    waiting=delivery.backlog.count,
+                    oldest_s=max(0.0, (now.at - oldest_at).total_seconds()) if oldest_at else None,
+                    dropped=delivery.backlog.dropped,
+                    last_error=delivery.last_error,
+                ),
+                inference=messages.InferencePayload(
+                    looks=self._looks, p50_ms=self._percentile(50), p95_ms=self._percentile(95)
+                ),
+                cameras=cameras,
+            )
+        )
+
+    def _percentile(self, percent: float) -> float | None:
+        if not self._crop_ms:
+            return None
+        return round(float(np.percentile(self._crop_ms, percent)), 2)
+
+
+def memory_bytes() -> int:
+    """Return the process's resident memory; where /proc is missing, the most it ever was."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    except (OSError, ValueError, IndexError):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return pages * resource.getpagesize()

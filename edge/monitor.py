@@ -1,0 +1,229 @@
+"""The daemon. Start reading at watch(): a picture's whole way is on that screen.
+
+run() sets the table (configuration, model, state file, delivery, cameras), and sets it anew when
+the configuration is to be read again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty, SimpleQueue
+
+from edge import __version__, messages
+from edge.classifier import Classifier
+from edge.decide import decide, expire
+from edge.desk import Desk
+from edge.errors import StoreError
+from edge.eye import Eye
+from edge.gate import Gate, Verdict
+from edge.geometry import cut
+from edge.health import Health
+from edge.ledger import Ledger
+from edge.outlet import STORE_RETRY_S, Outlet, open_outlet, serves
+from edge.plan import Plan, read_plan
+from edge.store import QueuedEvent
+from edge.types import Event, EventKind, Frame, Moment, Observation, SlotCrop
+
+log = logging.getLogger(__name__)
+
+TICK_S = 0.1
+EXPIRE_EVERY_S = 1.0
+
+Requests = SimpleQueue[tuple[str, bytes]]
+
+
+@dataclass
+class Post:
+    """All that watch() needs, for one reading of the configuration."""
+
+    plan: Plan
+    eyes: Sequence[Eye]
+    gates: Mapping[str, Gate]
+    ledger: Ledger
+    health: Health
+    desk: Desk
+    outlet: Outlet
+    requests: Requests
+
+
+def watch(post: Post, stop: threading.Event) -> None:
+    """Watch until stop is set, another configuration is wanted, or every recording has ended.
+
+    The order of the lines is the order of the data: pictures → what they show → what that
+    means → the ledger, from which the publisher's thread tells the world.
+    """
+    ledger, rule = post.ledger, post.plan.rule
+    expired_s = 0.0
+    while not (stop.wait(TICK_S) or post.desk.reloaded or all(eye.ended for eye in post.eyes)):
+        now = Moment.now()
+        frames = [frame for eye in post.eyes if (frame := eye.take(now))]
+        seen = observe(frames, post.gates, post.plan.classifier, ledger.undecided(), post.health)
+        decided = [decide(ledger.states[one.slot.slot_id], one, rule) for one in seen]
+        cameras = [news for eye in post.eyes if (news := eye.news(now))]
+        ledger.note(decided, cameras, health_report(post, now), now)
+
+        if now.clock_s - expired_s >= EXPIRE_EVERY_S:
+            states = list(ledger.states.values())
+            ledger.note([expire(one, now.clock_s, now.at, rule) for one in states], [], {}, now)
+            expired_s = now.clock_s
+        answer_requests(post, now)
+
+
+def observe(
+    frames: Sequence[Frame],
+    gates: Mapping[str, Gate],
+    classifier: Classifier,
+    eager: Collection[str] = (),
+    health: Health | None = None,
+) -> list[Observation]:
+    """Return what the frames show of every slot; all crops worth a look go in one batch.
+
+    eager: the ids of slots about which something is being decided.
+    """
+    verdicts = [(f, *verdict) for f in frames for verdict in gates[f.camera_id].sort(f, eager)]
+    looks = [(frame, slot) for frame, slot, verdict in verdicts if verdict is Verdict.LOOK]
+    crops = [SlotCrop(slot, cut(frame.image, slot.quad)) for frame, slot in looks]
+    begun_s = time.monotonic()
+    scores = classifier.score(crops) if crops else []
+    if health and crops:
+        health.looked(len(crops), time.monotonic() - begun_s)
+    for (frame, slot), score in zip(looks, scores, strict=True):
+        gates[frame.camera_id].keep(slot.slot_id, score)
+    return [
+        Observation(
+            slot,
+            frame.taken_at,
+            frame.clock_s,
+            None if verdict is Verdict.BLOCKED else gates[frame.camera_id].kept(slot.slot_id),
+            fresh=verdict is Verdict.LOOK,
+        )
+        for frame, slot, verdict in verdicts
+    ]
+
+
+def run(site_path: Path) -> None:
+    """Run the daemon until SIGTERM or SIGINT, or until every source was a recording that ended.
+
+    Raises ConfigError, ModelError, or UnavailableError for a port in use; all other trouble is
+    reported and retried.
+    """
+    stop = threading.Event()
+    requests: Requests = SimpleQueue()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    signal.signal(signal.SIGHUP, lambda *_: requests.put(("reload", b"")))
+    try:
+        serve(read_plan(site_path), lambda: read_plan(site_path), requests, stop)
+    except StoreError:
+        if not stop.is_set():  # else it was reported, and waiting for its end was given up
+            raise
+
+
+def serve(
+    plan: Plan,
+    read: Callable[[], Plan],
+    requests: Requests,
+    stop: threading.Event,
+    on_open: Callable[[Outlet], None] = lambda outlet: None,
+) -> None:
+    """Watch by the plan; where another is wanted, go on by that one. read gives it anew.
+
+    on_open is told where the events can be found, each time that changes.
+    """
+    started: Event | None = Event(EventKind.NODE_STARTED, "node", Moment.now().at)
+    following: Plan | None = plan
+    while following is not None:
+        plan = following
+        with open_outlet(plan.config.site, lambda *one: requests.put(one), stop) as outlet:
+            on_open(outlet)
+            ours = serves(plan.config.site)
+            while following is not None and serves(following.config.site) == ours:
+                plan = following
+                with open_post(plan, read, outlet, requests, started, stop) as post:
+                    watch(post, stop)
+                started = None
+                following = post.desk.reloaded
+
+
+@contextlib.contextmanager
+def open_post(
+    plan: Plan,
+    read: Callable[[], Plan],
+    outlet: Outlet,
+    requests: Requests,
+    started: Event | None,
+    stop: threading.Event,
+) -> Iterator[Post]:
+    """Take up the ledger and start the cameras; stop the cameras afterwards."""
+    cameras = plan.config.site.cameras
+    ledger = _take_up_ledger(plan, outlet, started, stop)
+    leave = threading.Event()
+    sizes = plan.config.planogram.reference_size
+    eyes = [Eye(one.id, one.url, one.every_s, leave, sizes(one.id)) for one in cameras]
+    post = Post(
+        plan=plan,
+        eyes=eyes,
+        gates={camera.id: Gate(plan.slots_of(camera.id)) for camera in cameras},
+        ledger=ledger,
+        health=Health(plan.config.site.state, Moment.now()),
+        desk=Desk(ledger, read),
+        outlet=outlet,
+        requests=requests,
+    )
+    try:
+        for eye in eyes:
+            eye.start()
+        yield post
+    finally:
+        leave.set()
+        for eye in eyes:
+            eye.close()
+
+
+def _take_up_ledger(
+    plan: Plan, outlet: Outlet, started: Event | None, stop: threading.Event
+) -> Ledger:
+    """Read what was stated last and write that the node is there, however long that takes."""
+    node, model = plan.config.site.node, plan.classifier.info.name
+    events = []
+    if started is not None:
+        payload = messages.node_started(started, node, __version__, model)
+        events.append(QueuedEvent.of(started, payload))
+    while True:
+        now = Moment.now()
+        try:
+            ledger = Ledger(outlet.store, node, model, plan.slots, now)
+            ledger.begin(events, {"info": plan.info(now)}, now)
+            return ledger
+        except StoreError as error:
+            log.error("%s; tried again each %.0f s", error, STORE_RETRY_S)
+            if stop.wait(STORE_RETRY_S):
+                raise
+
+
+def health_report(post: Post, now: Moment) -> dict[str, bytes]:
+    """Return the health document when it is due."""
+    if not post.health.is_due(now):
+        return {}
+    try:
+        delivery = post.outlet.publisher.delivery()
+    except StoreError as error:
+        log.debug("no health report: %s", error)  # the ledger reports the file's trouble
+        return {}
+    cameras = {eye.camera_id: eye.health(now) for eye in post.eyes}
+    return {"health": post.health.report(delivery, cameras, now)}
+
+
+def answer_requests(post: Post, now: Moment) -> None:
+    """Answer what was asked since the last round."""
+    with contextlib.suppress(Empty):
+        while True:
+            verb, payload = post.requests.get_nowait()
+            post.outlet.publisher.answer(verb, post.desk.answer(verb, payload, now))

@@ -1,0 +1,84 @@
+"""The way out of the daemon: the state file, the thread that delivers from it, the own broker."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from edge.broker import EmbeddedBroker
+from edge.errors import StoreError
+from edge.publisher import Publisher
+from edge.sinks import Destination, OnRequest, open_sink
+from edge.site import Site
+from edge.store import Store, open_store
+
+log = logging.getLogger(__name__)
+
+STORE_RETRY_S = 5.0
+
+
+@dataclass(frozen=True)
+class Outlet:
+    store: Store
+    publisher: Publisher
+    address: str
+    """Where others find the events: mqtt://host:port."""
+
+
+def serves(site: Site) -> tuple[object, ...]:
+    """Return the part of the configuration that an outlet depends on."""
+    return site.node, site.state, site.mqtt
+
+
+@contextlib.contextmanager
+def open_outlet(site: Site, on_request: OnRequest, stop: threading.Event) -> Iterator[Outlet]:
+    """Open state file and delivery, and close them in order: what still waits is sent first.
+
+    A state file that cannot be opened is reported and tried again until stop is set. Raises
+    UnavailableError where the embedded broker's port is in use.
+    """
+    with contextlib.ExitStack() as stack:
+        destination = _destination(site, stack)
+        store = _open_patiently(site, stop)
+        stack.callback(store.close)
+        publisher = Publisher(store, open_sink(destination), on_request)
+        publisher.start()
+        stack.callback(publisher.stop)
+        yield Outlet(store, publisher, destination.url)
+
+
+def _destination(site: Site, stack: contextlib.ExitStack) -> Destination:
+    mqtt = site.mqtt
+    if not mqtt.embedded:
+        return Destination(
+            url=mqtt.url,
+            node=site.node,
+            username=mqtt.username,
+            password_file=mqtt.password_file,
+            ca=mqtt.ca,
+            cert=mqtt.cert,
+            key=mqtt.key,
+        )
+    users = {
+        name: file.read_text(encoding="utf-8").rstrip("\r\n") for name, file in mqtt.users.items()
+    }
+    broker = EmbeddedBroker(site.node, *mqtt.listen_address, users)
+    broker.start()
+    stack.callback(broker.stop)
+    return broker.destination()
+
+
+def _open_patiently(site: Site, stop: threading.Event) -> Store:
+    told = ""
+    while True:
+        try:
+            return open_store(site.state)
+        except StoreError as error:
+            if str(error) != told:
+                told = str(error)
+                log.error("%s; tried again each %.0f s", error, STORE_RETRY_S)
+            if stop.wait(STORE_RETRY_S):
+                raise

@@ -1,0 +1,102 @@
+"""What is to be watched, with which model and by which rule: the configuration, ready for use."""
+
+from __future__ import annotations
+
+import platform
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from importlib.metadata import version
+from pathlib import Path
+
+from edge import __version__, messages
+from edge.cameras import scheme_of
+from edge.classifier import Classifier, Thresholds, open_classifier
+from edge.config import Config, load
+from edge.decide import Rule
+from edge.errors import ConfigError
+from edge.site import CameraConfig, Decision
+from edge.types import Moment, Slot
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    config: Config
+    classifier: Classifier
+    rule: Rule
+    slots: tuple[Slot, ...]
+
+    def info(self, started: Moment) -> bytes:
+        """Return the payload of the info topic."""
+        site, model = self.config.site, self.classifier.info
+        packages = ("numpy", "onnxruntime", "opencv-python", "av", "paho-mqtt")
+        return messages.encode(
+            messages.InfoPayload(
+                versions={"shelf-edge": __version__, "python": platform.python_version()}
+                | {package: version(package) for package in packages},
+                model={
+                    "name": model.name,
+                    "digest": model.digest,
+                    "classes": list(model.classes),
+                    "quantization": model.quantization,
+                },
+                config_digest=site.digest(),
+                cameras=[camera.id for camera in site.cameras],
+                slots=[slot.slot_id for slot in self.slots],
+                started_at=started.at,
+            )
+        )
+
+    def slots_of(self, camera_id: str) -> tuple[Slot, ...]:
+        return tuple(slot for slot in self.slots if slot.camera_id == camera_id)
+
+
+def read_plan(site_path: Path) -> Plan:
+    """Read site.yaml, the planogram and the model. Raises ConfigError or ModelError."""
+    return make_plan(load(site_path))
+
+
+def make_plan(config: Config) -> Plan:
+    """Raises ConfigError where the parts do not fit together, ModelError for a useless model."""
+    classifier = open_classifier(config.site.bundle)
+    rule = merge_rule(config.site.decision, classifier.info.thresholds)
+    slots = [slot for camera in config.site.cameras for slot in _slots(camera, config)]
+    return Plan(config, classifier, rule, _unique(slots))
+
+
+def merge_rule(decision: Decision, thresholds: Thresholds) -> Rule:
+    """Each key: site.yaml's if written, else the bundle's, else the general value."""
+    found = {}
+    for name in (field.name for field in fields(Rule)):
+        written = getattr(decision, name, None)
+        value = written if written is not None else getattr(thresholds, name, None)
+        if value is not None:
+            found[name] = value
+    rule = replace(Rule(), **found)
+    if rule.empty_above <= rule.stocked_below:
+        raise ConfigError(
+            [
+                f"decision: empty_above ({rule.empty_above}) must be above stocked_below "
+                f"({rule.stocked_below}); what site.yaml does not say comes from the model"
+            ]
+        )
+    return rule
+
+
+def _slots(camera: CameraConfig, config: Config) -> Sequence[Slot]:
+    """The planogram's slots of a camera; the rendered store brings its own where it has none."""
+    if scheme_of(camera.url) == "demo" and camera.id not in config.planogram.cameras:
+        from edge.cameras.demo import demo_slots
+
+        return demo_slots(camera.url, camera.id)
+    return config.planogram.slots_of(camera.id)
+
+
+def _unique(slots: Sequence[Slot]) -> tuple[Slot, ...]:
+    counts = Counter(slot.slot_id for slot in slots)
+    twice = [slot_id for slot_id, count in counts.items() if count > 1]
+    if twice:
+        raise ConfigError(
+            [f"slot {twice[0]} is seen by two cameras; of two demo: cameras one needs a planogram"]
+        )
+    return tuple(slots)

@@ -1,0 +1,241 @@
+"""A recording through the whole pipeline, on the recording's own clock and as fast as it goes.
+
+Replay sees what the daemon would see: one picture each every_s and nothing in between.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from edge.cameras import OPENERS, open_camera, scheme_of
+from edge.classifier import Classifier, open_classifier
+from edge.config import load_planogram, load_site
+from edge.decide import Rule, decide, expire, speaks_for
+from edge.errors import SourceEnded, UsageError
+from edge.gate import Gate
+from edge.geometry import cut
+from edge.monitor import observe
+from edge.plan import merge_rule
+from edge.site import Decision, Site
+from edge.truth import Change, Judge, Truth, read_truth
+from edge.types import Frame, Image, Moment, Slot, SlotCrop, SlotState, State
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+SETTLE_LOOKS, SETTLE_S = 3, 5.0  # what the default tolerance adds to confirm_s
+VIDEO_EVERY_S = 5.0
+HALF = Rule(empty_above=0.5, stocked_below=0.5)
+
+Timed = Iterable[tuple[float, Image]]
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What is played: pictures with their times, the slots on them and, if known, the truth."""
+
+    frames: Timed
+    slots: tuple[Slot, ...]
+    every_s: float
+    is_pictures: bool
+    truth: Truth | None
+
+
+@dataclass(frozen=True)
+class Result:
+    slots: tuple[Slot, ...]
+    looks: int
+    seconds: float
+    changes: list[Change]
+    judged: dict[str, Any] | None
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "looks": self.looks,
+            "seconds": round(self.seconds, 3),
+            "slots": len(self.slots),
+            "changes": [change.as_json() for change in self.changes],
+            **(self.judged or {}),
+        }
+
+
+@dataclass(frozen=True)
+class Request:
+    """What `edge replay` was asked for; None: not said."""
+
+    source: str
+    planogram: Path | None = None
+    config: Path | None = None
+    camera: str | None = None
+    truth: Path | None = None
+    every_s: float | None = None
+    confirm_s: float | None = None
+    tolerance_s: float | None = None
+
+
+def replay(request: Request, progress: Callable[[float], None] = lambda t: None) -> Result:
+    """Play what was asked for. Raises UsageError, ConfigError, ModelError or CameraError."""
+    site = load_site(request.config) if request.config else None
+    classifier = open_classifier(site.bundle if site else None, threads=os.cpu_count() or 1)
+    rule = merge_rule(site.decision if site else Decision(), classifier.info.thresholds)
+    if request.confirm_s is not None:
+        rule = replace(rule, confirm_s=request.confirm_s)
+    every_s = request.every_s or _every_s(site, request.camera)
+    recording = open_recording(request, every_s)
+    return play(recording, classifier, rule, request.tolerance_s, progress)
+
+
+def open_recording(request: Request, every_s: float | None) -> Recording:
+    """Find out what is to be played. Raises UsageError, ConfigError or CameraError."""
+    if scheme_of(request.source) == "demo":
+        return _rendered(request.source, request.camera or "demo", every_s or VIDEO_EVERY_S)
+    if request.planogram is None:
+        raise UsageError("a recording needs --planogram FILE: where the slots are on its pictures")
+    planogram = load_planogram(request.planogram)
+    truth = read_truth(request.truth) if request.truth else None
+    camera = request.camera or (truth.camera if truth else None) or _only(list(planogram.cameras))
+    slots = planogram.slots_of(camera)
+    if not slots:
+        known = ", ".join(planogram.cameras) or "none"
+        raise UsageError(f"{request.planogram}: no slots of camera {camera!r}; it has: {known}")
+    is_pictures = _is_pictures(request.source)
+    step_s = every_s or (1.0 if is_pictures else VIDEO_EVERY_S)
+    return Recording(_frames(request.source, step_s), slots, step_s, is_pictures, truth)
+
+
+def play(
+    recording: Recording,
+    classifier: Classifier,
+    rule: Rule,
+    tolerance_s: float | None = None,
+    progress: Callable[[float], None] = lambda t: None,
+) -> Result:
+    """Play the recording; rule.confirm_s of 0 judges each look by itself, without gate or memory.
+
+    progress is told the time of each picture.
+    """
+    alone = rule.confirm_s == 0
+    step = _by_itself(classifier) if alone else _with_memory(recording, classifier, rule)
+    judge = _judge(recording, rule, tolerance_s)
+    known: dict[str, State] = {}
+    changes: list[Change] = []
+    looks, t = 0, 0.0
+    for t, image in recording.frames:
+        frame = Frame(recording.slots[0].camera_id, image, EPOCH + timedelta(seconds=t), t)
+        states = step(frame, recording.slots)
+        looks += len(states)
+        for state in states.values():
+            before = known.get(state.slot_id)
+            if state.state is State.UNKNOWN or state.state is before:
+                continue
+            known[state.slot_id] = state.state
+            if before is not None:
+                change = Change(t, state.slot_id, before, state.state, state.score)
+                changes.append(change)
+                if judge:
+                    judge.change(change)
+        if judge:
+            judge.look(t, {slot_id: state.state for slot_id, state in states.items()})
+        progress(t)
+    seconds = t + (1.0 if recording.is_pictures else 0.0)
+    judged = judge.figures(len(recording.slots), seconds, t) if judge else None
+    return Result(recording.slots, looks, seconds, changes, judged)
+
+
+Step = Callable[[Frame, Sequence[Slot]], dict[str, SlotState]]
+
+
+def _with_memory(recording: Recording, classifier: Classifier, rule: Rule) -> Step:
+    """Return the daemon's own pipeline: gate, classifier, decision, staleness."""
+    gates = {slot.camera_id: Gate(recording.slots) for slot in recording.slots}
+    states = {slot.slot_id: SlotState(slot.slot_id) for slot in recording.slots}
+
+    def step(frame: Frame, slots: Sequence[Slot]) -> dict[str, SlotState]:
+        undecided = {slot_id for slot_id, state in states.items() if state.pending}
+        for seen in observe([frame], gates, classifier, undecided):
+            states[seen.slot.slot_id], _ = decide(states[seen.slot.slot_id], seen, rule)
+        for slot_id, state in states.items():
+            states[slot_id], _ = expire(state, frame.clock_s, frame.taken_at, rule)
+        return states
+
+    return step
+
+
+def _by_itself(classifier: Classifier) -> Step:
+    """Return a step that states of each picture what its scores say at one half."""
+
+    def step(frame: Frame, slots: Sequence[Slot]) -> dict[str, SlotState]:
+        crops = [SlotCrop(slot, cut(frame.image, slot.quad)) for slot in slots]
+        states = {}
+        for slot, score in zip(slots, classifier.score(crops), strict=True):
+            state = speaks_for(score, HALF) or State.UNKNOWN
+            states[slot.slot_id] = SlotState(slot.slot_id, state, score=score.p_empty)
+        return states
+
+    return step
+
+
+def _judge(recording: Recording, rule: Rule, tolerance_s: float | None) -> Judge | None:
+    if recording.truth is None:
+        return None
+    if tolerance_s is None:
+        alone = recording.is_pictures and rule.confirm_s == 0
+        settle_s = rule.confirm_s + SETTLE_LOOKS * recording.every_s + SETTLE_S
+        tolerance_s = 0.0 if alone else settle_s
+    return Judge(recording.truth, tolerance_s)
+
+
+def _rendered(source: str, camera_id: str, every_s: float) -> Recording:
+    from edge.cameras.demo import demo_recording
+
+    frames, slots, truth = demo_recording(source, camera_id, every_s)
+    return Recording(frames, slots, every_s, False, Truth.model_validate(truth))
+
+
+def _is_pictures(source: str) -> bool:
+    if scheme_of(source) in OPENERS:
+        return scheme_of(source) == "folder"
+    return Path(source).is_dir() or (not Path(source).exists() and glob.has_magic(source))
+
+
+def _frames(source: str, every_s: float) -> Timed:
+    """Return the pictures of a path, a glob or a camera URL, with their times in seconds."""
+    from edge.cameras import file, folder
+
+    scheme = scheme_of(source)
+    if _is_pictures(source):
+        return folder.frames(str(file.path_of(source)) if scheme == "folder" else source, every_s)
+    if scheme == "file" or scheme not in OPENERS:
+        return file.frames(file.path_of(source) if scheme == "file" else Path(source), every_s)
+    return _live(source, every_s)
+
+
+def _live(url: str, every_s: float) -> Iterator[tuple[float, Image]]:
+    """Yield what a camera shows from now on, until it ends or is interrupted."""
+    begun_s = Moment.now().clock_s
+    camera = open_camera(url, every_s)
+    try:
+        while True:
+            try:
+                image = camera.read()
+            except SourceEnded:
+                return
+            yield Moment.now().clock_s - begun_s, image
+    finally:
+        camera.close()
+
+
+def _every_s(site: Site | None, camera_id: str | None) -> float | None:
+    """Return how often site.yaml looks through that camera."""
+    found = [one.every_s for one in site.cameras if one.id == camera_id] if site else []
+    return found[0] if found else None
+
+
+def _only(cameras: Sequence[str]) -> str:
+    if len(cameras) != 1:
+        raise UsageError(f"which camera? --camera ID, one of: {', '.join(cameras) or 'none'}")
+    return cameras[0]

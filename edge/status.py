@@ -1,0 +1,67 @@
+"""What the running daemon sees, read from its state file: nothing is asked of the daemon."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from edge.config import load_site
+from edge.errors import UnavailableError
+
+
+def read_status(site_path: Path) -> dict[str, Any]:
+    """Return the newest info, health, camera and slot documents.
+
+    Raises UnavailableError where no daemon has written anything yet.
+    """
+    file = load_site(site_path).state / "state.db"
+    try:
+        db = sqlite3.connect(f"file:{file}?mode=ro", uri=True)
+        rows = db.execute("SELECT topic, payload FROM document ORDER BY topic").fetchall()
+        waiting = db.execute("SELECT count(*) FROM outbox").fetchone()[0]
+    except sqlite3.Error as error:
+        raise UnavailableError(
+            f"{file}: no daemon has written there yet, or it cannot be read ({error}); "
+            "start one with `edge run`"
+        ) from None
+    documents = {topic: json.loads(payload) for topic, payload in rows if payload}
+    return {
+        "info": documents.get("info"),
+        "health": documents.get("health"),
+        "waiting_events": waiting,
+        "cameras": _below("camera/", "/status", documents),
+        "slots": _below("slot/", "/state", documents),
+    }
+
+
+def report(found: dict[str, Any]) -> str:
+    """Return the same for people: cameras first, then the slots that need somebody."""
+    health = found["health"] or {}
+    lines = [f"last report {health.get('at', 'none yet')}, {found['waiting_events']} events wait"]
+    lines += [
+        f"camera {camera}: {one['status']}{_because(one['reason'])}"
+        for camera, one in found["cameras"].items()
+    ]
+    slots = found["slots"]
+    for slot_id, one in slots.items():
+        if one["state"] != "stocked" or one["visibility"] != "clear":
+            lines.append(
+                f"slot {slot_id} ({one['name']}): {one['state']}, {one['visibility']}, "
+                f"since {one['since']}"
+            )
+    fine = sum(one["state"] == "stocked" and one["visibility"] == "clear" for one in slots.values())
+    return "\n".join([*lines, f"{fine} of {len(slots)} slots stocked and in sight"])
+
+
+def _below(start: str, end: str, documents: dict[str, Any]) -> dict[str, Any]:
+    return {
+        topic.removeprefix(start).removesuffix(end): document
+        for topic, document in documents.items()
+        if topic.startswith(start) and topic.endswith(end)
+    }
+
+
+def _because(reason: str | None) -> str:
+    return f" ({reason})" if reason else ""
