@@ -1,0 +1,251 @@
+"""People before the shelf: how they look, how they hold themselves, and their outlines.
+
+The outlines are both what is drawn and what the truth calls an occlusion.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from edge.rendered.products import Colour
+from edge.rendered.shelf import Points
+
+_COATS: tuple[Colour, ...] = (
+    (70, 62, 58), (96, 58, 36), (52, 66, 112), (64, 84, 66), (150, 156, 164), (58, 96, 150),
+    (120, 92, 72), (46, 44, 128), (186, 190, 196), (88, 70, 96),
+)  # fmt: skip
+_HAIR: tuple[Colour, ...] = ((24, 22, 24), (30, 34, 44), (40, 54, 84), (150, 152, 156))
+_SKIN: tuple[Colour, ...] = ((150, 182, 226), (128, 164, 212), (108, 140, 190))
+_BAGS: tuple[Colour | None, ...] = (None, None, (44, 62, 96), (52, 52, 56), (90, 120, 60))
+_Placer = Callable[[list[tuple[float, float]]], Points]
+"""(x, height) pairs of a person of 170 cm, seen from behind → world points."""
+
+UNIFORM: Colour = (112, 148, 28)
+APRON: Colour = (58, 64, 68)
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """height is centimetres; build scales the width; sway is centimetres while standing still."""
+
+    height: float
+    build: float
+    coat: Colour
+    hair: Colour
+    long_hair: bool
+    skin: Colour
+    bag: Colour | None
+    sway: float
+    clerk: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Posture:
+    """A person at one moment.
+
+    facing is the walking direction, -1 or 1; turned goes from 0 (in profile) to 1 (with the face
+    to the shelf); step is the phase of the gait in radians. hand is where the reaching hand is,
+    None while both hang; carried is the place whose product it holds.
+    """
+
+    x: float
+    z: float
+    facing: int
+    turned: float
+    step: float
+    hand: tuple[float, float, float] | None = None
+    carried: int | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """One filled outline: (n, 3) world points; bulge is how round it is shaded, 0 to 1."""
+
+    outline: Points
+    colour: Colour
+    bulge: float = 1.0
+    cloth: bool = False
+
+
+def shopper(chance: random.Random) -> Looks:
+    """Return somebody."""
+    return Looks(
+        height=chance.uniform(154, 178),
+        build=chance.uniform(0.92, 1.1),
+        coat=chance.choice(_COATS),
+        hair=chance.choice(_HAIR),
+        long_hair=chance.random() < 0.45,
+        skin=chance.choice(_SKIN),
+        bag=chance.choice(_BAGS),
+        sway=chance.choice([0.0, 0.0, 0.12, 0.2]),
+    )
+
+
+def clerk(chance: random.Random) -> Looks:
+    """Return somebody who works here."""
+    return Looks(
+        height=chance.uniform(160, 174),
+        build=1.0,
+        coat=UNIFORM,
+        hair=_HAIR[0],
+        long_hair=chance.random() < 0.4,
+        skin=chance.choice(_SKIN),
+        bag=None,
+        sway=0.1,
+        clerk=True,
+    )
+
+
+def arm(looks: Looks, posture: Posture) -> list[Part]:
+    """Return the arm that reaches into the shelf; it lies behind the body. Empty while none does."""
+    if posture.hand is None:
+        return []
+    unit = looks.height / 170
+    hand = np.array(posture.hand)
+    side = 1 if hand[0] >= posture.x else -1
+    shoulder = np.array([posture.x + side * 17.5 * unit * looks.build, 137 * unit, posture.z - 2])
+    elbow = (shoulder + hand) / 2 + np.array([side * 3.0, -6.0, 3.0])
+    wrist = hand + (elbow - hand) * 0.16
+    sleeve = wrist + (elbow - wrist) * (0.55 if looks.clerk else 0.04)
+    parts = [
+        Part(_capsule(wrist, sleeve, 2.6, 3.0), looks.skin),
+        Part(_ellipse(hand + np.array([0, 0.5, 0]), 3.6, 4.6), looks.skin),
+        Part(_capsule(sleeve, elbow, 4.0, 5.0), looks.coat, cloth=True),
+        Part(_capsule(elbow, shoulder, 5.0, 6.2), looks.coat, cloth=True),
+    ]
+    for finger in (-2.2, -0.7, 0.8, 2.2):
+        tip = hand + np.array([finger * 1.2, 6.2 - abs(finger) * 0.5, 0])
+        parts.insert(1, Part(_capsule(hand + np.array([finger, 2, 0]), tip, 1.0, 0.8), looks.skin))
+    return parts
+
+
+def body(looks: Looks, posture: Posture) -> list[Part]:
+    """Return everything else of a person, in the order in which it is drawn."""
+    unit, wide = looks.height / 170, looks.build * (0.66 + 0.34 * posture.turned)
+    swing = math.sin(posture.step) * (1 - posture.turned)
+    bob = 0.9 * abs(math.cos(posture.step)) * (1 - posture.turned)
+
+    def place(points: list[tuple[float, float]]) -> Points:
+        return np.array(
+            [(posture.x + x * unit * wide, y * unit + bob, posture.z) for x, y in points]
+        )
+
+    trousers: Colour = (58, 50, 46)
+    parts = [
+        Part(place([(-15, 84), (15, 84), (14 + 6 * swing, 30), (2, 30), (-2, 30), (-14 - 6 * swing, 30)]), trousers),
+    ]  # fmt: skip
+    hanging = [1, -1] if posture.hand is None else [-1 if posture.hand[0] >= posture.x else 1]
+    spread = 0.35 + 0.65 * posture.turned
+    for side in hanging:
+        parts += _hanging_arm(looks, posture, side * spread, swing * side, bob)
+    parts.append(Part(_smooth(place(_TORSO)), looks.coat, 0.9, cloth=True))
+    if looks.clerk:
+        parts += _apron(place)
+    parts += _bag(looks, posture, place)
+    parts += _head(looks, posture, bob)
+    return parts
+
+
+_TORSO = [
+    (-18, 74), (-18, 92), (-19, 108), (-21, 122), (-22, 132), (-19, 139), (-11, 143), (-5, 147),
+    (5, 147), (11, 143), (19, 139), (22, 132), (21, 122), (19, 108), (18, 92), (18, 74),
+]  # fmt: skip
+
+
+def _hanging_arm(
+    looks: Looks, posture: Posture, side: float, swing: float, bob: float
+) -> list[Part]:
+    unit = looks.height / 170
+    at_x = posture.x + side * 20.5 * unit * looks.build
+    shoulder = np.array([at_x, 136 * unit + bob, posture.z])
+    elbow = shoulder + np.array([side * 2.5 + 6 * swing, -27 * unit, 0])
+    hand = elbow + np.array([9 * swing * posture.facing, -25 * unit, 0])
+    end = elbow + (hand - elbow) * (0.2 if looks.clerk else 0.92)
+    return [
+        Part(_ellipse(hand, 3.6, 4.8), looks.skin),
+        Part(_capsule(end, hand, 2.7, 2.5), looks.skin),
+        Part(_capsule(elbow, end, 4.8, 4.0), looks.coat, cloth=True),
+        Part(_capsule(shoulder, elbow, 6.0, 4.9), looks.coat, cloth=True),
+    ]
+
+
+def _apron(place: _Placer) -> list[Part]:
+    """From behind an apron is its crossed straps, a bow and the skirt's two edges."""
+    return [
+        Part(place([(-15, 141), (-11, 142.5), (12, 98), (9, 96)]), APRON, 0.2),
+        Part(place([(15, 141), (11, 142.5), (-12, 98), (-9, 96)]), APRON, 0.2),
+        Part(place([(-19, 101), (19, 101), (19, 97), (-19, 97)]), APRON, 0.2),
+        Part(place([(-19, 98), (-8, 98), (-10, 74), (-18, 74)]), APRON, 0.3),
+        Part(place([(19, 98), (8, 98), (10, 74), (18, 74)]), APRON, 0.3),
+        Part(place([(-6, 102), (0, 99), (6, 102), (6, 96), (0, 99), (-6, 96)]), APRON, 0.2),
+    ]
+
+
+def _bag(looks: Looks, posture: Posture, place: _Placer) -> list[Part]:
+    if looks.bag is None:
+        return []
+    side = 1 if looks.height % 2 < 1 else -1
+    strap = [(side * -14, 143), (side * -10.5, 144.5), (side * 18, 100), (side * 15, 99)]
+    pouch = [(side * 9, 100), (side * 25, 100), (side * 26, 78), (side * 10, 77)]
+    return [Part(place(strap), looks.bag, 0.2), Part(_smooth(place(pouch), 1), looks.bag, 0.8)]
+
+
+def _head(looks: Looks, posture: Posture, bob: float) -> list[Part]:
+    unit = looks.height / 170
+    middle = np.array([posture.x, 158 * unit + bob, posture.z])
+    ahead = posture.facing * (1 - posture.turned)
+    neck = middle + np.array([-1.0 * ahead, -9.5 * unit, 0])
+    parts = [
+        Part(_capsule(neck, neck - np.array([0, 5.0, 0]), 5.2, 6.2), looks.skin),
+        Part(_ellipse(middle + np.array([2.4 * ahead, -1.0, 0]), 8.0, 11.2 * unit), looks.skin),
+    ]
+    if abs(ahead) > 0.3:
+        nose = middle + np.array([10.2 * ahead, -1.5, 0])
+        parts.insert(1, Part(_ellipse(nose, 1.6, 2.0), looks.skin))
+    else:
+        parts += [
+            Part(_ellipse(middle + np.array([8.4 * side, -2.0, 0]), 1.7, 3.0), looks.skin)
+            for side in (-1, 1)
+        ]
+    hair = middle + np.array([-2.6 * ahead, 2.6, 0])
+    if looks.long_hair:
+        drop = hair - np.array([1.6 * ahead, 15.0 * unit, 0])
+        parts.append(Part(_capsule(hair, drop, 9.4 - 2.4 * abs(ahead), 8.6), looks.hair, cloth=True))
+    parts.append(Part(_ellipse(hair, 9.3, 10.2 * unit), looks.hair))
+    if looks.clerk:
+        parts.append(Part(_ellipse(hair + np.array([0, 4.2, 0]), 9.7, 7.4), UNIFORM))
+        parts.append(Part(_capsule(hair + np.array([-9, 0.4, 0]), hair + np.array([9, 0.4, 0]), 1.3, 1.3), APRON))
+    collar = middle + np.array([0, -13.6 * unit, 0])
+    parts.append(Part(_ellipse(collar, 8.2, 3.4), looks.coat))
+    return parts
+
+
+def _ellipse(middle: Points, across: float, along: float) -> Points:
+    turn = np.linspace(0, 2 * np.pi, 28, endpoint=False)
+    return middle + np.stack([across * np.cos(turn), along * np.sin(turn), np.zeros(28)], axis=1)
+
+
+def _capsule(start: Points, end: Points, first: float, last: float) -> Points:
+    """A limb: two half circles of different radius around start and end, joined."""
+    heading = math.atan2(end[1] - start[1], end[0] - start[0])
+    near = heading + np.linspace(np.pi / 2, 3 * np.pi / 2, 9)
+    far = heading + np.linspace(-np.pi / 2, np.pi / 2, 9)
+    rounds = [
+        middle + radius * np.stack([np.cos(turn), np.sin(turn), np.zeros(9)], axis=1)
+        for middle, radius, turn in ((start, first, near), (end, last, far))
+    ]
+    return np.concatenate(rounds)
+
+
+def _smooth(points: Points, times: int = 2) -> Points:
+    """Chaikin's corner cutting."""
+    for _ in range(times):
+        after = np.roll(points, -1, axis=0)
+        points = np.stack([0.75 * points + 0.25 * after, 0.25 * points + 0.75 * after], axis=1)
+        points = points.reshape(-1, 3)
+    return points
