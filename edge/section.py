@@ -147,6 +147,8 @@ def _names(model: type[Section], keys: Keys) -> list[str]:
             here = here.model_fields[str(key)].annotation
         else:
             here = get_args(here)[-1 if get_origin(here) is dict else 0]
+    if not hasattr(here, "model_fields"):  # an optional section: Temperature | None
+        here = get_args(here)[0]
     return sorted(here.model_fields)
 
 

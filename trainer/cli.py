@@ -1,0 +1,119 @@
+"""The trainer's commands. Each reads its arguments, calls one function and prints the result."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from edge.errors import EdgeError, UsageError
+from trainer.data import LeaveOut, Mixture
+from trainer.evaluate import evaluate as evaluate_model
+from trainer.evaluate import read_pictures
+from trainer.export import export as export_run
+from trainer.export import held_out_pictures
+from trainer.recipe import Data, load_recipe
+from trainer.train import fit as fit_run
+from trainer.train import load_run
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+
+DataOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--data", help="An index.csv, a folder of class folders, or either =label; repeat"
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+
+@app.command()
+def fit(
+    recipe_file: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe's YAML file.")],
+    out: Annotated[Path, typer.Option(help="The run's folder; a stopped run goes on.")],
+    data: DataOption = None,
+    leave_out: Annotated[
+        str | None, typer.Option(help="COLUMN=VALUE: rows that are kept back, for a later look.")
+    ] = None,
+) -> None:
+    """Train one recipe."""
+    recipe = load_recipe(recipe_file)
+    sources = [Data(data=text) for text in data] if data else recipe.data
+    recipe = recipe.model_copy(update={"data": tuple(sources)})
+    mixture = Mixture(recipe, sources, _column_and_value(leave_out))
+    fit_run(recipe, mixture, out, _progress())
+    typer.echo(out)
+
+
+@app.command()
+def evaluate(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A run's folder or a bundle.")],
+    data: DataOption = None,
+    only: Annotated[str | None, typer.Option(help="COLUMN=VALUE: only rows with it.")] = None,
+    threads: Annotated[int, typer.Option(min=1)] = 1,
+    as_json: Json = False,
+) -> None:
+    """Measure a run or a bundle on pictures."""
+    if not data:
+        raise UsageError("trainer evaluate: name the pictures with --data")
+    _print(evaluate_model(model, read_pictures(data, only), threads), as_json)
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run's folder.")],
+    out: Annotated[Path, typer.Option(help="The bundle to write, *.onnx.")],
+    data: DataOption = None,
+    as_json: Json = False,
+) -> None:
+    """Write a run as an INT8 bundle, and report what quantization changed."""
+    recipe, _, _ = load_run(run)
+    _print(export_run(run, out, held_out_pictures(recipe, data or [])), as_json)
+
+
+def _column_and_value(text: str | None) -> LeaveOut | None:
+    if text is None:
+        return None
+    column, equals, value = text.partition("=")
+    if not equals:
+        raise UsageError(f"--leave-out {text}: write COLUMN=VALUE, for example view=A")
+    return LeaveOut(column, value)
+
+
+def _progress():
+    """On a terminal one line that changes, elsewhere a line each time."""
+    end = "\r" if sys.stderr.isatty() else "\n"
+    return lambda text: print(f"{text:<70}", end=end, file=sys.stderr, flush=True)
+
+
+def _print(figures: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(figures, indent=1))
+        return
+    for name, value in figures.items():
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                typer.echo(
+                    f"{name:>18} {key}: " + ", ".join(f"{k} {_say(v)}" for k, v in inner.items())
+                )
+        else:
+            typer.echo(f"{name:>18} {_say(value)}")
+
+
+def _say(value: object) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else "-" if value is None else str(value)
+
+
+def main() -> None:
+    try:
+        app()
+    except EdgeError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise SystemExit(error.exit_code) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,220 @@
+"""Labelled pictures: an index.csv or a folder of class folders, and the mixture a net is fed.
+
+Picture number i of a mixture is a function of the recipe and i alone. So a run that was stopped
+goes on with exactly the pictures it would have seen, and two runs of one recipe see the same.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from edge.classifier import EMPTY
+from edge.errors import ConfigError, UnavailableError, UsageError
+from edge.preprocess import to_batch
+from edge.types import Image
+from trainer import augment, draw
+from trainer.recipe import Data, Recipe
+
+ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One labelled file. group names what pictures of the same thing share; columns has the rest
+    of its row."""
+
+    file: Path
+    label: str
+    group: str
+    columns: dict[str, str]
+
+    def read(self) -> Image:
+        image = cv2.imread(str(self.file))
+        if image is None:
+            raise UnavailableError(
+                f"{self.file}: cannot be read as a picture; mend it or take it out of the data"
+            )
+        return image
+
+
+def read_data(text: str, split: str | None = None) -> list[Picture]:
+    """Return the pictures that DATA names: an index.csv, a folder with one, or class folders.
+
+    `PATH=label` gives all of them that label; $NAME and ~ are expanded. Raises UnavailableError
+    where something is missing, ConfigError where an index is wrong.
+    """
+    name, _, label = text.partition("=")
+    path = Path(os.path.expandvars(name)).expanduser()
+    if "$" in str(path):
+        raise UsageError(
+            f"{text}: the environment variable in it is not set; set it or write a path"
+        )
+    if not path.exists():
+        raise UnavailableError(f"{path}: no such file or folder; give an index.csv or its folder")
+    if path.is_dir() and (path / "index.csv").exists():
+        path = path / "index.csv"
+    pictures = _from_folders(path) if path.is_dir() else _from_index(path)
+    if split is not None:
+        pictures = [picture for picture in pictures if picture.columns.get("split") == split]
+    if not pictures:
+        raise UnavailableError(f"{path}: no picture" + (f" of split '{split}'" if split else ""))
+    if label:
+        return [Picture(p.file, label, p.group, p.columns) for p in pictures]
+    return pictures
+
+
+def _from_index(path: Path) -> list[Picture]:
+    try:
+        with path.open(newline="") as file:
+            rows = csv.DictReader(file)
+            missing = {"file", "label", "group"} - set(rows.fieldnames or ())
+            if missing:
+                raise ConfigError(
+                    [f"{path}:1: no column {', '.join(sorted(missing))}; the first line must name "
+                     "file,label,group"]
+                )  # fmt: skip
+            pictures, problems = [], []
+            for row in rows:
+                file = path.parent / (row["file"] or "")
+                if not row["label"] or not row["group"]:
+                    problems.append(f"{path}:{rows.line_num}: a row needs file, label and group")
+                elif not file.is_file():
+                    problems.append(f"{path}:{rows.line_num}: no such picture: {file}")
+                else:
+                    pictures.append(Picture(file, row["label"], row["group"], row))
+    except (UnicodeDecodeError, csv.Error):
+        raise ConfigError([f"{path}: not a CSV text; give an index.csv or a folder"]) from None
+    if problems:
+        more = [f"{path}: and {len(problems) - 5} more"] if len(problems) > 5 else []
+        raise ConfigError(problems[:5] + more)
+    return pictures
+
+
+def _from_folders(path: Path) -> list[Picture]:
+    return [
+        Picture(file, folder.name, str(file.relative_to(path)), {})
+        for folder in sorted(path.iterdir())
+        if folder.is_dir()
+        for file in sorted(folder.rglob("*"))
+        if file.suffix.lower() in ENDINGS
+    ]
+
+
+def check_labels(pictures: Sequence[Picture], classes: Sequence[str]) -> None:
+    """Raise ConfigError where a picture's label is no class."""
+    strange = sorted({picture.label for picture in pictures} - set(classes))
+    if strange:
+        raise ConfigError(
+            [f"{pictures[0].file.parent}: label '{strange[0]}' is none of the classes "
+             f"{', '.join(classes)}; write DATA=label to give all of its pictures one label"]
+        )  # fmt: skip
+
+
+def digest(pictures: Sequence[Picture]) -> str:
+    """Return sixteen hex digits over labels and file contents; the order does not matter."""
+    lines = sorted(
+        f"{picture.label} {hashlib.sha256(picture.file.read_bytes()).hexdigest()}"
+        for picture in pictures
+    )
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class LeaveOut:
+    """Rows that a fit must not see: those whose column has this value."""
+
+    column: str
+    value: str
+
+    def __call__(self, picture: Picture) -> bool:
+        return picture.columns.get(self.column) == self.value
+
+
+class Mixture:
+    """Photos of several sources, drawn slots and filled slots, in the recipe's shares."""
+
+    def __init__(self, recipe: Recipe, sources: Sequence[Data], leave_out: LeaveOut | None = None):
+        self.recipe = recipe
+        self.photos = [_select(source, leave_out) for source in sources]
+        for pictures in self.photos:
+            check_labels(pictures, recipe.classes)
+        self.goods = [p for pictures in self.photos for p in pictures if p.label != EMPTY]
+        self.empties = [p for pictures in self.photos for p in pictures if p.label == EMPTY]
+        if recipe.filled and not self.empties:
+            raise ConfigError(["filled: there is no photo of an empty slot to draw products into"])
+        shares = [*(source.share for source in sources), recipe.drawn, recipe.filled]
+        if not sum(shares):
+            raise UsageError(
+                "there is nothing to learn from: name data in the recipe or with --data"
+            )
+        self._limits = np.cumsum(shares) / sum(shares)
+
+    def digest(self) -> str:
+        return digest([picture for pictures in self.photos for picture in pictures])
+
+    def image(self, i: int, augmented: bool = True) -> tuple[Image, str]:
+        """Return picture number i and its label."""
+        rng = np.random.default_rng((self.recipe.seed, i))
+        image, label, may_crop = self._raw(rng)
+        if augmented and self.recipe.augment:
+            image = augment.vary(image, rng, may_crop)
+        return image, label
+
+    def _raw(self, rng: Generator) -> tuple[Image, str, float]:
+        """A picture, its label, and how much of each side may be cut off without harm."""
+        kind = int(np.searchsorted(self._limits, rng.random(), side="right"))
+        if kind < len(self.photos):
+            picture = _choose(self.photos[kind], rng)
+            return picture.read(), picture.label, 0.4 if kind and picture.label != EMPTY else 0.15
+        photo = _choose(self.goods, rng).read() if self.goods and rng.random() < 0.7 else None
+        if kind == len(self.photos):
+            stocked = bool(rng.random() < 0.5)
+            return draw.slot(rng, stocked, photo), "stocked" if stocked else EMPTY, 0.06
+        return draw.fill(_choose(self.empties, rng).read(), rng, photo), "stocked", 0.06
+
+
+def _select(source: Data, leave_out: LeaveOut | None) -> list[Picture]:
+    pictures = read_data(source.data, source.split)
+    return [picture for picture in pictures if leave_out is None or not leave_out(picture)]
+
+
+def _choose(pictures: Sequence[Picture], rng: Generator) -> Picture:
+    """Pick one, each label as often as any other."""
+    labels = sorted({picture.label for picture in pictures})
+    label = labels[rng.integers(len(labels))]
+    same = [picture for picture in pictures if picture.label == label]
+    return same[rng.integers(len(same))]
+
+
+def batches(
+    mixture: Mixture, first: int, last: int, threads: int = 2
+) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
+    """Yield the batches number first to last - 1, made a little ahead in threads.
+
+    Threads suffice, and an error in one arrives as itself: OpenCV and torch let go of the lock.
+    """
+    recipe = mixture.recipe
+    column = {name: index for index, name in enumerate(recipe.classes)}
+
+    def make(number: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        drawn = [mixture.image(number * recipe.batch + k) for k in range(recipe.batch)]
+        labels = np.array([column[label] for _, label in drawn])
+        return to_batch([image for image, _ in drawn], recipe.input_size), labels
+
+    with ThreadPoolExecutor(threads) as pool:
+        ahead = [pool.submit(make, n) for n in range(first, min(first + 2 * threads, last))]
+        for number in range(first, last):
+            yield ahead.pop(0).result()
+            if number + 2 * threads < last:
+                ahead.append(pool.submit(make, number + 2 * threads))

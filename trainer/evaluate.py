@@ -1,0 +1,159 @@
+"""Figures: how good a model is on pictures it has not seen. No threshold is used."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score, precision_recall_fscore_support, roc_auc_score
+
+from edge.classifier import EMPTY, MAX_BATCH, open_classifier
+from edge.errors import UsageError
+from edge.preprocess import to_batch
+from edge.types import Image
+from trainer.data import Picture, check_labels
+from trainer.resnet import SlotNet
+from trainer.train import load_run
+
+
+class Model(Protocol):
+    """A bundle or a run: crops in (BGR, any size), one row of probabilities each out."""
+
+    def probabilities(self, crops: Sequence[Image]) -> NDArray[np.float32]: ...
+
+
+class RunModel:
+    """A run's net, as it is before export: FP32 and, unless its recipe says otherwise, T = 1."""
+
+    def __init__(self, net: SlotNet, input_size: int, temperature: float, threads: int):
+        torch.set_num_threads(threads)
+        self._net, self._input_size, self._temperature = net, input_size, temperature
+
+    @torch.inference_mode()
+    def logits(self, crops: Sequence[Image]) -> NDArray[np.float32]:
+        return self._net(torch.from_numpy(to_batch(crops, self._input_size))).numpy()
+
+    def probabilities(self, crops: Sequence[Image]) -> NDArray[np.float32]:
+        return softmax(self.logits(crops) / self._temperature)
+
+
+def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def open_model(path: Path, threads: int) -> tuple[Model, tuple[str, ...]]:
+    """Return a run or a bundle, and its classes."""
+    if path.is_dir():
+        recipe, net, _ = load_run(path)
+        temperature = recipe.temperature.value if recipe.temperature else 1.0
+        return RunModel(net, recipe.input_size, temperature, threads), recipe.classes
+    classifier = open_classifier(path, threads)
+    return classifier, classifier.info.classes
+
+
+def evaluate(path: Path, pictures: Sequence[Picture], threads: int = 1) -> dict[str, Any]:
+    """Return the figures of a run or a bundle on pictures, as one JSON-able dict."""
+    model, classes = open_model(path, threads)
+    check_labels(pictures, classes)
+    rows, elapsed_s = [], 0.0
+    for start in range(0, len(pictures), MAX_BATCH):
+        crops = [picture.read() for picture in pictures[start : start + MAX_BATCH]]
+        began_s = time.perf_counter()
+        rows.append(model.probabilities(crops))
+        elapsed_s += time.perf_counter() - began_s
+    probabilities = np.concatenate(rows)
+    truth = np.array([classes.index(picture.label) for picture in pictures])
+    found = figures(probabilities, truth, classes)
+    coarse = [picture.columns.get("coarse") for picture in pictures]
+    if all(coarse):
+        found["coarse_top1"] = _coarse_top1(probabilities, pictures, classes)
+    found["ms_per_image"] = round(1e3 * elapsed_s / len(pictures), 3)
+    found["threads"] = threads
+    return found
+
+
+def figures(
+    probabilities: NDArray[np.float32], truth: NDArray[np.int64], classes: Sequence[str]
+) -> dict[str, Any]:
+    """Return what the probabilities (n, classes) are worth against the true classes (n,)."""
+    n = len(truth)
+    p = probabilities.astype(np.float64)
+    guess = p.argmax(axis=1)
+    order = np.argsort(-p, axis=1, kind="stable")
+    precision, recall, _, support = precision_recall_fscore_support(
+        truth, guess, labels=range(len(classes)), zero_division=np.nan
+    )
+    one_hot = np.eye(len(classes))[truth]
+    result: dict[str, Any] = {
+        "n": n,
+        "top1": float((guess == truth).mean()),
+        "top5": float((order[:, :5] == truth[:, None]).any(axis=1).mean()),
+        "macro_recall": float(recall[support > 0].mean()),
+        "nll": float(-np.log(np.clip(p[np.arange(n), truth], 1e-12, 1)).mean()),
+        "brier": float(((p - one_hot) ** 2).sum(axis=1).mean()),
+        "ece": expected_calibration_error(p.max(axis=1), guess == truth),
+        "auroc": None,
+        "average_precision": None,
+        "per_class": {
+            name: {
+                "precision": _or_none(precision[k]),
+                "recall": _or_none(recall[k]) if support[k] else None,
+                "support": int(support[k]),
+            }
+            for k, name in enumerate(classes)
+        },
+    }
+    if EMPTY in classes:
+        column = list(classes).index(EMPTY)
+        is_empty = truth == column
+        if 0 < is_empty.sum() < n:
+            result["auroc"] = float(roc_auc_score(is_empty, p[:, column]))
+            result["average_precision"] = float(average_precision_score(is_empty, p[:, column]))
+    return result
+
+
+def expected_calibration_error(
+    confidence: NDArray[np.float64], right: NDArray[np.bool_], bins: int = 15
+) -> float:
+    """Return |confidence - accuracy| averaged over bins of equally many pictures."""
+    order = np.argsort(confidence, kind="stable")
+    parts = [part for part in np.array_split(order, bins) if len(part)]
+    gaps = [len(part) * abs(confidence[part].mean() - right[part].mean()) for part in parts]
+    return float(sum(gaps) / len(order))
+
+
+def _coarse_top1(
+    probabilities: NDArray[np.float32], pictures: Sequence[Picture], classes: Sequence[str]
+) -> float:
+    coarse_of = {picture.label: picture.columns["coarse"] for picture in pictures}
+    names = sorted({coarse_of.get(name, name) for name in classes})
+    member = np.array(
+        [[coarse_of.get(name, name) == coarse for coarse in names] for name in classes]
+    )
+    guess = (probabilities @ member).argmax(axis=1)
+    return float(
+        np.mean([names[g] == p.columns["coarse"] for g, p in zip(guess, pictures, strict=True)])
+    )
+
+
+def _or_none(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def read_pictures(texts: Sequence[str], only: str | None) -> list[Picture]:
+    """Return the pictures of all DATA, only those with COLUMN=VALUE where that is given."""
+    from trainer.data import read_data
+
+    pictures = [picture for text in texts for picture in read_data(text)]
+    if only is not None:
+        column, _, value = only.partition("=")
+        pictures = [picture for picture in pictures if picture.columns.get(column) == value]
+        if not pictures:
+            raise UsageError(f"--only {only}: no picture has '{value}' in its column '{column}'")
+    return pictures

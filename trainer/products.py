@@ -1,0 +1,300 @@
+"""Drawn products: what may stand in a slot, from a full row of cans to one clear bottle.
+
+Everything is a silhouette, given by its half-width from the bottom to the top, filled with a
+material. A pixel knows two numbers: v, its height in the product (0 bottom, 1 top), and u, its
+place across (-1 left edge, 1 right edge). Shading, labels and refraction are functions of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from edge.types import Image
+
+Canvas = NDArray[np.float32]
+"""(height, width, 3) float32, BGR, 0 to 255, drawn on in place."""
+
+Field = NDArray[np.float32]
+"""(height, width) float32: one number a pixel."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    profile: tuple[tuple[float, float], ...]  # (height, half-width), both 0 to 1, bottom to top
+    aspect: tuple[float, float]  # width / height, from - to
+    round: bool = True  # turned on a lathe: shaded towards its edges
+    cap: float = 1.0  # height at which the cap begins
+    clear: float = 0.0  # how often it is made of glass or clear plastic
+    piles: bool = False  # may stand on its like
+
+
+SHAPES = {
+    "bottle": Shape(
+        ((0, 0.93), (0.03, 1), (0.58, 1), (0.75, 0.6), (0.83, 0.36), (1, 0.36)),
+        (0.24, 0.4), cap=0.91, clear=0.65,
+    ),
+    "soda": Shape(
+        ((0, 0.8), (0.04, 1), (0.3, 1), (0.42, 0.88), (0.6, 1), (0.86, 0.38), (1, 0.38)),
+        (0.25, 0.36), cap=0.92, clear=0.6,
+    ),
+    "flask": Shape(((0, 0.9), (0.05, 1), (0.7, 1), (0.8, 0.45), (1, 0.45)), (0.45, 0.7), cap=0.84,
+                   clear=0.4),
+    "spray": Shape(((0, 0.97), (0.82, 1), (0.88, 0.7), (1, 0.62)), (0.24, 0.36), cap=0.86),
+    "can": Shape(((0, 0.9), (0.04, 1), (0.95, 1), (1, 0.9)), (0.5, 0.75), piles=True),
+    "jar": Shape(((0, 0.93), (0.06, 1), (0.76, 1), (0.84, 0.84), (1, 0.84)), (0.6, 0.95),
+                 cap=0.84, clear=0.5, piles=True),
+    "tube": Shape(((0, 0.7), (0.12, 0.7), (0.14, 0.8), (0.9, 1), (1, 1)), (0.22, 0.4)),
+    "glass": Shape(((0, 0.75), (1, 1)), (0.5, 0.85), clear=1.0),
+    "goblet": Shape(((0, 0.8), (0.03, 0.8), (0.05, 0.12), (0.42, 0.12), (0.55, 0.85), (0.75, 1),
+                     (1, 0.8)), (0.35, 0.55), clear=1.0),
+    "bowl": Shape(((0, 0.45), (0.12, 0.5), (0.5, 0.86), (1, 1)), (1.5, 2.6), piles=True),
+    "plate": Shape(((0, 0.6), (0.4, 0.75), (1, 1)), (4.0, 8.0), piles=True),
+    "cup": Shape(((0, 0.8), (0.1, 0.9), (1, 1)), (0.75, 1.2), clear=0.1, piles=True),
+    "pot": Shape(((0, 0.6), (0.3, 1), (0.55, 0.97), (0.8, 0.6), (0.84, 0.2), (1, 0.15)),
+                 (0.9, 1.4), cap=0.8),
+    "box": Shape(((0, 1), (1, 1)), (0.4, 1.6), round=False, piles=True),
+    "carton": Shape(((0, 1), (0.82, 1), (0.93, 0.8), (1, 0.8)), (0.35, 0.6), round=False),
+    "bag": Shape(((0, 0.94), (0.05, 1), (0.5, 1.04), (0.85, 0.95), (0.9, 0.88), (1, 1)),
+                 (0.5, 0.95), round=False),
+    "pouch": Shape(((0, 1), (0.2, 1.02), (0.8, 0.8), (1, 0.74)), (0.55, 0.9), round=False),
+    "fruit": Shape(((0, 0.3), (0.12, 0.68), (0.3, 0.92), (0.5, 1), (0.7, 0.92), (0.88, 0.66),
+                    (1, 0.2)), (0.9, 1.3), piles=True),
+}  # fmt: skip
+PORCELAIN = ("bowl", "plate", "cup", "pot")
+
+
+@dataclass(frozen=True)
+class Look:
+    """What all pieces of one product share: a shelf shows the same thing many times."""
+
+    shape: Shape
+    clear: bool
+    colour: Field  # (3,) BGR of the body
+    cap: Field
+    label: Image | None  # what is printed or glued on, stretched over label_from … label_to
+    label_from: float
+    label_to: float
+    gloss: float
+    tint: Field  # (3,) what clear material lets through
+    filled_to: float
+    side: float  # share of a box's width that is its receding side, negative: on the left
+    lean: float  # half-width's wobble of soft packs
+
+
+def stock(canvas: Canvas, rng: Generator, floor: float, photo: Image | None) -> None:
+    """Put products on the canvas, standing at floor (fraction of its height).
+
+    One product a slot, as in a shop: a few pieces beside each other, sometimes piled, sometimes
+    with another row behind; sometimes a single thin one with much wall around it.
+    """
+    height, width = canvas.shape[:2]
+    look = _look(rng, photo)
+    aspect = rng.uniform(*look.shape.aspect)
+    piece_h = height * min(rng.uniform(0.45, 1.05), floor + 0.1)
+    rows = int(rng.integers(1, 5)) if look.shape.piles else 1
+    if aspect > 1.2:
+        rows = int(rng.integers(2, 9))
+    piece_h /= rows
+    piece_w = max(piece_h * aspect, 0.16 * width)
+    most = max(1, int(1.1 * width / piece_w))
+    columns = 1 if rng.random() < 0.4 else int(rng.integers(1, min(most, 5) + 1))
+    if columns == 1 and piece_w < 0.35 * width and rng.random() < 0.6:
+        piece_w *= rng.uniform(1, 1.8)
+    piece_w = min(piece_w, 1.15 * width)
+    gap = rng.uniform(0.98, 1.15)
+    centre = width * rng.uniform(0.35, 0.65) if columns * piece_w < 0.9 * width else width / 2
+    floor_px = floor * height
+
+    shadow = rng.uniform(0.15, 0.6)
+    span = columns * piece_w * gap
+    _contact_shadow(canvas, centre, floor_px, span / 2, shadow)
+    for depth in range(int(rng.integers(0, 3)), -1, -1):  # the furthest row first
+        shrink, lift = 0.9**depth, 0.07 * depth * height
+        for column in range(columns):
+            x = centre + (column - (columns - 1) / 2) * piece_w * gap * shrink
+            for row in range(rows):
+                bottom = floor_px - lift - row * piece_h * shrink * 0.97
+                jitter = rng.normal(0, 0.015, 2) * piece_w
+                box = (x + jitter[0], bottom + jitter[1] * (row == 0))
+                _piece(canvas, rng, look, *box, piece_w * shrink, piece_h * shrink, 0.8**depth)
+
+
+def _look(rng: Generator, photo: Image | None) -> Look:
+    name = str(rng.choice(list(SHAPES)))
+    if rng.random() < 0.22:
+        name = str(rng.choice(["bottle", "soda", "flask", "glass", "jar", "goblet"]))
+    shape = SHAPES[name]
+    clear = bool(rng.random() < shape.clear)
+    colour = rng.uniform(150, 255, 1) * np.array([0.97, 1, 1]) if name in PORCELAIN else paint(rng)
+    printed = rng.random() < (0.35 if clear else 0.75) and name not in (*PORCELAIN, "fruit")
+    whole = not shape.round and rng.random() < 0.7
+    low, high = (0.0, 1.0) if whole else sorted(rng.uniform(0.08, 0.72, 2))
+    if high - low < 0.15:
+        low, high = 0.2, 0.55
+    tint = rng.uniform(0.8, 1.0, 3)
+    if rng.random() < 0.5:
+        tint = 1 - (1 - paint(rng) / 255) * rng.uniform(0.1, 0.7)
+    return Look(
+        shape=shape,
+        clear=clear,
+        colour=np.asarray(np.broadcast_to(colour, 3), np.float32),
+        cap=paint(rng),
+        label=_label(rng, photo) if printed else None,
+        label_from=low,
+        label_to=high,
+        gloss=rng.uniform(0, 0.8),
+        tint=np.asarray(tint, np.float32),
+        filled_to=rng.uniform(0.6, 0.95) if rng.random() < 0.8 else 0.0,
+        side=rng.uniform(0.05, 0.35) * rng.choice([-1, 0, 1]) if name in ("box", "carton") else 0,
+        lean=rng.uniform(0.01, 0.06) if name in ("bag", "pouch") else 0.0,
+    )
+
+
+def paint(rng: Generator) -> Field:
+    """A colour as packs have it: any hue, mostly strong, sometimes white, grey or black."""
+    if rng.random() < 0.25:
+        grey = rng.choice([rng.uniform(0, 50), rng.uniform(90, 190), rng.uniform(215, 255)])
+        return np.full(3, grey, np.float32)
+    hsv = np.array([[[rng.uniform(0, 180), rng.uniform(60, 255), rng.uniform(90, 255)]]], np.uint8)
+    return cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)[0, 0].astype(np.float32)
+
+
+def _label(rng: Generator, photo: Image | None) -> Image:
+    """A print: a piece of a photo, or bars and blobs that look like words and emblems from afar."""
+    if photo is not None and rng.random() < 0.6:
+        h, w = photo.shape[:2]
+        y, x = int(rng.uniform(0, 0.6) * h), int(rng.uniform(0, 0.6) * w)
+        piece = photo[
+            y : y + int(rng.uniform(0.3, 0.9) * h), x : x + int(rng.uniform(0.3, 0.9) * w)
+        ]
+        return cv2.resize(piece, (64, 64), interpolation=cv2.INTER_AREA)
+    label = np.empty((64, 64, 3), np.float32)
+    label[:] = paint(rng)
+    for _ in range(rng.integers(1, 4)):
+        y = int(rng.integers(0, 64))
+        label[y : y + int(rng.integers(4, 30))] = paint(rng)
+    for _ in range(rng.integers(0, 3)):
+        at = tuple(int(n) for n in rng.integers(8, 56, 2))
+        axes = tuple(int(n) for n in rng.integers(5, 26, 2))
+        cv2.ellipse(label, at, axes, 0, 0, 360, paint(rng).tolist(), -1, cv2.LINE_AA)
+    for _ in range(rng.integers(1, 6)):
+        ink = paint(rng).tolist()
+        x, y, tall = int(rng.integers(2, 24)), int(rng.integers(2, 58)), int(rng.integers(2, 12))
+        for _ in range(rng.integers(2, 9)):  # letters
+            wide = int(rng.integers(1, 2 + tall // 2 + 1))
+            cv2.rectangle(label, (x, y), (x + wide, y + tall), ink, -1)
+            x += wide + 2
+    return label.astype(np.uint8)
+
+
+def _piece(
+    canvas: Canvas, rng: Generator, look: Look, x: float, bottom: float, width: float,
+    height: float, light: float,
+) -> None:  # fmt: skip
+    """Draw one piece: its middle at x, its foot at bottom, all in pixels."""
+    top, left = int(np.floor(bottom - height)), int(np.floor(x - width * 0.6))
+    rows = np.arange(max(top, 0), min(int(np.ceil(bottom)) + 1, canvas.shape[0]))
+    columns = np.arange(max(left, 0), min(int(np.ceil(x + width * 0.6)) + 1, canvas.shape[1]))
+    if len(rows) < 2 or len(columns) < 2:
+        return
+    v = np.clip((bottom - rows - 0.5) / height, 0, 1).astype(np.float32)
+    points = np.array(look.shape.profile)
+    half = np.interp(v, points[:, 0], points[:, 1]) * width / 2
+    if look.lean:
+        half *= 1 + look.lean * np.sin(v * rng.uniform(4, 14) + rng.uniform(0, 6))
+    across = columns[None, :] + 0.5 - x
+    mask = np.clip(half[:, None] - np.abs(across) + 0.5, 0, 1)
+    mask *= (
+        np.clip(bottom - rows, 0, 1)[:, None] * np.clip(rows - (bottom - height) + 1, 0, 1)[:, None]
+    )
+    u = np.clip(across / half[:, None], -1, 1).astype(np.float32)
+    v2 = np.broadcast_to(v[:, None], u.shape)
+
+    behind = canvas[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    body = _clear_body(behind, u, v2, look, rng) if look.clear else _opaque_body(u, v2, look, rng)
+    if look.label is not None:
+        print_ = _wrap(look.label, u, v2, look)
+        on = ((v2 >= look.label_from) & (v2 <= look.label_to))[..., None]
+        body = np.where(on, print_ * _shade(u, look)[..., None], body)
+    if look.shape.cap < 1:
+        ribs = 1 + 0.12 * np.sin(u * 25)
+        cap = look.cap * (_shade(u, look) * ribs)[..., None]
+        body = np.where((v2 >= look.shape.cap)[..., None], cap, body)
+    body = body * light
+    behind[:] = behind + mask[..., None].astype(np.float32) * (body - behind)
+
+
+def _shade(u: Field, look: Look) -> Field:
+    """Brightness across: a cylinder falls off towards its edges and has one bright streak."""
+    if not look.shape.round:
+        side = look.side
+        on_side = (u > 1 - 2 * side) if side > 0 else (u < -1 - 2 * side)
+        return np.where(on_side & (side != 0), np.float32(0.6), np.float32(1))
+    shade = 0.35 + 0.65 * np.sqrt(np.clip(1 - (u * 0.95) ** 2, 0, 1))
+    return shade + look.gloss * 0.5 * np.exp(-(((u + 0.4) / 0.12) ** 2))
+
+
+def _opaque_body(u: Field, v: Field, look: Look, rng: Generator) -> Canvas:
+    shade = _shade(u, look)
+    if look.lean:  # crinkled film
+        wave = np.sin(u * rng.uniform(3, 9) + v * rng.uniform(-9, 9) + rng.uniform(0, 6))
+        shade = shade * (0.85 + 0.2 * wave + look.gloss * 0.4 * (wave > 0.93))
+    shade = shade * (0.86 + 0.14 * v)
+    if look.shape.piles:  # the dark joint under each piece of a pile
+        shade = shade * (1 - 0.45 * np.exp(-v / 0.04))
+    return look.colour * shade[..., None]
+
+
+def _clear_body(behind: Canvas, u: Field, v: Field, look: Look, rng: Generator) -> Canvas:
+    """What one sees through glass: the background mirrored and squeezed, tinted, with bright
+    streaks, dark edges, the level of what is in it, and a thick foot that scatters light."""
+    h, w = u.shape
+    filled = (v < look.filled_to).astype(np.float32)
+    bend = np.where(filled > 0, -0.9, 0.85) * rng.uniform(0.6, 1.1)
+    xs = (w / 2 + u * bend * w * 0.45).astype(np.float32)
+    ys = np.broadcast_to(np.arange(h, dtype=np.float32)[:, None], u.shape)
+    seen = cv2.remap(behind, xs, np.ascontiguousarray(ys), cv2.INTER_LINEAR,
+                     borderMode=cv2.BORDER_REPLICATE)  # fmt: skip
+    strength = 0.35 + 0.65 * filled
+    seen = seen * (1 - strength[..., None] * (1 - look.tint))
+    edge = np.abs(u) ** rng.uniform(4, 12)
+    seen = seen * (1 - rng.uniform(0.15, 0.75) * edge)[..., None]
+    light = np.zeros_like(u)
+    for _ in range(rng.integers(1, 4)):
+        at, wide = rng.uniform(-0.85, 0.85), rng.uniform(0.02, 0.12)
+        low, high = sorted(rng.uniform(0.05, 0.95, 2))
+        run = 1 / (1 + np.exp(-(v - low) * 30)) / (1 + np.exp((v - high) * 30))
+        light += rng.uniform(0.2, 1.0) * np.exp(-(((u - at) / wide) ** 2)) * run
+    if look.filled_to:
+        level = np.exp(-(((v - look.filled_to) / 0.012) ** 2))
+        light += level * rng.uniform(-0.3, 0.5)
+    foot = np.exp(-v / 0.05) * np.sin(u * rng.uniform(6, 16) + rng.uniform(0, 6))
+    light += foot * rng.uniform(0.1, 0.5)
+    return (
+        seen
+        + (255 - seen) * np.clip(light, 0, 1)[..., None]
+        + np.minimum(light, 0)[..., None] * 160
+    )
+
+
+def _wrap(label: Image, u: Field, v: Field, look: Look) -> Canvas:
+    """Sample the label around the body: compressed towards the edges where the body is round."""
+    across = np.arcsin(u * 0.98) / np.pi + 0.5 if look.shape.round else (u + 1) / 2
+    up = 1 - (v - look.label_from) / (look.label_to - look.label_from)
+    xs = (across * 63).astype(np.float32)
+    ys = np.clip(up * 63, 0, 63).astype(np.float32)
+    return cv2.remap(label, xs, ys, cv2.INTER_LINEAR).astype(np.float32)
+
+
+def _contact_shadow(canvas: Canvas, x: float, y: float, half_px: float, depth: float) -> None:
+    """Darken the deck at the products' feet and a little of what is behind them."""
+    rows = np.arange(canvas.shape[0])[:, None]
+    columns = np.arange(canvas.shape[1])[None, :]
+    tall = 0.05 * canvas.shape[0]
+    blob = np.exp(-(((columns - x) / (half_px * 1.1)) ** 4) - ((rows - y) / tall) ** 2)
+    canvas *= (1 - depth * blob)[..., None].astype(np.float32)
