@@ -62,10 +62,7 @@ def _destination(site: Site, stack: contextlib.ExitStack) -> Destination:
             cert=mqtt.cert,
             key=mqtt.key,
         )
-    users = {
-        name: file.read_text(encoding="utf-8").rstrip("\r\n") for name, file in mqtt.users.items()
-    }
-    broker = EmbeddedBroker(site.node, *mqtt.listen_address, users)
+    broker = EmbeddedBroker(site.node, *mqtt.listen_address, mqtt.passwords())
     broker.start()
     stack.callback(broker.stop)
     return broker.destination()
