@@ -21,6 +21,7 @@ from pydantic import (
     ValidationError,
     WithJsonSchema,
 )
+from pydantic_core import from_json
 
 from edge.errors import RequestError
 from edge.types import (
@@ -380,9 +381,9 @@ def _transaction(payload: bytes) -> str | int | None:
     """Return the sender's mark of a request that is wrong elsewhere, if it can be read at all."""
     try:
         return Request.model_validate(
-            {"transaction": json.loads(payload)["transaction"]}, strict=True
+            {"transaction": from_json(payload)["transaction"]}, strict=True
         ).transaction
-    except (ValueError, TypeError, LookupError, RecursionError):
+    except (ValueError, TypeError, LookupError):
         return None
 
 

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -115,14 +115,16 @@ class Heard:
 
 
 class Subscriber:
-    """Hears everything below stock/, with a session that outlives its connections."""
+    """Hears everything below stock/; with a name, its session outlives its connections."""
 
     def __init__(self, port: int, name: str = "listener", topic: str = "stock/#") -> None:
         self._lock = threading.Lock()
         self._heard: list[Heard] = []
         self._subscribed = threading.Event()
         self._topic = topic
-        self.client = paho.Client(CallbackAPIVersion.VERSION2, client_id=name, clean_session=False)
+        self.client = paho.Client(
+            CallbackAPIVersion.VERSION2, client_id=name, clean_session=not name
+        )
         self.client.reconnect_delay_set(1, 1)
         self.client.on_connect = lambda client, *_: client.subscribe(topic, qos=1)
         self.client.on_subscribe = lambda *_: self._subscribed.set()
@@ -157,10 +159,10 @@ class Subscriber:
             self._heard.append(heard)
 
 
-@contextlib.contextmanager
-def retained(port: int, topic: str = "stock/#") -> Iterator[dict[str, bytes]]:
-    """Yield what the broker holds for a newcomer, after all of it has come."""
-    with Subscriber(port, name="newcomer", topic=topic) as newcomer:
-        newcomer.client.subscribe("$SYS/broker/version", qos=1)
-        time.sleep(0.3)
-        yield {message.topic: message.payload for message in newcomer.heard() if message.retained}
+def retained(port: int) -> dict[str, bytes]:
+    """Return what the broker holds below stock/ for a newcomer."""
+    with Subscriber(port, name="", topic="stock/#") as newcomer:
+        newcomer.client.subscribe("marker", qos=1)
+        newcomer.say("marker")  # comes after all that was held
+        wait_for(lambda: newcomer.heard("marker"))
+        return {message.topic: message.payload for message in newcomer.heard() if message.retained}

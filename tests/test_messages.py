@@ -182,6 +182,7 @@ def test_requests_are_read_into_what_they_ask_for():
         ("dance", b"{}", "unknown request 'dance'; use one of ping, reload, ack"),
         ("ping", b" " * 20000, "at most 16384 bytes"),
         ("ping", b"[" * 10000, "Invalid JSON"),
+        ("ping", b'{"transaction":"\\ud800"}', "Invalid JSON"),
     ],
 )
 def test_what_is_wrong_with_a_request_is_told_to_its_sender(verb, payload, complaint):
