@@ -71,7 +71,9 @@ def test_the_table_names_only_what_there_is():
 def loaded_by(code: str) -> set[str]:
     """Return the names of all modules that a fresh interpreter holds after the code."""
     command = [sys.executable, "-c", f"import sys\n{code}\nprint(*sys.modules)"]
-    return set(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
+    run = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    return set(run.stdout.split())
 
 
 def test_the_daemon_never_loads_torch():
