@@ -142,6 +142,8 @@ def main() -> None:
     except EdgeError as error:
         typer.echo(f"error: {redact.redact(str(error))}", err=True)
         raise SystemExit(error.exit_code) from None
+    finally:
+        redact.install()  # again: Typer has put its own printer of tracebacks in place
 
 
 def _show(found: dict[str, Any], as_json: bool, text: Callable[[dict[str, Any]], str]) -> None:

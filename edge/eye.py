@@ -66,6 +66,8 @@ class Eye:
     def news(self, now: Moment) -> tuple[CameraState, Event | None] | None:
         """Return the camera's state if it is not the one told last, and the event it makes."""
         condition = self._grabber.condition()
+        if condition is None:  # it is opened for the first time: nothing is known yet
+            return None
         status, reason = condition.status, condition.reason
         if status is CameraStatus.ONLINE and (self._trouble or self._wrong_size):
             status, reason = CameraStatus.DEGRADED, self._trouble

@@ -87,8 +87,11 @@ class Grabber:
         with self._lock:
             return self._over and self._latest is None
 
-    def condition(self) -> Condition:
-        """Return the camera's status now. What heals at the first retry is no trouble yet."""
+    def condition(self) -> Condition | None:
+        """Return the camera's status now, None while it is opened for the first time.
+
+        What heals at the first retry is no trouble yet: nobody is told of a blip.
+        """
         with self._lock:
             last_at, trouble = self._last_at, self._trouble
             if self._over:
@@ -98,9 +101,7 @@ class Grabber:
             if time.monotonic() - self._alive_s > self._every_s + self._patience.offline_s:
                 silence = CameraError("the camera is silent", CameraReason.NO_FRAMES)
                 return _offline(trouble or silence, last_at)
-            if not last_at:
-                return _offline(CameraError("no picture yet", CameraReason.NO_FRAMES), None)
-            return Condition(CameraStatus.ONLINE, None, None, last_at)
+            return Condition(CameraStatus.ONLINE, None, None, last_at) if last_at else None
 
     def join(self, timeout_s: float = 1.0) -> None:
         """Wait for the threads after `stop` was set. One that hangs is left to itself."""

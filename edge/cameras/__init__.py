@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from edge.errors import UsageError
+from edge.redact import register_url
 from edge.types import Image
 
 
@@ -100,4 +101,5 @@ def open_camera(url: str, every_s: float) -> Camera:
         near = difflib.get_close_matches(scheme, OPENERS, n=1)
         hint = f"did you mean {near[0]}:?" if near else f"use one of {', '.join(OPENERS)}"
         raise UsageError(f"unknown kind of camera {scheme[:20]!r}; {hint}")
+    register_url(url)
     return OPENERS[scheme](url, every_s)
