@@ -9,6 +9,7 @@ import urllib.parse
 from pathlib import Path
 
 from edge.cameras import OPENERS as CAMERA_KINDS
+from edge.redact import LOGIN, QUERY, register_secret, register_url
 from edge.section import nearest
 from edge.sinks import OPENERS as SINK_KINDS
 
@@ -32,7 +33,11 @@ def is_loopback(host: str) -> bool:
 
 
 def camera_url(url: str, folder: Path) -> str:
-    """Return the URL ready to be opened: names filled in, paths seen from site.yaml."""
+    """Return the URL ready to be opened: names filled in, paths seen from site.yaml.
+
+    Its password is hidden in all output from now on. Raises ValueError.
+    """
+    register_url(url)
     scheme, colon, rest = url.partition(":")
     if not colon or not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]{0,15}", scheme):
         kinds = ", ".join(f"{kind}:" for kind in sorted(CAMERA_KINDS))
@@ -42,6 +47,7 @@ def camera_url(url: str, folder: Path) -> str:
     if scheme in ("file", "folder"):
         return f"{scheme}:{folder / rest.removeprefix('//')}"
     url = fill_in(url)
+    register_url(url)
     if scheme in ("rtsp", "rtsps", "http", "https"):
         _host(url, f"{scheme}://host/path")
     return url
@@ -87,6 +93,7 @@ def fill_in(url: str) -> str:
         found = _secret(name) if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]*", name) else None
         if not found:
             missing.append(f"${{{name}}}")
+        register_secret(found or "")
         return urllib.parse.quote(found or "", safe="")
 
     filled = re.sub(r"\$\{([^}]*)\}", value, url)
@@ -110,5 +117,5 @@ def _secret(name: str) -> str | None:
 
 
 def without_login(url: str) -> str:
-    """Return the URL without user, password and query, to be compared, not opened."""
-    return re.sub(r"(?<=//)[^/]*@", "", url).partition("?")[0]
+    """Return the URL without login and tokens: to be compared, not to be opened."""
+    return QUERY.sub(r"\1", LOGIN.sub(r"\1", url))

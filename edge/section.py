@@ -15,6 +15,7 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo
 from pydantic_core import ErrorDetails, PydanticCustomError
 
+from edge.redact import register_secret
 from edge.yamlfile import Data, Keys, Problem, YamlFile
 
 
@@ -58,7 +59,10 @@ def existing(path: Path, info: ValidationInfo) -> Path:
 
 
 def read_secret(path: Path) -> str:
-    """Return the password that a file holds, without the line's end. Raises ValueError."""
+    """Return the password that a file holds, without the line's end. Raises ValueError.
+
+    It is hidden in all output from now on.
+    """
     try:
         secret = path.read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
@@ -66,6 +70,7 @@ def read_secret(path: Path) -> str:
         raise ValueError(f"cannot be read: {reason}") from None
     if not secret:
         raise ValueError("is an empty file; it must hold the password")
+    register_secret(secret)
     return secret
 
 

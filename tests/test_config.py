@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from edge.config import load, load_planogram, load_site
 from edge.errors import ConfigError
+from edge.redact import redact
 from edge.types import Slot
 
 PASSWORD = "hunter2-s3cret"
@@ -23,9 +24,10 @@ version: 1
 node: store-0042
 cameras:
   - id: aisle-1
-    url: rtsp://viewer:pw@192.0.2.10/stream1
+    url: rtsp://viewer:Pomelo-77@192.0.2.10/stream1
     every_s: 5
 """
+DEMOS = ('"demo:?seed=1"', '"demo:?seed=2"')
 SLOT = "{id: a, name: Tea, quad: [[0.1, 0.1], [0.3, 0.1], [0.3, 0.4], [0.1, 0.4]]}"
 PLANOGRAM = f"""\
 version: 1
@@ -139,7 +141,7 @@ def test_systemd_says_where_the_state_goes(folder, monkeypatch):
 def test_paths_are_relative_to_the_file_they_stand_in(folder):
     Path("sub").mkdir()
     for name in ("model.onnx", "mqtt.password"):
-        write(f"sub/{name}", "x\n")
+        write(f"sub/{name}", "Quince-12\n")
     write("sub/planogram.yaml", PLANOGRAM.replace("aisle-1", "film"))
     site = (
         "version: 1\nnode: a\nplanogram: planogram.yaml\nmodel: model.onnx\n"
@@ -156,23 +158,39 @@ def test_paths_are_relative_to_the_file_they_stand_in(folder):
 
 def test_a_password_may_come_as_a_systemd_credential(folder, monkeypatch):
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(Path.cwd()))
-    write("AISLE1_PASSWORD", "a:b\n")
-    site = load_site(write("site.yaml", SITE.replace(":pw@", ":${AISLE1_PASSWORD}@")))
-    assert site.cameras[0].url == "rtsp://viewer:a%3Ab@192.0.2.10/stream1"
+    write("AISLE1_PASSWORD", "Sorb:3\n")
+    site = load_site(write("site.yaml", SITE.replace(":Pomelo-77@", ":${AISLE1_PASSWORD}@")))
+    assert site.cameras[0].url == "rtsp://viewer:Sorb%3A3@192.0.2.10/stream1"
 
 
 def test_no_text_form_of_the_site_shows_the_login(folder):
-    site = load_site(write("site.yaml", SITE.replace(":pw@", f":{PASSWORD}@")))
+    site = load_site(write("site.yaml", SITE.replace(":Pomelo-77@", f":{PASSWORD}@")))
     assert PASSWORD not in repr(site)
     assert PASSWORD not in str(site)
 
 
+def test_a_password_is_hidden_in_all_output_once_it_was_read(folder, monkeypatch):
+    monkeypatch.setenv("AISLE1_PASSWORD", "Mirabelle/9")
+    write("mqtt.password", "Physalis-4\n")
+    site = SITE.replace(":Pomelo-77@", ":${AISLE1_PASSWORD}@")
+    site += "  - {id: b, url: 'http://u:Damson-55@h/s'}\n"
+    load_site(
+        write(
+            "site.yaml", site + "mqtt: {url: 'mqtt://h', username: u, password_file: mqtt.password}"
+        )
+    )
+    said = "FFmpeg: Mirabelle/9, Mirabelle%2F9, Physalis-4 and Damson-55 were refused"
+    assert redact(said) == "FFmpeg: ***, ***, *** and *** were refused"
+
+
 def test_the_digest_follows_every_setting_but_the_passwords(folder):
     digest = load_site(write("site.yaml", SITE)).digest()
-    other_password = SITE.replace(":pw@", ":other@")
+    other_password = SITE.replace(":Pomelo-77@", ":Tangerine-8@")
     assert load_site(write("site.yaml", other_password)).digest() == digest
     assert load_site(write("site.yaml", SITE.replace(": 5", ": 6"))).digest() != digest
     assert load_site(write("site.yaml", SITE.replace("/stream1", "/2"))).digest() != digest
+    demo = [SITE.replace("rtsp://viewer:Pomelo-77@192.0.2.10/stream1", url) for url in DEMOS]
+    assert len({load_site(write("site.yaml", text)).digest() for text in demo}) == 2
 
 
 def test_the_size_of_the_reference_picture_is_known(folder):
@@ -184,11 +202,11 @@ def test_the_size_of_the_reference_picture_is_known(folder):
 
 
 def test_a_forwarding_broker_with_users_may_be_reached_from_outside(folder):
-    write("phone.password", "geheim\n")
+    write("phone.password", "Kumquat-3\n")
     mqtt = "mqtt: {listen: '0.0.0.0:1884', users: {phone: phone.password}}\n"
     site = load_site(write("site.yaml", SITE + mqtt))
     assert site.mqtt.listen_address == ("0.0.0.0", 1884)
-    assert site.mqtt.passwords() == {"phone": "geheim"}
+    assert site.mqtt.passwords() == {"phone": "Kumquat-3"}
 
 
 # Files that are no configuration at all.
@@ -390,19 +408,21 @@ def test_several_mistakes_are_told_at_once_with_those_of_the_planogram(folder):
     ],
 )
 def test_a_camera_address_that_cannot_be_is_not_repeated(folder, url, said):
-    text = SITE.replace("rtsp://viewer:pw@192.0.2.10/stream1", f'"{url}"')
+    text = SITE.replace("rtsp://viewer:Pomelo-77@192.0.2.10/stream1", f'"{url}"')
     assert problem(text).startswith(f"site.yaml:5: cameras[0].url: {said}")
 
 
 def test_an_empty_password_is_as_good_as_none(folder, monkeypatch):
     monkeypatch.setenv("AISLE1_PASSWORD", "")
-    assert "${AISLE1_PASSWORD} not set" in problem(SITE.replace(":pw@", ":${AISLE1_PASSWORD}@"))
+    assert "${AISLE1_PASSWORD} not set" in problem(
+        SITE.replace(":Pomelo-77@", ":${AISLE1_PASSWORD}@")
+    )
 
 
 def test_a_credential_is_looked_up_by_name_only(folder, monkeypatch):
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(Path.cwd()))
     write("elsewhere", "x")
-    assert "not set" in problem(SITE.replace(":pw@", ":${../elsewhere}@"))
+    assert "not set" in problem(SITE.replace(":Pomelo-77@", ":${../elsewhere}@"))
 
 
 @pytest.mark.parametrize(
@@ -436,7 +456,7 @@ def test_a_credential_is_looked_up_by_name_only(folder, monkeypatch):
     ],
 )
 def test_a_broker_that_cannot_be(folder, mqtt, said):
-    write("here", "x")
+    write("here", "Quince-12")
     write("empty", "")
     assert said in problem(SITE + f"mqtt: {{{mqtt}}}\n")
 
