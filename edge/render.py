@@ -18,6 +18,9 @@ from edge.types import Image
 
 _NOISE_ROOM = 96
 """How many pixels the noise field is larger than the picture: room to shift it each frame."""
+_SHADOW_SHIFT = np.array([0.012, -0.02])
+_EXPOSURE = 278
+"""What a fully lit white is exposed to; more than 255, so that highlights burn out."""
 _COARSE = 4
 """Shading and shadows of people are computed at a quarter of the size: they are soft."""
 
@@ -116,8 +119,8 @@ class Renderer:
             for patch in self._rails[row]:
                 patch.lay_on(picture)
         picture *= self._vignette
-        picture = cv2.GaussianBlur(picture, (0, 0), 0.55 * self._size[0] / 1280)
-        return np.asarray(np.clip(picture * 236, 0, 255), np.uint8)
+        soft = cv2.GaussianBlur(picture, (0, 0), 0.55 * self._size[0] / 1280)
+        return np.asarray(np.clip(soft * _EXPOSURE, 0, 255), np.uint8)
 
     # --- people ---------------------------------------------------------------------------------
 
@@ -127,7 +130,7 @@ class Renderer:
         small = (width // 16, height // 16)
         mask = np.zeros(small[::-1], np.uint8)
         for part in parts:
-            seen = (self._scene.shelf.lens.project(part.outline) + (0.012, -0.02)) * small
+            seen = (self._scene.shelf.lens.project(part.outline) + _SHADOW_SHIFT) * small
             cv2.fillPoly(mask, [np.rint(seen).astype(np.int32)], 70)
         mask = cv2.GaussianBlur(mask, (0, 0), 3.0)
         shade = cv2.resize(255 - mask, (width, height), interpolation=cv2.INTER_LINEAR)
@@ -144,7 +147,9 @@ class Renderer:
         if right - left < 2 * _COARSE or bottom - top < 2 * _COARSE:
             return
         roi = image[top:bottom, left:right]
-        shade = np.full(((bottom - top) // _COARSE + 1, (right - left) // _COARSE + 1), 255, np.uint8)
+        shade = np.full(
+            ((bottom - top) // _COARSE + 1, (right - left) // _COARSE + 1), 235, np.uint8
+        )
         for part, outline in zip(parts, outlines, strict=True):
             inside = outline - (left, top)
             cv2.fillPoly(roi, [np.rint(inside * 16).astype(np.int32)], part.colour, cv2.LINE_AA, 4)
@@ -165,7 +170,11 @@ class Renderer:
         value = 1 - part.bulge * 0.75 * (1 - round_)
         if part.cloth:
             value *= self._folds[: mask.shape[0], : mask.shape[1]]
-        np.copyto(shade[low[1] : high[1], low[0] : high[0]], (value * 245).astype(np.uint8), where=mask > 127)
+        np.copyto(
+            shade[low[1] : high[1], low[0] : high[0]],
+            np.clip(value * 245, 0, 255).astype(np.uint8),
+            where=mask > 127,
+        )
 
     def _carry(self, image: Image, posture: Posture) -> None:
         """Draw the product in a reaching hand: the front one of its place, moved to the hand."""
@@ -175,7 +184,7 @@ class Renderer:
         home = np.array([place.centre, place.floor + 0.5 * place.product.height, FRONT])
         lens = self._scene.shelf.lens
         shift = (lens.project(np.array(posture.hand)) - lens.project(home)) * self._size
-        held.lay_on_bytes(image, (round(shift[0]), round(shift[1])))
+        held.lay_on_bytes(image, (round(shift[0]), round(shift[1])), _EXPOSURE)
 
     # --- the camera -----------------------------------------------------------------------------
 
@@ -198,9 +207,8 @@ def _shadow(place: Place, front: float) -> Face:
     size, border = 24, 6
     dark = np.zeros((size, size), np.float32)
     dark[border:-border, border:-border] = 0.75
-    dark = cv2.GaussianBlur(dark, (0, 0), border * 0.45)
     texture = np.zeros((size, size, 4), np.float32)
-    texture[..., 3] = dark
+    texture[..., 3] = cv2.GaussianBlur(dark, (0, 0), border * 0.45)
     half = min(product.width / 2 * 1.25, (place.right - place.left) / 2)
     near, far = min(front + 1.6, 0.2), front - product.depth - 1.0
     left, right = place.centre - half, place.centre + half
@@ -222,7 +230,7 @@ def _folds(seed: int) -> NDArray[np.float32]:
 
 
 def _noise(seed: int, size: tuple[int, int]) -> list[Image]:
-    """Return fields of sensor noise around 128, larger than the picture: grain and a little colour."""
+    """Return fields of sensor noise around 128, larger than the picture: grain and tint."""
     chance = np.random.default_rng([seed, 1])
     shape = (size[1] + _NOISE_ROOM, size[0] + _NOISE_ROOM)
     fields = []

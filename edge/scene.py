@@ -45,12 +45,20 @@ class Scene:
 
     pace says how soon visits follow one another: with 1 nobody comes near a slot that has just
     been emptied or refilled for a minute, with 6 for ten seconds. People move at the same speed.
+    Nobody changes anything in the last such minute before closes_s, and then nobody is left.
     """
 
-    def __init__(self, seed: int, rows: int = 2, columns: int = 12, pace: float = 1.0):
+    def __init__(
+        self,
+        seed: int,
+        rows: int = 2,
+        columns: int = 12,
+        pace: float = 1.0,
+        closes_s: float = math.inf,
+    ):
         self.seed = seed
         self.shelf: Shelf = build_shelf(seed, rows, columns)
-        self._timeline = Timeline(seed, self.shelf, pace)
+        self._timeline = Timeline(seed, self.shelf, pace, closes_s)
         self._lamps = _Lamps(seed)
 
     def slots(self, camera_id: str = CAMERA_ID) -> tuple[Slot, ...]:

@@ -33,7 +33,9 @@ def surroundings(shelf: Shelf, scale: float) -> list[Face]:
     posts = _plain((2.8, high - low + 40), _METAL, scale)
     across = np.linspace(0, 1, posts.shape[1], dtype=np.float32)[None, :, None]
     posts[..., :3] *= 0.72 + 0.28 * np.sin(across * np.pi)
-    posts[:: max(2, round(2.5 * scale)), posts.shape[1] // 3 : -posts.shape[1] // 3 or None, :3] *= 0.45
+    posts[
+        :: max(2, round(2.5 * scale)), posts.shape[1] // 3 : -posts.shape[1] // 3 or None, :3
+    ] *= 0.45
     return [
         Face(wall, _upright(-200, 0, low - 20, high + 30, -6)),
         Face(wall, _upright(wide, wide + 200, low - 20, high + 30, -6)),
@@ -70,7 +72,9 @@ def rail(shelf: Shelf, row: int, seed: int, scale: float) -> Face:
     strip = _plain((shelf.width, RAIL), _RAIL, scale)
     rows = strip.shape[0]
     down = np.linspace(0, 1, rows, dtype=np.float32)
-    strip[..., :3] *= (1.02 - 0.22 * down**2 - 0.2 * (down < 0.06) - 0.15 * (down > 0.93))[:, None, None]
+    strip[..., :3] *= (1.02 - 0.22 * down**2 - 0.2 * (down < 0.06) - 0.15 * (down > 0.93))[
+        :, None, None
+    ]
     chance = random.Random(f"prices {seed} {row}")
     for place in shelf.places:
         if place.row != row:
@@ -121,7 +125,7 @@ def _edges(columns: int) -> NDArray[np.float32]:
 
 
 def _sign(header: Texture, words: str) -> None:
-    rows, columns = header.shape[:2]
+    rows = header.shape[0]
     board = (header[..., :3] * 255).astype(np.uint8)
     board[: round(rows * 0.16)] = (238, 240, 240)
     board[-round(rows * 0.12) :] = (250, 252, 252)  # the lamp strip

@@ -33,8 +33,8 @@ class Patch:
         part *= self.through
         part += self.colour
 
-    def lay_on_bytes(self, picture: Image, shift: tuple[int, int]) -> None:
-        """Paint over a (h, w, 3) uint8 picture in place, moved by (x, y) pixels, as far as it fits."""
+    def lay_on_bytes(self, picture: Image, shift: tuple[int, int], exposure: float) -> None:
+        """Paint over a (h, w, 3) uint8 picture in place, moved by (x, y) pixels."""
         rows, columns = self.colour.shape[:2]
         top, left = self.top + shift[1], self.left + shift[0]
         from_y, until_y = max(0, -top), min(rows, picture.shape[0] - top)
@@ -43,7 +43,8 @@ class Patch:
             return
         part = picture[top + from_y : top + until_y, left + from_x : left + until_x]
         inside = (slice(from_y, until_y), slice(from_x, until_x))
-        part[:] = part * self.through[inside] + self.colour[inside] * 236
+        colour = part * self.through[inside] + self.colour[inside] * exposure
+        part[:] = np.clip(colour, 0, 255)
 
 
 class Easel:
@@ -72,7 +73,9 @@ def _warped(face: Face, seen: NDArray[np.float64], size: tuple[int, int]) -> NDA
     texture[..., :3] *= texture[..., 3:]
     rows, columns = texture.shape[:2]
     # One transparent pixel around it: the warp then blends the edge instead of cutting stairs.
-    texture = cv2.copyMakeBorder(texture, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=(0, 0, 0, 0))
-    source = np.array([(1, 1), (columns + 1, 1), (columns + 1, rows + 1), (1, rows + 1)], np.float32)
+    framed = cv2.copyMakeBorder(texture, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=(0, 0, 0, 0))
+    source = np.array(
+        [(1, 1), (columns + 1, 1), (columns + 1, rows + 1), (1, rows + 1)], np.float32
+    )
     matrix = cv2.getPerspectiveTransform(source - 0.5, seen.astype(np.float32) - 0.5)
-    return np.asarray(cv2.warpPerspective(texture, matrix, size, flags=cv2.INTER_LINEAR), np.float32)
+    return np.asarray(cv2.warpPerspective(framed, matrix, size, flags=cv2.INTER_LINEAR), np.float32)

@@ -35,7 +35,9 @@ def write(
     cv2.putText(canvas, text, origin, font, size, colour, weight, cv2.LINE_AA)
 
 
-def lines(canvas: Image, box: tuple[float, float, float, float], count: int, colour: Colour) -> None:
+def lines(
+    canvas: Image, box: tuple[float, float, float, float], count: int, colour: Colour
+) -> None:
     """Small print nobody can read: `count` lines in a box of shares (left, top, right, bottom)."""
     rows, columns = canvas.shape[:2]
     left, top, right, bottom = box
@@ -58,8 +60,28 @@ def _can(product: Product, canvas: Image) -> Image:
     _fade(canvas, product.base, blend(product.base, BLACK, 0.28))
     rows, columns = canvas.shape[:2]
     centre = (columns // 2, round(rows * 0.46))
-    cv2.ellipse(canvas, centre, (round(columns * 0.27), round(rows * 0.25)), -18, 0, 360, product.accent, -1, cv2.LINE_AA)
-    cv2.ellipse(canvas, centre, (round(columns * 0.24), round(rows * 0.22)), -18, 0, 360, blend(product.base, BLACK, 0.1), -1, cv2.LINE_AA)
+    cv2.ellipse(
+        canvas,
+        centre,
+        (round(columns * 0.27), round(rows * 0.25)),
+        -18,
+        0,
+        360,
+        product.accent,
+        -1,
+        cv2.LINE_AA,
+    )
+    cv2.ellipse(
+        canvas,
+        centre,
+        (round(columns * 0.24), round(rows * 0.22)),
+        -18,
+        0,
+        360,
+        blend(product.base, BLACK, 0.1),
+        -1,
+        cv2.LINE_AA,
+    )
     _wave(canvas, 0.74, product.accent)
     write(canvas, product.word, (0.5, 0.46), 0.40, product.ink, bold=True)
     write(canvas, product.name.split()[-2] + " ml", (0.5, 0.90), 0.16, product.ink)
@@ -81,9 +103,22 @@ def _bottle(product: Product, canvas: Image) -> Image:
     band[:] = product.accent
     band[: round(len(band) * 0.10)] = product.ink
     band[-round(len(band) * 0.18) :] = blend(product.accent, BLACK, 0.35)
-    cv2.circle(band, (columns // 2, round(len(band) * 0.62)), round(len(band) * 0.15), drink, -1, cv2.LINE_AA)
+    cv2.circle(
+        band,
+        (columns // 2, round(len(band) * 0.62)),
+        round(len(band) * 0.15),
+        drink,
+        -1,
+        cv2.LINE_AA,
+    )
     write(band, product.word, (0.5, 0.30), 0.44, product.ink, bold=True)
-    write(band, product.name.rsplit(" ", 2)[1] + " " + product.name.rsplit(" ", 1)[1], (0.5, 0.90), 0.14, product.ink)
+    write(
+        band,
+        product.name.rsplit(" ", 2)[1] + " " + product.name.rsplit(" ", 1)[1],
+        (0.5, 0.90),
+        0.14,
+        product.ink,
+    )
     cap = canvas[: round(rows * 0.10)]
     cap[:] = product.accent
     cap[:, ::5] = blend(product.accent, BLACK, 0.35)
@@ -94,11 +129,41 @@ def _cup(product: Product, canvas: Image) -> Image:
     rows, columns = canvas.shape[:2]
     canvas[: round(rows * 0.09)] = (226, 230, 232)
     bowl = (columns // 2, round(rows * 0.70))
-    cv2.ellipse(canvas, bowl, (round(columns * 0.20), round(rows * 0.20)), 0, 0, 360, product.accent, -1, cv2.LINE_AA)
-    cv2.ellipse(canvas, bowl, (round(columns * 0.165), round(rows * 0.155)), 0, 0, 360, (60, 132, 214), -1, cv2.LINE_AA)
+    cv2.ellipse(
+        canvas,
+        bowl,
+        (round(columns * 0.20), round(rows * 0.20)),
+        0,
+        0,
+        360,
+        product.accent,
+        -1,
+        cv2.LINE_AA,
+    )
+    cv2.ellipse(
+        canvas,
+        bowl,
+        (round(columns * 0.165), round(rows * 0.155)),
+        0,
+        0,
+        360,
+        (60, 132, 214),
+        -1,
+        cv2.LINE_AA,
+    )
     for number in range(7):
         turn = number * 51
-        cv2.ellipse(canvas, bowl, (round(columns * 0.12), round(rows * 0.09)), turn, 0, 130, (160, 216, 244), max(1, rows // 60), cv2.LINE_AA)
+        cv2.ellipse(
+            canvas,
+            bowl,
+            (round(columns * 0.12), round(rows * 0.09)),
+            turn,
+            0,
+            130,
+            (160, 216, 244),
+            max(1, rows // 60),
+            cv2.LINE_AA,
+        )
     write(canvas, product.word, (0.5, 0.30), 0.46, product.ink, bold=True)
     lines(canvas, (0.06, 0.25, 0.2, 0.8), 7, product.ink)
     lines(canvas, (0.8, 0.25, 0.94, 0.8), 7, product.ink)
@@ -108,11 +173,22 @@ def _cup(product: Product, canvas: Image) -> Image:
 def _jar(product: Product, canvas: Image) -> Image:
     rows, columns = canvas.shape[:2]
     _fade(canvas, blend(product.base, WHITE, 0.1), blend(product.base, BLACK, 0.3))
-    sign = canvas[round(rows * 0.40) : round(rows * 0.84), round(columns * 0.16) : round(columns * 0.84)]
+    sign = canvas[
+        round(rows * 0.40) : round(rows * 0.84), round(columns * 0.16) : round(columns * 0.84)
+    ]
     sign[:] = product.ink
-    cv2.rectangle(sign, (0, 0), (sign.shape[1] - 1, sign.shape[0] - 1), product.accent, max(1, rows // 50))
+    cv2.rectangle(
+        sign, (0, 0), (sign.shape[1] - 1, sign.shape[0] - 1), product.accent, max(1, rows // 50)
+    )
     write(sign, product.word, (0.5, 0.36), 0.62, product.accent, bold=True)
-    cv2.circle(sign, (sign.shape[1] // 2, round(sign.shape[0] * 0.72)), round(sign.shape[0] * 0.16), product.base, -1, cv2.LINE_AA)
+    cv2.circle(
+        sign,
+        (sign.shape[1] // 2, round(sign.shape[0] * 0.72)),
+        round(sign.shape[0] * 0.16),
+        product.base,
+        -1,
+        cv2.LINE_AA,
+    )
     lid = canvas[: round(rows * 0.20)]
     lid[:] = product.accent
     lid[:, ::4] = blend(product.accent, BLACK, 0.2)
@@ -139,9 +215,25 @@ def _banner(product: Product, canvas: Image) -> None:
     cv2.circle(canvas, plate, size, WHITE, -1, cv2.LINE_AA)
     for number in range(9):
         turn = number * 0.7
-        spot = (plate[0] + size * 0.6 * math.cos(turn * 3) * math.cos(turn), plate[1] + size * 0.6 * math.sin(turn))
-        cv2.circle(canvas, (round(spot[0]), round(spot[1])), max(2, size // 4), blend((60, 150, 224), product.accent, number / 14), -1, cv2.LINE_AA)
-    write(canvas, product.name.rsplit(" ", 2)[-2] + " " + product.name.rsplit(" ", 1)[-1], (0.74, 0.955), 0.3, product.ink)
+        spot = (
+            plate[0] + size * 0.6 * math.cos(turn * 3) * math.cos(turn),
+            plate[1] + size * 0.6 * math.sin(turn),
+        )
+        cv2.circle(
+            canvas,
+            (round(spot[0]), round(spot[1])),
+            max(2, size // 4),
+            blend((60, 150, 224), product.accent, number / 14),
+            -1,
+            cv2.LINE_AA,
+        )
+    write(
+        canvas,
+        product.name.rsplit(" ", 2)[-2] + " " + product.name.rsplit(" ", 1)[-1],
+        (0.74, 0.955),
+        0.3,
+        product.ink,
+    )
 
 
 def _roundel(product: Product, canvas: Image) -> None:
@@ -154,7 +246,14 @@ def _roundel(product: Product, canvas: Image) -> None:
     _wave(canvas, 0.72, blend(product.accent, WHITE, 0.25))
     for number in range(4):
         spot = (round(columns * (0.2 + 0.2 * number)), round(rows * (0.84 + 0.04 * (number % 2))))
-        cv2.circle(canvas, spot, max(2, round(columns * 0.075)), blend(product.base, BLACK, 0.3), -1, cv2.LINE_AA)
+        cv2.circle(
+            canvas,
+            spot,
+            max(2, round(columns * 0.075)),
+            blend(product.base, BLACK, 0.3),
+            -1,
+            cv2.LINE_AA,
+        )
         cv2.circle(canvas, spot, max(1, round(columns * 0.05)), product.ink, -1, cv2.LINE_AA)
     lines(canvas, (0.1, 0.05, 0.55, 0.11), 2, product.ink)
 
@@ -170,8 +269,20 @@ def _split(product: Product, canvas: Image) -> None:
          0.70 + 0.26 * columns / rows * math.sin(turn * math.pi / 9) * (1.0, 0.72)[turn % 2])
         for turn in range(18)
     ]  # fmt: skip
-    cv2.fillPoly(canvas, [(np.array(star) * (columns, rows)).astype(np.int32)], blend(product.base, WHITE, 0.2), cv2.LINE_AA)
-    write(canvas, "NEW" if int(product.sku[-2]) % 2 else "x2", (0.5, 0.70), 0.26, product.ink, bold=True)
+    cv2.fillPoly(
+        canvas,
+        [(np.array(star) * (columns, rows)).astype(np.int32)],
+        blend(product.base, WHITE, 0.2),
+        cv2.LINE_AA,
+    )
+    write(
+        canvas,
+        "NEW" if int(product.sku[-2]) % 2 else "x2",
+        (0.5, 0.70),
+        0.26,
+        product.ink,
+        bold=True,
+    )
 
 
 def _readable(product: Product) -> Colour:
@@ -195,7 +306,14 @@ def box_top(product: Product, scale: float) -> Image:
     """Return the top of a box, with the flap's seam."""
     rows, columns = max(8, round(product.depth * scale)), round(product.width * scale)
     canvas = np.full((rows, columns, 3), blend(product.base, WHITE, 0.12), np.uint8)
-    cv2.line(canvas, (0, rows // 2), (columns, rows // 2), blend(product.base, BLACK, 0.3), 1, cv2.LINE_AA)
+    cv2.line(
+        canvas,
+        (0, rows // 2),
+        (columns, rows // 2),
+        blend(product.base, BLACK, 0.3),
+        1,
+        cv2.LINE_AA,
+    )
     write(canvas, product.word, (0.5, 0.75), 0.4, product.ink)
     return canvas
 
@@ -207,10 +325,9 @@ def price_tag(name: str, price: int, special: bool, scale: float) -> Image:
     rows, columns = canvas.shape[:2]
     write(canvas, name.upper()[:16], (0.5, 0.18), 0.86, BLACK)
     write(canvas, f"{price:,}", (0.62, 0.66), 0.62, (30, 24, 190) if special else BLACK, bold=True)
-    for number in range(9):
-        x = round(columns * (0.06 + 0.022 * number))
-        width = 1 + (number * 7 + price) % 3 // 2
-        cv2.line(canvas, (x, round(rows * 0.42)), (x, round(rows * 0.88)), BLACK, width)
+    for number in range(6):
+        x, width = round(columns * (0.05 + 0.038 * number)), 1 + (number * 7 + price) % 3 // 2
+        cv2.line(canvas, (x, round(rows * 0.46)), (x, round(rows * 0.84)), (70, 66, 66), width)
     cv2.rectangle(canvas, (0, 0), (columns - 1, rows - 1), blend(paper, BLACK, 0.3), 1)
     return canvas
 

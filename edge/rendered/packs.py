@@ -66,7 +66,9 @@ _PROFILES: dict[str, Profile] = {
         (0.74, 0.88), (0.80, 0.66), (0.86, 0.42), (0.895, 0.36), (0.9, 0.42), (1, 0.42),
     ),
     "cup": _steps((0, 0.76), (0.90, 0.96), (0.93, 1), (1, 1)),
-    "jar": _steps((0, 0.93), (0.03, 1), (0.68, 1), (0.75, 0.88), (0.79, 0.84), (0.8, 0.9), (1, 0.9)),
+    "jar": _steps(
+        (0, 0.93), (0.03, 1), (0.68, 1), (0.75, 0.88), (0.8, 0.84), (0.81, 0.9), (1, 0.9),
+    ),
 }  # fmt: skip
 
 
@@ -105,16 +107,20 @@ def _turned(product: Product, pose: Pose, scale: float, finish: _Finish) -> list
     label = print_label(product, scale).astype(np.float32) / 255
     at_x = ((angle + pose.turn) / (math.pi * 1.2) + 0.5) * (label.shape[1] - 1)
     at_y = (1 - np.clip(y / height, 0, 1)) * (label.shape[0] - 1)
-    colour = cv2.remap(
+    printed = cv2.remap(
         label, at_x.astype(np.float32), at_y.astype(np.float32), cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REPLICATE,
     )  # fmt: skip
-    colour = _lit_round(colour, angle, share, finish)
+    colour = _lit_round(np.asarray(printed, np.float32), angle, share, finish)
 
     top = radius * float(profile(np.ones(1, np.float32))[0])
     ring = np.sqrt((u / top) ** 2 + ((v - height) / (pose.tilt_top * top)) ** 2)
     lid = ring <= 1
-    lid_colour = np.array(finish.lid, np.float32) / 255 * (1.06 - 0.10 * (np.abs(ring - 0.86) < 0.06))[..., None]
+    lid_colour = (
+        np.array(finish.lid, np.float32)
+        / 255
+        * (1.06 - 0.10 * (np.abs(ring - 0.86) < 0.06))[..., None]
+    )
     colour = np.where(lid[..., None], lid_colour - 0.06 * (ring < 0.8)[..., None], colour)
     alpha = np.maximum(body, np.clip((1 - ring) * top * scale * 0.5 + 0.5, 0, 1))
     texture = np.dstack([np.clip(colour, 0, 1), alpha]).astype(np.float32)
@@ -252,7 +258,12 @@ def _bag(product: Product, pose: Pose, scale: float) -> list[Face]:
     half, high = product.width / 2, pose.floor + product.height
     lean = 0.16 * product.height  # the upper half leans back
     left, right, z = pose.x - half, pose.x + half, pose.front
-    corners = [(left, high, z - lean), (right, high, z - lean), (right, pose.floor, z), (left, pose.floor, z)]
+    corners = [
+        (left, high, z - lean),
+        (right, high, z - lean),
+        (right, pose.floor, z),
+        (left, pose.floor, z),
+    ]
     return [Face(texture, np.array(corners))]
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,9 +22,10 @@ _COATS: tuple[Colour, ...] = (
 _HAIR: tuple[Colour, ...] = ((24, 22, 24), (30, 34, 44), (40, 54, 84), (150, 152, 156))
 _SKIN: tuple[Colour, ...] = ((150, 182, 226), (128, 164, 212), (108, 140, 190))
 _BAGS: tuple[Colour | None, ...] = (None, None, (44, 62, 96), (52, 52, 56), (90, 120, 60))
-_Placer = Callable[[list[tuple[float, float]]], Points]
+_Placer = Callable[[Sequence[tuple[float, float]]], Points]
 """(x, height) pairs of a person of 170 cm, seen from behind → world points."""
 
+_TROUSERS: Colour = (58, 50, 46)
 UNIFORM: Colour = (112, 148, 28)
 APRON: Colour = (58, 64, 68)
 
@@ -102,7 +103,7 @@ def clerk(chance: random.Random) -> Looks:
 
 
 def arm(looks: Looks, posture: Posture) -> list[Part]:
-    """Return the arm that reaches into the shelf; it lies behind the body. Empty while none does."""
+    """Return the arm that reaches into the shelf, behind the body; nothing while none does."""
     if posture.hand is None:
         return []
     unit = looks.height / 170
@@ -130,15 +131,14 @@ def body(looks: Looks, posture: Posture) -> list[Part]:
     swing = math.sin(posture.step) * (1 - posture.turned)
     bob = 0.9 * abs(math.cos(posture.step)) * (1 - posture.turned)
 
-    def place(points: list[tuple[float, float]]) -> Points:
+    def place(points: Sequence[tuple[float, float]]) -> Points:
         return np.array(
             [(posture.x + x * unit * wide, y * unit + bob, posture.z) for x, y in points]
         )
 
-    trousers: Colour = (58, 50, 46)
-    parts = [
-        Part(place([(-15, 84), (15, 84), (14 + 6 * swing, 30), (2, 30), (-2, 30), (-14 - 6 * swing, 30)]), trousers),
-    ]  # fmt: skip
+    foot = 14 + 6 * swing
+    legs = [(-15, 84), (15, 84), (foot, 30), (2, 30), (-2, 30), (-foot, 30)]
+    parts = [Part(place(legs), _TROUSERS)]
     hanging = [1, -1] if posture.hand is None else [-1 if posture.hand[0] >= posture.x else 1]
     spread = 0.35 + 0.65 * posture.turned
     for side in hanging:
@@ -215,11 +215,18 @@ def _head(looks: Looks, posture: Posture, bob: float) -> list[Part]:
     hair = middle + np.array([-2.6 * ahead, 2.6, 0])
     if looks.long_hair:
         drop = hair - np.array([1.6 * ahead, 15.0 * unit, 0])
-        parts.append(Part(_capsule(hair, drop, 9.4 - 2.4 * abs(ahead), 8.6), looks.hair, cloth=True))
+        parts.append(
+            Part(_capsule(hair, drop, 9.4 - 2.4 * abs(ahead), 8.6), looks.hair, cloth=True)
+        )
     parts.append(Part(_ellipse(hair, 9.3, 10.2 * unit), looks.hair))
     if looks.clerk:
         parts.append(Part(_ellipse(hair + np.array([0, 4.2, 0]), 9.7, 7.4), UNIFORM))
-        parts.append(Part(_capsule(hair + np.array([-9, 0.4, 0]), hair + np.array([9, 0.4, 0]), 1.3, 1.3), APRON))
+        parts.append(
+            Part(
+                _capsule(hair + np.array([-9, 0.4, 0]), hair + np.array([9, 0.4, 0]), 1.3, 1.3),
+                APRON,
+            )
+        )
     collar = middle + np.array([0, -13.6 * unit, 0])
     parts.append(Part(_ellipse(collar, 8.2, 3.4), looks.coat))
     return parts

@@ -28,8 +28,8 @@ SLOT_SHARE = 12.7
 """Centimetres of shelf per slot, on average."""
 
 _KINDS = (
-    "can bottle box can carton bag bottle box cup bag jar box".split(),
-    "box bottle bag cup can box jar bottle box bag carton can".split(),
+    ("can", "bottle", "box", "can", "carton", "bag", "bottle", "box", "cup", "bag", "jar", "box"),
+    ("box", "bottle", "bag", "cup", "can", "box", "jar", "bottle", "box", "bag", "carton", "can"),
 )
 
 
@@ -123,7 +123,7 @@ def build_shelf(seed: int, rows: int = 2, columns: int = 12) -> Shelf:
     """Return the shelf of this seed. Slots are called a1-01… from the top left."""
     chance = random.Random(f"shelf {seed}")
     width = columns * SLOT_SHARE
-    stacks = {kind: _shuffled(kind, chance) for kind in {kind for row in _KINDS for kind in row}}
+    stacks = {kind: _shuffled(kind, chance) for kind in sorted(set(_KINDS[0] + _KINDS[1]))}
     places: list[Place] = []
     for row in range(rows):
         kinds = [_KINDS[row % 2][number % 12] for number in range(columns)]
@@ -167,7 +167,9 @@ def _next_of(stack: list[Product]) -> Product:
 def _lens(rows: int, width: float, chance: random.Random) -> Lens:
     lowest = TOP_FLOOR - PITCH * (rows - 1)
     side = chance.choice([-1, 1])
-    eye = np.array([width * (0.5 + side * chance.uniform(0.05, 0.12)), 207.0, max(255, 1.8 * width)])
+    eye = np.array(
+        [width * (0.5 + side * chance.uniform(0.05, 0.12)), 207.0, max(255, 1.8 * width)]
+    )
     target = np.array([width / 2, (lowest + TOP_FLOOR + PITCH) / 2, 0.0])
     low, high = lowest - RAIL - 0.8, TOP_FLOOR + PITCH + 3.0
     to_fit = np.array([(x, y, 0.0) for x in (-2.5, width + 2.5) for y in (low, high)])

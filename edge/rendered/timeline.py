@@ -50,7 +50,8 @@ class _Half:
 class Timeline:
     """All visits, planned as far ahead as somebody asks. Not for two threads at once."""
 
-    def __init__(self, seed: int, shelf: Shelf, pace: float = 1.0):
+    def __init__(self, seed: int, shelf: Shelf, pace: float = 1.0, closes_s: float = math.inf):
+        self._last_s = closes_s - CALM_S / pace
         self._chance = random.Random(f"visits {seed} {pace}")
         self._shelf, self._pace = shelf, pace
         self._middle = shelf.width / 2
@@ -117,8 +118,11 @@ class Timeline:
     def _plan_next(self) -> None:
         half = min(self._halves, key=lambda one: one.free_s)
         kind = self._kind(half)
-        before = list(self._stock)
         visit = self._planned(kind, half)
+        if visit.end_s > self._last_s:
+            half.free_s = math.inf
+            return
+        before = list(self._stock)
         crossed = self._halves if kind == "passer" else [half]
         for reach in visit.reaches:
             if reach.change:
@@ -160,7 +164,9 @@ class Timeline:
         """Takes one to all of one or two products; what sells well is what is nearly gone."""
         offered = [number for number in half.places if self._stock[number]]
         weights = [1 / self._stock[number] for number in offered]
-        wanted = {self._chance.choices(offered, weights)[0] for _ in range(self._chance.choice([1, 2, 2]))}
+        wanted = {
+            self._chance.choices(offered, weights)[0] for _ in range(self._chance.choice([1, 2, 2]))
+        }
         stops = []
         for number in self._deepest_first(half, wanted):
             left = self._stock[number]
@@ -176,7 +182,9 @@ class Timeline:
         stops = []
         for number in self._deepest_first(half, wanted):
             room = self._shelf.places[number].capacity - self._stock[number]
-            stops.append(self._stop_at(half, number, [1] * self._chance.randint(max(1, room - 1), room)))
+            stops.append(
+                self._stop_at(half, number, [1] * self._chance.randint(max(1, room - 1), room))
+            )
         return self._visit(half, stops, looks=clerk(self._chance))
 
     def _change_of_mind(self, half: _Half) -> Visit:
@@ -219,7 +227,9 @@ class Timeline:
         centre = self._shelf.places[number].centre
         return centre if half.end < 0 else self._shelf.width - centre
 
-    def _deepest_first(self, half: _Half, numbers: Sequence[int] | set[int] | dict[int, _Stop]) -> list[int]:
+    def _deepest_first(
+        self, half: _Half, numbers: Sequence[int] | set[int] | dict[int, _Stop]
+    ) -> list[int]:
         return sorted(numbers, key=lambda number: (-self._depth(half, number), number))
 
     def _visit(
