@@ -72,10 +72,13 @@ class Publisher:
 
     def stop(self, timeout_s: float = 5.0) -> None:
         """Send what still waits if that takes no longer, say `offline` and disconnect."""
-        self._give_up_s = time.monotonic() + 0.8 * timeout_s
+        self._give_up_s = time.monotonic() + timeout_s / 2
         self._stopping.set()
         self._store.news.set()
         self._thread.join(timeout_s)
+        if self._thread.is_alive():  # it waits for a broker that no longer answers
+            self._sink.drop()
+            self._thread.join(timeout_s)
 
     def answer(self, verb: str, response: bytes) -> None:
         """Send a response soon. It is not kept: who asked does not wait for a reconnect."""
@@ -91,6 +94,9 @@ class Publisher:
         while not self._stopping.is_set():
             try:
                 self._sink.open(self._on_request, self._store.news.set)
+                if self._stopping.is_set():
+                    self._sink.drop()
+                    return
                 self._greet()
                 wait_s = self._first_retry_s
                 self._deliver()

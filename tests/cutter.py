@@ -20,8 +20,8 @@ class Cutter:
         self._lock = threading.Lock()
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._stop = threading.Event()
-        self._flowing = threading.Event()
-        self._flowing.set()
+        self._forth, self._back = threading.Event(), threading.Event()
+        self.resume()
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._server.getsockname()[1])
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
@@ -44,14 +44,20 @@ class Cutter:
 
     def silence(self) -> None:
         """Let nothing through from now on, without closing anything: a dead router."""
-        self._flowing.clear()
+        self._forth.clear()
+        self._back.clear()
+
+    def deafen(self) -> None:
+        """Let through what the client says, but no answer."""
+        self._back.clear()
 
     def resume(self) -> None:
-        self._flowing.set()
+        self._forth.set()
+        self._back.set()
 
     def close(self) -> None:
         self._stop.set()
-        self._flowing.set()
+        self.resume()
         with contextlib.suppress(OSError):
             self._server.shutdown(socket.SHUT_RDWR)
         self._server.close()
@@ -79,13 +85,13 @@ class Cutter:
             far.settimeout(None)
             with self._lock:
                 self._pairs.append((near, far))
-            for source, sink in ((near, far), (far, near)):
-                threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
+            for way in ((near, far, self._forth), (far, near, self._back)):
+                threading.Thread(target=self._pump, args=way, daemon=True).start()
 
-    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+    def _pump(self, source: socket.socket, sink: socket.socket, open_: threading.Event) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(4096):
-                self._flowing.wait()
+                open_.wait()
                 sink.sendall(data)
         for end in (source, sink):
             with contextlib.suppress(OSError):

@@ -126,7 +126,7 @@ class Subscriber:
             CallbackAPIVersion.VERSION2, client_id=name, clean_session=not name
         )
         self.client.reconnect_delay_set(1, 1)
-        self.client.on_connect = lambda client, *_: client.subscribe(topic, qos=1)
+        self.client.on_connect = self._subscribe
         self.client.on_subscribe = lambda *_: self._subscribed.set()
         self.client.on_message = self._hear
         self.client.connect("127.0.0.1", port)
@@ -152,6 +152,10 @@ class Subscriber:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _subscribe(self, client: paho.Client, userdata: Any, flags: Any, *_: Any) -> None:
+        if not flags.session_present:  # else the broker would send what it holds once more
+            client.subscribe(self._topic, qos=1)
 
     def _hear(self, client: paho.Client, userdata: Any, message: paho.MQTTMessage) -> None:
         heard = Heard(message.topic, bytes(message.payload), bool(message.retain), time.monotonic())

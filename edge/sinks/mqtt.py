@@ -47,7 +47,10 @@ class MqttSink:
 
     @property
     def lost(self) -> str | None:
-        return self._connection.lost if self._connection else "not connected"
+        connection = self._connection
+        if connection is None:
+            return f"{self._where}: not connected"
+        return f"{self._where}: {connection.lost}" if connection.lost else None
 
     def open(self, on_request: OnRequest, on_lost: Callable[[], None]) -> None:
         self.drop()
@@ -65,7 +68,8 @@ class MqttSink:
         self._connection = connection
 
     def send(self, messages: Sequence[Message]) -> None:
-        if self._connection is None:
+        connection = self._connection
+        if connection is None:
             raise SinkError(f"{self._where}: not connected")
         for message in messages:
             if len(message.payload) > MAX_PAYLOAD_BYTES:
@@ -75,19 +79,19 @@ class MqttSink:
                     permanent=True,
                 )
         try:
-            self._connection.send(messages)
+            connection.send(messages)
         except SinkError as error:
             raise SinkError(f"{self._where}: {error}") from error
 
     def close(self) -> None:
-        if self._connection is not None:
-            self._connection.finish()
-            self._connection = None
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.finish()
 
     def drop(self) -> None:
-        if self._connection is not None:
-            self._connection.abandon()
-            self._connection = None
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.abandon()
 
     @property
     def _where(self) -> str:

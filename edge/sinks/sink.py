@@ -44,7 +44,7 @@ OnRequest = Callable[[str, bytes], None]
 
 
 class Sink(Protocol):
-    """A way out of the daemon. One thread opens, sends and closes, again and again."""
+    """A way out of the daemon. One thread opens, sends and closes; any other may drop."""
 
     @property
     def lost(self) -> str | None:

@@ -1,0 +1,470 @@
+"""Delivery from a real store to a real mosquitto, over a line that can be cut."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import jsonschema
+import pytest
+from cutter import Cutter
+from mosquitto import Heard, Mosquitto, Subscriber, retained, wait_for
+
+from edge import messages
+from edge.errors import RequestError, SinkError
+from edge.publisher import Publisher
+from edge.schemas import FOLDER
+from edge.sinks import Destination, Message, open_sink
+from edge.store import QueuedEvent, Store, open_store
+from edge.types import (
+    CameraReason,
+    CameraState,
+    CameraStatus,
+    Event,
+    EventKind,
+    Slot,
+    SlotState,
+    State,
+    Visibility,
+)
+
+QUAD = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Mosquitto]:
+    with Mosquitto(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+def line(broker: Mosquitto) -> Iterator[Cutter]:
+    with Cutter(broker.port) as cutter:
+        yield cutter
+
+
+@pytest.fixture
+def listener(broker: Mosquitto) -> Iterator[Subscriber]:
+    with Subscriber(broker.port) as subscriber:
+        yield subscriber
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with contextlib.closing(open_store(tmp_path / "state")) as opened:
+        yield opened
+
+
+class Delivery:
+    """Publishers of node n that are stopped after the test."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.requests: list[tuple[str, bytes]] = []
+        self._running: list[Publisher] = []
+
+    def start(self, port: int, **options: object) -> Publisher:
+        sink = open_sink(Destination(f"mqtt://127.0.0.1:{port}", "n"))
+        options = {"first_retry_s": 0.05, "last_retry_s": 0.1} | options
+        publisher = Publisher(self.store, sink, self._hear, **options)
+        self._running.append(publisher)
+        publisher.start()
+        return publisher
+
+    def stop(self) -> None:
+        for publisher in self._running:
+            publisher.stop()
+            assert not publisher.is_alive()
+
+    def _hear(self, verb: str, payload: bytes) -> None:
+        self.requests.append((verb, payload))
+
+
+@pytest.fixture
+def delivery(store: Store) -> Iterator[Delivery]:
+    made = Delivery(store)
+    yield made
+    made.stop()
+
+
+def change(store: Store, seq: int, slot_id: str = "a1", kind: EventKind = EventKind.OPENED) -> str:
+    """Record that a slot changed for the seq-th time; return the event's id."""
+    slot = Slot(slot_id, "aisle", QUAD, f"Product in {slot_id}")
+    state = SlotState(
+        slot_id, State.EMPTY, Visibility.CLEAR, NOW, NOW, 0.9, incident_id=f"i{seq}", seq=seq
+    )
+    event = Event(kind, f"slot/{slot_id}", NOW, f"i{seq}")
+    store.record(
+        [state],
+        {f"slot/{slot_id}/state": messages.slot_state(slot, state, "m")},
+        [QueuedEvent.of(event, messages.slot_event(event, slot, state, "n", "m"))],
+    )
+    return event.event_id
+
+
+def record_all_kinds_of_documents(store: Store) -> None:
+    camera = CameraState("aisle", CameraStatus.DEGRADED, CameraReason.DARK, NOW, NOW)
+    slot, state = Slot("a1", "aisle", QUAD, "Tea"), SlotState("a1")
+    down = Event(EventKind.CAMERA_DOWN, "camera/aisle", NOW)
+    started = Event(EventKind.NODE_STARTED, "node", NOW)
+    documents = {
+        "inventory": messages.inventory([slot], {"a1": state}),
+        "slot/a1/state": messages.slot_state(slot, state, "m"),
+        "health": messages.encode(
+            messages.HealthPayload(
+                at=NOW,
+                uptime_s=1.0,
+                cpu_percent=3.5,
+                memory_bytes=10**8,
+                disk_free_bytes=10**9,
+                outbox=messages.OutboxPayload(
+                    connected_since=None, waiting=1, oldest_s=2.0, dropped=0, last_error=None
+                ),
+                inference=messages.InferencePayload(looks=0, p50_ms=None, p95_ms=None),
+                cameras={
+                    "aisle": messages.CameraHealthPayload(
+                        status=CameraStatus.DEGRADED, frames=3, last_frame_s=0.5
+                    )
+                },
+            )
+        ),
+        "camera/aisle/status": messages.camera_status(camera),
+        "info": messages.encode(
+            messages.InfoPayload(
+                versions={"shelf-edge": "1"},
+                model={"name": "m"},
+                config_digest="d",
+                cameras=["aisle"],
+                slots=["a1"],
+                started_at=NOW,
+            )
+        ),
+    }
+    events = [
+        QueuedEvent.of(started, messages.node_started(started, "n", "1", "m")),
+        QueuedEvent.of(down, messages.camera_event(down, camera, "n")),
+    ]
+    store.record([state], documents, events)
+
+
+def events(listener: Subscriber) -> list[dict]:
+    return [json.loads(payload) for payload in listener.payloads("stock/n/event")]
+
+
+def ids(heard: Sequence[dict]) -> list[str]:
+    """Return the events' ids, each where it came first."""
+    return list(dict.fromkeys(event["id"] for event in heard))
+
+
+def words(heard: Sequence[Heard]) -> list[str]:
+    return [message.topic.removeprefix("stock/n/") for message in heard]
+
+
+def settled(store: Store) -> Callable[[], bool]:
+    return lambda: store.backlog().count == 0
+
+
+def test_after_each_connect_all_is_said_in_the_documented_order(store, line, listener, delivery):
+    record_all_kinds_of_documents(store)
+    expected = ["info", "camera/aisle/status", "slot/a1/state"]
+    last = ["event", "event"]
+    delivery.start(line.port)
+    wait_for(lambda: len(listener.heard()) == 8)
+    said = words(listener.heard())
+    assert said[:3] == expected
+    assert set(said[3:5]) == {"inventory", "health"}
+    assert said[5:] == ["status", *last]
+    assert listener.payloads("stock/n/status") == [b"online"]
+
+    line.cut()
+    change(store, 1)
+    wait_for(lambda: len(events(listener)) == 3)
+    again = words(listener.heard())[8:]
+    assert again[:4] == ["status", *expected]  # the first is the will
+    assert set(again[4:6]) == {"inventory", "health"}
+    assert again[6:] == ["status", "event"]
+    assert listener.payloads("stock/n/status") == [b"online", b"offline", b"online"]
+
+
+def test_requests_are_heard_before_anything_is_said(store, broker, delivery):
+    """Who sees `online` may ask at once."""
+    record_all_kinds_of_documents(store)
+    with Subscriber(broker.port) as asker:
+        asker.client.on_message = lambda client, _, message: client.publish(
+            "stock/n/request/ping", message.topic
+        )
+        delivery.start(broker.port)
+        wait_for(lambda: ("ping", b"stock/n/info") in delivery.requests)
+
+
+def test_a_change_is_told_at_once_its_state_before_its_event(store, broker, listener, delivery):
+    delivery.start(broker.port)
+    wait_for(lambda: listener.heard("stock/n/status"))
+    begun = time.monotonic()
+    event_id = change(store, 1)
+    wait_for(lambda: events(listener))
+    assert listener.heard("stock/n/event")[0].at_s - begun < 0.2
+    assert words(listener.heard())[1:] == ["slot/a1/state", "event"]
+    (event,) = events(listener)
+    assert (event["id"], event["data"]["replayed"]) == (event_id, False)
+    wait_for(settled(store))
+
+
+def test_what_changed_while_away_is_told_in_order_and_says_that_it_waited(
+    store, broker, listener, delivery
+):
+    publisher = delivery.start(broker.port)
+    wait_for(lambda: publisher.delivery().connected_since)
+    broker.stop()
+    wait_for(lambda: publisher.delivery().last_error)
+    assert publisher.delivery().connected_since is None
+    expected = [change(store, seq, slot_id) for seq in range(10) for slot_id in ("a1", "a2")]
+    assert publisher.delivery().backlog.count == 20
+    broker.start()
+    wait_for(settled(store))
+    wait_for(lambda: len(events(listener)) >= 20)
+    assert ids(events(listener)) == expected
+    assert all(event["data"]["replayed"] for event in events(listener))
+    states = [words([m])[0] for m in listener.heard() if m.topic.endswith("/state")]
+    assert states == ["slot/a1/state", "slot/a2/state"]  # the newest only, once
+    assert publisher.delivery().last_error is None
+    change(store, 11)
+    wait_for(lambda: events(listener)[-1]["data"]["seq"] == 11)
+    assert not events(listener)[-1]["data"]["replayed"]
+
+
+def test_an_event_whose_acknowledgement_was_lost_comes_again_with_the_same_id(
+    store, line, listener, delivery
+):
+    publisher = delivery.start(line.port)
+    wait_for(lambda: publisher.delivery().connected_since)
+    line.deafen()
+    camera = CameraState("aisle", CameraStatus.OFFLINE, CameraReason.NO_FRAMES, NOW, NOW)
+    down = Event(EventKind.CAMERA_DOWN, "camera/aisle", NOW)
+    store.record(events=[QueuedEvent.of(down, messages.camera_event(down, camera, "n"))])
+    wait_for(lambda: events(listener))
+    assert store.backlog().count == 1
+    line.cut()
+    line.resume()
+    wait_for(settled(store))
+    wait_for(lambda: len(events(listener)) == 2)
+    first, second = events(listener)
+    assert first["id"] == second["id"] == down.event_id
+    assert (first["data"]["replayed"], second["data"]["replayed"]) == (False, True)
+
+
+def test_retained_states_come_back_to_a_broker_that_forgot_them(tmp_path, store, delivery):
+    with Mosquitto(tmp_path, persistent=False) as broker:
+        change(store, 1)
+        delivery.start(broker.port)
+        wait_for(settled(store))
+        before = retained(broker.port)
+        broker.stop()
+        broker.start()
+        wait_for(lambda: retained(broker.port) == before)
+        assert set(before) == {"stock/n/slot/a1/state", "stock/n/status"}
+
+
+def test_what_is_no_longer_configured_is_removed_also_if_that_was_decided_offline(
+    store, broker, delivery
+):
+    change(store, 1, "a1")
+    change(store, 1, "a2")
+    first = delivery.start(broker.port)
+    wait_for(settled(store))
+    first.stop()
+    store.record(documents={"slot/a1/state": None}, forget_slots=["a1"])
+    second = delivery.start(broker.port)
+    wait_for(lambda: second.delivery().connected_since)
+    wait_for(lambda: [d.topic for d in store.documents()] == ["slot/a2/state"])
+    assert "stock/n/slot/a1/state" not in retained(broker.port)
+
+    store.record(documents={"slot/a2/state": None})
+    wait_for(lambda: store.documents() == [])
+    assert set(retained(broker.port)) == {"stock/n/status"}
+
+
+def test_a_clean_stop_sends_what_waits_and_says_offline(store, broker, listener, delivery):
+    publisher = delivery.start(broker.port)
+    wait_for(lambda: listener.heard("stock/n/status"))
+    expected = [change(store, seq) for seq in range(50)]
+    publisher.stop()
+    assert store.backlog().count == 0
+    wait_for(lambda: words(listener.heard())[-1] == "status")
+    assert ids(events(listener)) == expected
+    assert listener.payloads("stock/n/status") == [b"online", b"offline"]
+
+
+def test_stopping_without_a_broker_takes_no_time(store, delivery, broker):
+    publisher = delivery.start(broker.port, first_retry_s=30.0, last_retry_s=60.0)
+    wait_for(lambda: publisher.delivery().connected_since)
+    broker.stop()
+    wait_for(lambda: publisher.delivery().last_error)
+    begun = time.monotonic()
+    publisher.stop()
+    assert time.monotonic() - begun < 1
+    assert not publisher.is_alive()
+
+
+def test_stopping_does_not_wait_for_a_broker_that_no_longer_answers(store, line, delivery):
+    publisher = delivery.start(line.port)
+    wait_for(lambda: publisher.delivery().connected_since)
+    line.silence()
+    change(store, 1)
+    publisher.stop(timeout_s=0.3)
+    assert not publisher.is_alive()
+    assert store.backlog().count == 1
+
+
+def test_a_request_is_answered_and_a_wrong_one_is_told_what_is_wrong(
+    store, broker, listener, delivery
+):
+    publisher = delivery.start(broker.port)
+    wait_for(lambda: listener.heard("stock/n/status"))
+    listener.say("stock/n/request/ping", b'{"transaction":"t1"}')
+    listener.say("stock/n/request/ack", b'{"slot":')
+    for _ in range(2):
+        wait_for(lambda: delivery.requests)
+        verb, payload = delivery.requests.pop(0)
+        try:
+            publisher.answer(verb, messages.response(messages.parse_request(verb, payload)))
+        except RequestError as error:
+            publisher.answer(verb, messages.refusal(error))
+    wait_for(lambda: listener.heard("stock/n/response/ack"))
+    (pong,) = listener.payloads("stock/n/response/ping")
+    assert json.loads(pong) == {"status": "ok", "data": {}, "error": None, "transaction": "t1"}
+    (refused,) = listener.payloads("stock/n/response/ack")
+    assert json.loads(refused)["error"].startswith("Invalid JSON")
+
+
+def test_an_event_that_is_refused_for_good_does_not_block_the_line(
+    store, broker, listener, delivery, caplog
+):
+    publisher = delivery.start(broker.port)
+    payload = json.dumps({"data": {"name": "x" * 300_000}}).encode()
+    huge = QueuedEvent("huge", EventKind.OPENED, "slot/a1", payload, NOW)
+    store.record(documents={"slot/a9/state": b"x" * 300_000}, events=[huge])
+    good = change(store, 1)
+    wait_for(lambda: events(listener))
+    assert ids(events(listener)) == [good]
+    assert "event huge is given up: event: 3000" in caplog.text
+    assert "slot/a9/state is not sent" in caplog.text
+    wait_for(settled(store))
+    assert publisher.delivery().backlog.dropped == 1
+
+
+def test_a_refused_login_is_reported_once_and_retried_until_it_is_right(
+    tmp_path, store, delivery, caplog
+):
+    password = tmp_path / "password"
+    password.write_text("wrong")
+    with Mosquitto(tmp_path, users={"store": "right"}) as broker:
+        sink = open_sink(
+            Destination(f"mqtt://127.0.0.1:{broker.port}", "n", "store", password_file=password)
+        )
+        opened: list[float] = []
+        publisher = Publisher(
+            store, Counting(sink, opened), lambda *_: None, first_retry_s=0.05, last_retry_s=0.1
+        )
+        publisher.start()
+        wait_for(lambda: len(opened) >= 4)
+        assert "login refused: Not authorized" in str(publisher.delivery().last_error)
+        assert caplog.text.count("login refused") == 1
+        password.write_text("right")
+        wait_for(lambda: publisher.delivery().connected_since)
+        publisher.stop()
+
+
+class Counting:
+    """A sink that notes when it was opened."""
+
+    def __init__(self, sink, opened: list[float]) -> None:
+        self._sink, self._opened = sink, opened
+
+    def __getattr__(self, name: str):
+        return getattr(self._sink, name)
+
+    def open(self, *arguments) -> None:
+        self._opened.append(time.monotonic())
+        self._sink.open(*arguments)
+
+
+class Refusing:
+    """A sink without a broker that notes when it was opened."""
+
+    lost = "not there"
+
+    def __init__(self) -> None:
+        self.opened: list[float] = []
+
+    def open(self, on_request, on_lost) -> None:
+        self.opened.append(time.monotonic())
+        raise SinkError("not there")
+
+    def send(self, messages: Sequence[Message]) -> None:
+        raise SinkError("not there")
+
+    def close(self) -> None: ...
+
+    def drop(self) -> None: ...
+
+
+def test_the_wait_between_attempts_grows_to_its_limit_with_jitter(store):
+    sink = Refusing()
+    publisher = Publisher(store, sink, lambda *_: None, first_retry_s=0.1, last_retry_s=0.4)
+    publisher.start()
+    wait_for(lambda: len(sink.opened) == 6)
+    publisher.stop()
+    waits = [after - before for before, after in zip(sink.opened, sink.opened[1:], strict=False)]
+    for wait_s, longest_s in zip(waits, [0.1, 0.2, 0.4, 0.4, 0.4], strict=True):
+        assert 0.5 * longest_s <= wait_s <= longest_s + 0.1
+
+
+def test_an_idle_line_costs_no_processor_time(store, broker, delivery):
+    publisher = delivery.start(broker.port)
+    wait_for(lambda: publisher.delivery().connected_since)
+    before = time.thread_time(), time.process_time()
+    time.sleep(1.0)
+    own, all_threads = time.thread_time() - before[0], time.process_time() - before[1]
+    assert all_threads - own < 0.05
+
+
+def test_everything_said_conforms_to_the_schemas_that_ship(store, line, listener, delivery):
+    publisher = delivery.start(line.port)
+    record_all_kinds_of_documents(store)
+    for seq, kind in enumerate([EventKind.OPENED, EventKind.UPDATED, EventKind.CLOSED]):
+        change(store, seq, kind=kind)
+    wait_for(lambda: len(events(listener)) == 5)
+    publisher.answer("ping", messages.response(messages.PingRequest()))
+    wait_for(lambda: listener.heard("stock/n/response/ping"))
+    line.cut()
+    change(store, 9)
+    wait_for(lambda: len(events(listener)) == 6)
+    publisher.stop()
+    wait_for(lambda: listener.payloads("stock/n/status")[-1] == b"offline")
+    seen = {name for message in listener.heard() if (name := conforms(message))}
+    assert seen == {
+        *("status", "info", "health", "inventory", "camera_status"),
+        *("slot_state", "event", "response"),
+    }
+
+
+def conforms(message: Heard) -> str:
+    """Hold a message against its schema; return the schema's name."""
+    match message.topic.removeprefix("stock/n/").split("/"):
+        case ["status"]:
+            name, document = "status", message.payload.decode()
+        case ["camera" | "slot" as thing, _, what]:
+            name, document = f"{thing}_{what}", json.loads(message.payload)
+        case ["response", _]:
+            name, document = "response", json.loads(message.payload)
+        case [name]:
+            document = json.loads(message.payload)
+    schema = json.loads((FOLDER / f"{name}.schema.json").read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator(schema).validate(document)
+    return name
