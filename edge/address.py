@@ -37,7 +37,6 @@ def camera_url(url: str, folder: Path) -> str:
 
     Its password is hidden in all output from now on. Raises ValueError.
     """
-    register_url(url)
     scheme, colon, rest = url.partition(":")
     if not colon or not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]{0,15}", scheme):
         kinds = ", ".join(f"{kind}:" for kind in sorted(CAMERA_KINDS))

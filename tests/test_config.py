@@ -67,6 +67,7 @@ def problems(site: str | bytes, planogram: str | bytes | None = None) -> list[st
     assert caught.value.exit_code == 78
     assert str(caught.value).splitlines() == list(caught.value.problems)
     assert PASSWORD not in str(caught.value)
+    assert redact(str(caught.value)) == str(caught.value)  # as `edge` prints it
     return list(caught.value.problems)
 
 
