@@ -159,7 +159,7 @@ class OnlyTheDaemonSpeaks(BaseAuthPlugin, BaseTopicPlugin):  # type: ignore[misc
         if self._is_daemon(session):
             return True
         session.is_anonymous = True  # amqtt's word for: keep nothing while it is away
-        if self.config.users and not self._knows(session):
+        if session.username == DAEMON or (self.config.users and not self._knows(session)):
             return False
         # A will is published without asking topic_filtering.
         return not session.will_flag or self._is_free(session.will_topic or "")

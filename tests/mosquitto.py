@@ -156,6 +156,8 @@ class Subscriber:
     def _subscribe(self, client: paho.Client, userdata: Any, flags: Any, *_: Any) -> None:
         if not flags.session_present:  # else the broker would send what it holds once more
             client.subscribe(self._topic, qos=1)
+        else:
+            self._subscribed.set()
 
     def _hear(self, client: paho.Client, userdata: Any, message: paho.MQTTMessage) -> None:
         heard = Heard(message.topic, bytes(message.payload), bool(message.retain), time.monotonic())

@@ -1,0 +1,214 @@
+"""The embedded broker, met by a real MQTT client."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import paho.mqtt.client as paho
+import pytest
+from mosquitto import Subscriber, retained, wait_for
+from paho.mqtt.enums import CallbackAPIVersion
+
+from edge import messages
+from edge.broker import DAEMON, EmbeddedBroker
+from edge.errors import ConfigError, SinkError, UnavailableError
+from edge.publisher import Publisher
+from edge.sinks import Message, open_sink
+from edge.store import open_store
+
+
+@pytest.fixture
+def broker() -> Iterator[EmbeddedBroker]:
+    made = EmbeddedBroker("n", port=0)
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def port(broker: EmbeddedBroker) -> int:
+    host, port = broker.start()
+    assert host == "127.0.0.1"
+    return port
+
+
+def nothing(*_: Any) -> None: ...
+
+
+def login(port: int, username: str | None, password: str | None, will: str | None = None) -> str:
+    """Connect and return the broker's answer."""
+    answer: list[str] = []
+    client = paho.Client(CallbackAPIVersion.VERSION2, reconnect_on_failure=False)
+    if username is not None:
+        client.username_pw_set(username, password)
+    if will is not None:
+        client.will_set(will, b"planted", qos=1, retain=True)
+    client.on_connect = lambda client, userdata, flags, code, properties: answer.append(str(code))
+    client.connect("127.0.0.1", port)
+    client.loop_start()
+    wait_for(lambda: answer)
+    sock = client.socket()
+    if sock is not None:
+        with contextlib.suppress(OSError):
+            sock.shutdown(socket.SHUT_RDWR)  # so that a will is due
+    client.loop_stop()
+    return answer[0]
+
+
+def test_a_newcomer_is_told_what_is_retained_and_then_what_changes(broker, port):
+    sink = open_sink(broker.destination())
+    sink.open(nothing, nothing)
+    sink.send([Message("slot/a1/state", b"1", retain=True), Message("event", b"old")])
+    with Subscriber(port) as listener:
+        wait_for(lambda: listener.payloads("stock/n/slot/a1/state") == [b"1"])
+        assert listener.heard()[0].retained
+        sink.send([Message("event", b"new")])
+        wait_for(lambda: listener.payloads("stock/n/event") == [b"new"])
+    sink.close()
+
+
+def test_it_keeps_nothing_for_who_is_away(broker, port):
+    sink = open_sink(broker.destination())
+    sink.open(nothing, nothing)
+    with Subscriber(port, name="regular"):
+        pass
+    sink.send([Message("event", b"while away")])
+    with Subscriber(port, name="regular") as back:
+        sink.send([Message("event", b"again there")])
+        wait_for(lambda: back.payloads("stock/n/event"))
+        time.sleep(0.2)
+        assert back.payloads("stock/n/event") == [b"again there"]
+    sink.close()
+
+
+@pytest.mark.parametrize(
+    "topic", ["stock/n/slot/a1/state", "stock/n/event", "stock/n/status", "stock/n/response/ping"]
+)
+def test_nobody_else_may_speak_for_the_node(broker, port, topic):
+    sink = open_sink(broker.destination())
+    sink.open(nothing, nothing)
+    sink.send([Message("slot/a1/state", b"true", retain=True)])
+    with Subscriber(port) as stranger:
+        stranger.say(topic, b"forged", retain=True)
+        stranger.say("stock/other/event", b"free")
+        wait_for(lambda: stranger.payloads("stock/other/event"))
+        assert stranger.payloads(topic) in ([], [b"true"])
+    assert retained(port) == {"stock/n/slot/a1/state": b"true"}
+    sink.close()
+
+
+def test_a_request_is_answered_while_a_forged_state_is_not_passed_on(tmp_path: Path, broker, port):
+    with contextlib.closing(open_store(tmp_path)) as store, Subscriber(port) as stranger:
+
+        def answer(verb: str, payload: bytes) -> None:
+            publisher.answer(verb, messages.response(messages.parse_request(verb, payload)))
+
+        publisher = Publisher(store, open_sink(broker.destination()), answer)
+        publisher.start()
+        wait_for(lambda: stranger.payloads("stock/n/status") == [b"online"])
+        stranger.say("stock/n/slot/x/state", b"{}", retain=True)
+        stranger.say("stock/n/request/ping", b'{"transaction":1}')
+        (pong,) = wait_for(lambda: stranger.payloads("stock/n/response/ping"))
+        assert json.loads(pong)["transaction"] == 1
+        assert not stranger.payloads("stock/n/slot/x/state")
+        publisher.stop()
+        wait_for(lambda: stranger.payloads("stock/n/status") == [b"online", b"offline"])
+
+
+def test_a_will_cannot_be_used_to_speak_for_the_node(broker, port):
+    assert login(port, None, None, will="stock/n/slot/a1/state") == "Not authorized"
+    assert login(port, None, None, will="stock/other/status") == "Success"
+    wait_for(lambda: retained(port) == {"stock/other/status": b"planted"})
+
+
+def test_the_daemons_own_name_needs_its_secret(broker, port):
+    assert login(port, DAEMON, "guess") == "Not authorized"
+    other = EmbeddedBroker("n", port=0)
+    assert other.destination().password != broker.destination().password
+    with Subscriber(port) as stranger:
+        stranger.say("stock/n/event", b"forged")
+        stranger.say("stock/end")
+        wait_for(lambda: stranger.heard("stock/end"))
+        assert not stranger.heard("stock/n/event")
+
+
+def test_the_daemons_will_tells_that_it_vanished(broker, port):
+    with Subscriber(port) as listener:
+        sink = open_sink(broker.destination())
+        sink.open(nothing, nothing)
+        sink.send([Message("status", b"online", retain=True)])
+        sink.drop()
+        wait_for(lambda: listener.payloads("stock/n/status") == [b"online", b"offline"])
+
+
+def test_with_users_only_they_and_the_daemon_get_in():
+    broker = EmbeddedBroker("n", port=0, users={"till": "pass"})
+    _, port = broker.start()
+    try:
+        assert login(port, None, None) == "Not authorized"
+        assert login(port, "till", "wrong") == "Not authorized"
+        assert login(port, "till", "pass") == "Success"
+        sink = open_sink(broker.destination())
+        sink.open(nothing, nothing)
+        sink.close()
+    finally:
+        broker.stop()
+
+
+def test_an_address_open_to_the_network_needs_users():
+    with pytest.raises(ConfigError, match=r"the embedded broker on 0\.0\.0\.0 needs users"):
+        EmbeddedBroker("n", "0.0.0.0")
+    EmbeddedBroker("n", "0.0.0.0", users={"till": "pass"})
+
+
+def test_the_daemons_user_name_cannot_be_given_away():
+    with pytest.raises(ConfigError, match="keeps the user name 'shelf-edge' for itself"):
+        EmbeddedBroker("n", users={DAEMON: "x"})
+
+
+def test_a_port_in_use_is_named(port):
+    with pytest.raises(
+        UnavailableError, match=rf"127\.0\.0\.1:{port}: the port is in use"
+    ) as raised:
+        EmbeddedBroker("n", port=port).start()
+    assert raised.value.exit_code == 69
+
+
+def test_an_address_this_machine_does_not_have_is_explained():
+    with pytest.raises(UnavailableError, match=r"192\.0\.2\.1:1883: Cannot assign requested"):
+        EmbeddedBroker("n", "192.0.2.1", users={"a": "b"}).start()
+
+
+def test_it_ends_and_its_port_is_free_again():
+    broker = EmbeddedBroker("n", port=0)
+    _, port = broker.start()
+    sink = open_sink(broker.destination())
+    lost = threading.Event()
+    sink.open(nothing, lost.set)
+    begun = time.monotonic()
+    broker.stop()
+    assert time.monotonic() - begun < 5
+    assert lost.wait(5)
+    with pytest.raises(SinkError):
+        sink.send([Message("event", b"1")])
+    sink.drop()
+    again = EmbeddedBroker("n", port=port)
+    again.start()
+    again.stop()
+
+
+@pytest.mark.parametrize(
+    "rubbish", [b"GET / HTTP/1.1\r\n\r\n", b"\x10", b"\x10\xff\xff\xff\xff", b""]
+)
+def test_what_is_no_mqtt_does_not_disturb_it(broker, port, rubbish):
+    with socket.create_connection(("127.0.0.1", port)) as scanner:
+        scanner.sendall(rubbish)
+    with Subscriber(port) as listener:
+        listener.say("stock/x", b"1")
+        wait_for(lambda: listener.payloads("stock/x") == [b"1"])
