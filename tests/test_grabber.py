@@ -1,0 +1,289 @@
+"""One thread a camera: newest frame, growing patience, and no camera that can stop another."""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import UTC, datetime
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from conftest import require_gst_rtsp, require_program
+from rtsp_server import RtspServer, encode
+
+from edge.errors import CameraError, SourceEnded
+from edge.grabber import Grabber, Patience
+from edge.types import CameraReason, CameraStatus
+
+PICTURE = np.full((12, 16, 3), 90, np.uint8)
+QUICK = Patience(
+    first_retry_s=0.05,
+    last_retry_s=0.4,
+    first_login_s=0.3,
+    last_login_s=0.6,
+    offline_s=0.4,
+    hang_s=0.2,
+    left_behind=2,
+)
+OFFLINE, ONLINE = CameraStatus.OFFLINE, CameraStatus.ONLINE
+
+
+class Script:
+    """A kind of camera that does what each step says: give a picture, raise, or run a function.
+
+    The last step is repeated for ever.
+    """
+
+    def __init__(self, *steps, opens=()):
+        self.steps, self.opens = list(steps), list(opens)
+        self.opened_s: list[float] = []
+        self.closed = 0
+
+    def open(self, url, every_s):
+        self.opened_s.append(time.monotonic())
+        self._do(self.opens)
+        return self
+
+    def read(self):
+        time.sleep(0.005)
+        return self._do(self.steps)
+
+    def close(self):
+        self.closed += 1
+
+    @staticmethod
+    def _do(steps):
+        step = steps.pop(0) if len(steps) > 1 else steps[0] if steps else None
+        if isinstance(step, Exception):
+            raise step
+        return step() if callable(step) else step
+
+
+def fails(reason=CameraReason.CONNECT_FAILED):
+    return CameraError("it is broken", reason)
+
+
+@pytest.fixture
+def grab():
+    """Start grabbers that the test need not stop."""
+    stop = threading.Event()
+    started = []
+
+    def start(script, patience=QUICK, every_s=0.1):
+        grabber = Grabber("aisle", "test:", every_s, stop, patience, opener=script.open)
+        started.append(grabber)
+        grabber.start()
+        return grabber
+
+    yield start
+    stop.set()
+    for grabber in started:
+        grabber.join()
+
+
+def wait_for(what, timeout_s=5.0):
+    deadline_s = time.monotonic() + timeout_s
+    while not (found := what()):
+        assert time.monotonic() < deadline_s, "waited in vain"
+        time.sleep(0.005)
+    return found
+
+
+def said(grabber):
+    condition = grabber.condition()
+    return condition and condition[:2]
+
+
+def test_the_newest_frame_is_handed_out_once(grab):
+    pictures = [np.full((12, 16, 3), number, np.uint8) for number in range(5)]
+    blocked = threading.Event()
+    grabber = grab(Script(*pictures, blocked.wait), Patience())
+    time.sleep(0.3)
+    frame = grabber.take()
+    assert frame.image[0, 0, 0] == 4
+    assert grabber.take() is None
+    blocked.set()
+
+
+def test_a_frame_is_stamped_with_both_clocks_and_cannot_be_drawn_on(grab):
+    before_s, before = time.monotonic(), datetime.now(UTC)
+    frame = wait_for(grab(Script(PICTURE.copy())).take)
+    assert before_s < frame.clock_s < time.monotonic()
+    assert before < frame.taken_at < datetime.now(UTC)
+    assert frame.camera_id == "aisle"
+    with pytest.raises(ValueError, match="read-only"):
+        frame.image[0, 0] = 0
+
+
+def test_nothing_is_said_of_a_camera_that_is_still_being_opened(grab):
+    gate = threading.Event()
+    grabber = grab(Script(PICTURE, opens=[gate.wait]), Patience())
+    assert grabber.condition() is None
+    gate.set()
+    wait_for(lambda: said(grabber) == (ONLINE, None))
+    assert grabber.condition().last_frame is not None
+
+
+def test_waits_grow_up_to_a_limit(grab):
+    script = Script(PICTURE, opens=[fails()])
+    grab(script)
+    wait_for(lambda: len(script.opened_s) >= 7)
+    waits = [after - before for before, after in pairwise(script.opened_s)]
+    for wait_s, wanted_s in zip(waits, [0.05, 0.1, 0.2, 0.4, 0.4, 0.4], strict=False):
+        assert 0.75 * wanted_s <= wait_s <= 1.25 * wanted_s + 0.15
+
+
+def test_a_good_frame_makes_waits_short_again(grab):
+    script = Script(PICTURE, fails(), opens=[fails(), fails(), fails(), None])
+    grab(script)
+    wait_for(lambda: len(script.opened_s) >= 5)
+    *_, before, after = script.opened_s[:5]
+    assert after - before <= 1.25 * 0.05 + 0.15
+    wait_for(lambda: script.closed >= 1)
+
+
+def test_a_first_failure_is_told_at_once(grab):
+    grabber = grab(Script(PICTURE, opens=[fails()]), Patience())
+    wait_for(lambda: said(grabber) == (OFFLINE, CameraReason.CONNECT_FAILED))
+    assert grabber.condition().message == "it is broken"
+
+
+def test_a_blip_is_not_told(grab):
+    script = Script(PICTURE, fails(), PICTURE)
+    grabber = grab(script)
+    told = set()
+    wait_for(lambda: told.add(said(grabber)) or len(script.opened_s) >= 2)
+    wait_for(lambda: grabber.take() is not None)
+    assert told <= {None, (ONLINE, None)}
+
+
+def test_a_loss_is_told_after_the_first_retry_and_so_is_the_return(grab):
+    script = Script(PICTURE, fails(CameraReason.NO_FRAMES), PICTURE, opens=[None, fails(), None])
+    grabber = grab(script)
+    wait_for(lambda: said(grabber) == (OFFLINE, CameraReason.CONNECT_FAILED))
+    assert grabber.condition().last_frame is not None
+    wait_for(lambda: said(grabber) == (ONLINE, None))
+
+
+def test_a_refused_login_is_told_at_once_and_seldom_tried_again(grab):
+    script = Script(PICTURE, opens=[fails(CameraReason.AUTH_FAILED)])
+    grabber = grab(script)
+    wait_for(lambda: said(grabber) == (OFFLINE, CameraReason.AUTH_FAILED))
+    wait_for(lambda: len(script.opened_s) >= 3)
+    first_s, second_s = (after - before for before, after in pairwise(script.opened_s[:3]))
+    assert first_s >= 0.75 * 0.3
+    assert second_s >= 0.75 * 0.6
+
+
+def test_a_recording_ends_after_its_last_picture_was_taken(grab):
+    script = Script(PICTURE, SourceEnded())
+    grabber = grab(script)
+    wait_for(lambda: said(grabber) == (OFFLINE, CameraReason.ENDED))
+    assert not grabber.ended
+    assert grabber.take() is not None
+    assert grabber.ended
+    time.sleep(0.3)
+    assert len(script.opened_s) == 1
+
+
+def test_a_failure_nobody_foresaw_is_retried_too(grab, caplog):
+    script = Script(ZeroDivisionError("a bug"), PICTURE)
+    grabber = grab(script)
+    assert wait_for(grabber.take) is not None
+    assert "ZeroDivisionError: a bug" in caplog.text
+
+
+@pytest.mark.parametrize("where", ["open", "read"])
+def test_a_call_that_hangs_is_abandoned_and_what_it_brings_later_is_thrown_away(grab, where):
+    hanging, late = threading.Event(), np.full((12, 16, 3), 7, np.uint8)
+
+    def hang():
+        hanging.wait()
+        return late
+
+    script = Script(PICTURE, opens=[hang, None]) if where == "open" else Script(hang, PICTURE)
+    grabber = grab(script)
+    assert wait_for(grabber.take).image[0, 0, 0] == 90
+    hanging.set()
+    wait_for(lambda: script.closed >= 1)
+    for _ in range(20):
+        frame = wait_for(grabber.take)
+        assert frame.image[0, 0, 0] == 90
+
+
+def test_a_camera_that_is_silent_is_offline_before_it_is_abandoned(grab):
+    hanging = threading.Event()
+    script = Script(PICTURE, hanging.wait)
+    grabber = grab(script, Patience(offline_s=0.2, hang_s=60))
+    begun_s = time.monotonic()
+    wait_for(lambda: said(grabber) == (OFFLINE, CameraReason.NO_FRAMES))
+    assert 0.25 < time.monotonic() - begun_s < 1.0
+    assert len(script.opened_s) == 1
+    hanging.set()
+
+
+def test_no_more_than_a_few_threads_are_left_behind(grab):
+    hanging = threading.Event()
+    script = Script(hanging.wait)
+    grab(script)
+    wait_for(lambda: len(script.opened_s) == 1 + QUICK.left_behind)
+    time.sleep(1.0)
+    assert len(script.opened_s) == 1 + QUICK.left_behind
+    hanging.set()
+
+
+def test_a_hanging_camera_does_not_hold_up_the_end():
+    stop, hanging = threading.Event(), threading.Event()
+    grabber = Grabber("aisle", "test:", 5.0, stop, opener=Script(hanging.wait).open)
+    grabber.start()
+    time.sleep(0.1)
+    stop.set()
+    begun_s = time.monotonic()
+    grabber.join(timeout_s=0.3)
+    assert time.monotonic() - begun_s < 0.5
+    hanging.set()
+
+
+def test_a_camera_that_is_killed_hung_and_restarted_comes_back_and_disturbs_no_other(tmp_path):
+    """Against real servers: the other camera's pictures keep their pace all the time."""
+    require_gst_rtsp()
+    require_program("ffmpeg")
+    stream = encode(tmp_path / "stream.h264", size=(160, 120), key_s=0.2)
+    stop = threading.Event()
+    quick = Patience(first_retry_s=0.2, last_retry_s=0.5, offline_s=1.0, hang_s=1.5)
+    with RtspServer(stream) as shaky, RtspServer(stream) as steady:
+        victim = Grabber("victim", shaky.url(), 0.4, stop, quick)
+        other = Grabber("other", steady.url(), 0.4, stop, quick)
+        frames_at_s: list[float] = []
+
+        def watch_other():
+            while not stop.wait(0.01):
+                frame = other.take()
+                if frame:
+                    frames_at_s.append(frame.clock_s)
+
+        watching = threading.Thread(target=watch_other)
+        for part in (victim, other, watching):
+            part.start()
+        wait_for(lambda: victim.take() and frames_at_s)
+
+        shaky.kill()
+        wait_for(lambda: said(victim) == (OFFLINE, CameraReason.CONNECT_FAILED))
+        shaky.start()
+        wait_for(lambda: said(victim) == (ONLINE, None))
+        shaky.hang()
+        wait_for(lambda: said(victim) == (OFFLINE, CameraReason.NO_FRAMES))
+        time.sleep(2.0)  # long enough that the hanging read is abandoned
+        shaky.resume()
+        wait_for(lambda: said(victim) == (ONLINE, None))
+        assert said(other) == (ONLINE, None)
+        shaky.hang()  # and it hangs at the end
+        stop.set()
+        begun_s = time.monotonic()
+        for part in (victim, other, watching):
+            part.join()
+        assert time.monotonic() - begun_s < 2.5
+    gaps_s = [after - before for before, after in pairwise(frames_at_s)]
+    assert max(gaps_s) < 0.9
+    assert len(frames_at_s) >= 0.7 * (frames_at_s[-1] - frames_at_s[0]) / 0.4
