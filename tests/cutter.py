@@ -19,7 +19,7 @@ class Cutter:
         self._random = random.Random(seed)
         self._lock = threading.Lock()
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
-        self._stop = threading.Event()
+        self._stop, self._closed = threading.Event(), threading.Event()
         self._forth, self._back = threading.Event(), threading.Event()
         self.resume()
         self._server = socket.create_server(("127.0.0.1", 0))
@@ -55,7 +55,12 @@ class Cutter:
         self._forth.set()
         self._back.set()
 
+    def calm(self) -> None:
+        """Cut no more by itself."""
+        self._stop.set()
+
     def close(self) -> None:
+        self._closed.set()
         self._stop.set()
         self.resume()
         with contextlib.suppress(OSError):
@@ -72,7 +77,7 @@ class Cutter:
         self.close()
 
     def _accept(self) -> None:
-        while not self._stop.is_set():
+        while not self._closed.is_set():
             try:
                 near, _ = self._server.accept()
             except OSError:
