@@ -24,8 +24,10 @@ from edge.types import Slot, State
 
 CAMERA_ID = "demo"
 TRUTH_FPS = 5.0
+OCCLUDED = "occluded"
 HIDDEN = 0.08
 """A slot counts as occluded when somebody hides more than this share of it."""
+GLIMPSE_S = 2.5
 
 _GRID = (480, 270)
 """Width and height of the mask in which hidden shares are counted."""
@@ -94,16 +96,15 @@ class Scene:
     def truth(self, until_s: float) -> dict[str, Any]:
         """Return what really happened from 0 to until_s, in the format of truth.json.
 
-        Sampled TRUTH_FPS times a second; a slot that is hidden by a body or an arm is occluded.
+        Sampled TRUTH_FPS times a second. A slot is occluded while a body or an arm hides it, also
+        between two such times if it shows for a glimpse only: somebody is at work there.
         """
         slots = self.slots()
-        truth: dict[str, list[dict[str, Any]]] = {slot.slot_id: [] for slot in slots}
-        masks = _SlotMasks(slots)
-        for t, stock, outlines in self._moments(until_s):
-            hidden = masks.hidden(outlines)
+        seen: dict[str, list[dict[str, Any]]] = {slot.slot_id: [] for slot in slots}
+        for t, stock, hidden in self._moments(until_s, _SlotMasks(slots)):
             for slot, count, share in zip(slots, stock, hidden, strict=True):
-                state = "occluded" if share > HIDDEN else str(_state(count))
-                entries = truth[slot.slot_id]
+                state = OCCLUDED if share > HIDDEN else str(_state(count))
+                entries = seen[slot.slot_id]
                 if not entries or entries[-1]["state"] != state:
                     entries.append({"t": t, "state": state})
         return {
@@ -111,25 +112,37 @@ class Scene:
             "camera": CAMERA_ID,
             "fps": TRUTH_FPS,
             "size": [1280, 720],
-            "slots": list(truth),
-            "truth": truth,
+            "slots": list(seen),
+            "truth": {slot_id: _without_glimpses(entries) for slot_id, entries in seen.items()},
         }
 
     def _moments(
-        self, until_s: float
-    ) -> Iterator[tuple[float, tuple[int, ...], list[NDArray[np.float64]]]]:
-        """Yield (t, stock, outlines of people) for t = 0 and wherever somebody is about."""
-        was_there = True
+        self, until_s: float, masks: _SlotMasks
+    ) -> Iterator[tuple[float, tuple[int, ...], NDArray[np.float64]]]:
+        """Yield (t, stock, hidden share of each slot) for t = 0 and whenever anything moved."""
+        before: object = None
         for number in range(int(until_s * TRUTH_FPS) + 1):
             t = round(number / TRUTH_FPS, 3)
-            outlines = [
-                self.shelf.lens.project(part.outline)
-                for person in self.people(t)
-                for part in person.arm + person.body
-            ]
-            if outlines or was_there:
-                yield t, self.stock(t), outlines
-            was_there = bool(outlines)
+            people = self.people(t)
+            now = (self.stock(t), [person.posture for person in people])
+            if now == before:
+                continue
+            before = now
+            parts = [part.outline for one in people for part in one.arm + one.body]
+            seen = self.shelf.lens.project(np.concatenate(parts)) if parts else np.zeros((0, 2))
+            yield t, now[0], masks.hidden(seen, [len(part) for part in parts])
+
+
+def _without_glimpses(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    kept: list[dict[str, Any]] = []
+    for entry, after in zip(entries, [*entries[1:], None], strict=True):
+        follows = kept[-1]["state"] if kept else None
+        if follows == entry["state"]:
+            continue
+        if after and follows == after["state"] == OCCLUDED and after["t"] - entry["t"] < GLIMPSE_S:
+            continue
+        kept.append(entry)
+    return kept
 
 
 def _state(count: int) -> State:
@@ -149,13 +162,15 @@ class _SlotMasks:
         self._starts = np.cumsum([0] + [len(one) for one in found[:-1]])
         self._sizes = np.array([len(one) for one in found])
 
-    def hidden(self, outlines: list[NDArray[np.float64]]) -> NDArray[np.float64]:
-        """Return a share per slot; outlines are fractions of the picture."""
-        if not outlines:
-            return np.zeros(len(self._sizes))
+    def hidden(self, corners: NDArray[np.float64], lengths: list[int]) -> NDArray[np.float64]:
+        """Return a share per slot.
+
+        corners: (n, 2) fractions of the picture, the outlines one after another, so long each.
+        """
         mask = np.zeros(_GRID[::-1], np.uint8)
-        for outline in outlines:
-            cv2.fillPoly(mask, [_on_grid(outline)], 1)
+        for outline in np.split(_on_grid(corners), np.cumsum(lengths)[:-1]):
+            if len(outline):
+                cv2.fillPoly(mask, [outline], 1)
         covered = np.add.reduceat(mask.ravel()[self._pixels], self._starts, dtype=np.int64)
         return np.asarray(covered / self._sizes)
 

@@ -232,21 +232,25 @@ def _head(looks: Looks, posture: Posture, bob: float) -> list[Part]:
     return parts
 
 
+_TURN = np.linspace(0, 2 * np.pi, 28, endpoint=False)
+_CIRCLE = np.stack([np.cos(_TURN), np.sin(_TURN), np.zeros(28)], axis=1)
+_HALF_TURN = np.linspace(-np.pi / 2, np.pi / 2, 9)[:, None]
+_AHEAD, _ACROSS = np.cos(_HALF_TURN), np.sin(_HALF_TURN)
+
+
 def _ellipse(middle: Points, across: float, along: float) -> Points:
-    turn = np.linspace(0, 2 * np.pi, 28, endpoint=False)
-    return middle + np.stack([across * np.cos(turn), along * np.sin(turn), np.zeros(28)], axis=1)
+    return middle + _CIRCLE * (across, along, 0)
 
 
 def _capsule(start: Points, end: Points, first: float, last: float) -> Points:
     """A limb: two half circles of different radius around start and end, joined."""
-    heading = math.atan2(end[1] - start[1], end[0] - start[0])
-    near = heading + np.linspace(np.pi / 2, 3 * np.pi / 2, 9)
-    far = heading + np.linspace(-np.pi / 2, np.pi / 2, 9)
-    rounds = [
-        middle + radius * np.stack([np.cos(turn), np.sin(turn), np.zeros(9)], axis=1)
-        for middle, radius, turn in ((start, first, near), (end, last, far))
-    ]
-    return np.concatenate(rounds)
+    along = end - start
+    along[2] = 0
+    along /= max(math.hypot(along[0], along[1]), 1e-6)
+    across = np.array([-along[1], along[0], 0])
+    far = end + last * (_AHEAD * along + _ACROSS * across)
+    near = start - first * (_AHEAD * along + _ACROSS * across)
+    return np.concatenate([near, far])
 
 
 def _smooth(points: Points, times: int = 2) -> Points:

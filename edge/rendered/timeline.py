@@ -18,6 +18,8 @@ from edge.rendered.people import Looks, clerk, shopper
 from edge.rendered.shelf import Place, Shelf
 from edge.rendered.visits import TURN_S, Reach, Visit
 
+OPENS_S = 4.0
+"""When the first customer comes, who takes the last of a product."""
 CALM_S = 60.0
 WALK = 78.0
 """Centimetres a second."""
@@ -92,7 +94,7 @@ class Timeline:
         places = self._shelf.places
         left = [number for number, place in enumerate(places) if place.centre < self._middle]
         right = [number for number, place in enumerate(places) if place.centre >= self._middle]
-        halves = [_Half(-1, left, 0.6), _Half(1, right, 0.6)]
+        halves = [_Half(-1, left, OPENS_S), _Half(1, right, OPENS_S)]
         first, other = self._chance.sample(halves, 2)
         first.deck = ["clerk", "first"]
         other.free_s = self._chance.uniform(20, 40) / math.sqrt(self._pace)
