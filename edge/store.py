@@ -8,49 +8,28 @@ reads from here and forgets an event only when the broker has it.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
 import shutil
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import IO
 
 from edge.errors import StoreError
+from edge.statefile import hold, is_damage, open_or_begin_anew
 from edge.types import Ack, Event, EventKind, SlotState, State, Visibility
 
 log = logging.getLogger(__name__)
 
-SCHEMA_VERSION = 1
 MAX_EVENTS = 100_000  # about 100 MB; a busy shop of 160 slots fills it in some weeks
 RESERVE_BYTES = 64 * 2**20  # with less free disk than this the outbox grows no further …
 LOW_DISK_EVENTS = 1_000  # … beyond this many events
-LOCK_WAIT_S = 5.0
 
 # What goes first when there is no room: losing an `updated` costs a detail, losing an `opened`
 # or `closed` leaves somebody's list wrong.
 _KEEP_RANK = {EventKind.UPDATED: 0, EventKind.OPENED: 2, EventKind.CLOSED: 2}
-
-_TABLES = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE slot (
-    slot_id TEXT PRIMARY KEY, state TEXT NOT NULL, visibility TEXT NOT NULL,
-    since TEXT, last_seen TEXT, score REAL, p_present REAL, incident_id TEXT,
-    ack_by TEXT, ack_at TEXT, snooze_until TEXT, seq INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE document (
-    version INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL UNIQUE, payload BLOB NOT NULL
-);
-CREATE TABLE outbox (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, event_id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL,
-    subject TEXT NOT NULL, payload BLOB NOT NULL, created_at TEXT NOT NULL,
-    keep_rank INTEGER NOT NULL
-);
-CREATE INDEX outbox_by_rank ON outbox (keep_rank, id);
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,17 +85,18 @@ class Store:
         """Set after each record(), so that delivery need not ask again and again."""
         self._max_events, self._reserve_bytes = max_events, reserve_bytes
         self._lock = threading.Lock()
-        self._held = _hold(directory)
+        self._db: sqlite3.Connection | None = None
+        self._held = hold(directory)
         try:
             with self._explained("open"):
-                self._db = _open_or_begin_anew(self.path)
+                self._opened()
         except StoreError:
-            self._held.close()
+            self.close()
             raise
 
     def close(self) -> None:
         with self._lock:
-            self._db.close()
+            self._drop_connection()
             self._held.close()
 
     def states(self) -> dict[str, SlotState]:
@@ -212,19 +192,32 @@ class Store:
     @contextlib.contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
         with self._lock, self._explained("read"):
-            yield self._db
+            yield self._opened()
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         with self._lock, self._explained("write"):
-            self._db.execute("BEGIN IMMEDIATE")
+            db = self._opened()
+            db.execute("BEGIN IMMEDIATE")
             try:
-                yield self._db
-                self._db.execute("COMMIT")
+                yield db
+                db.execute("COMMIT")
             except BaseException:
-                if self._db.in_transaction:  # SQLite has rolled back by itself where it had to
-                    self._db.execute("ROLLBACK")
+                if db.in_transaction:  # SQLite has rolled back by itself where it had to
+                    db.execute("ROLLBACK")
                 raise
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._held.closed:
+            raise StoreError(f"{self.path}: the state file has been closed")
+        if self._db is None:
+            self._db = open_or_begin_anew(self.path)
+        return self._db
+
+    def _drop_connection(self) -> None:
+        if self._db is not None:
+            self._db.close()
+            self._db = None
 
     @contextlib.contextmanager
     def _explained(self, verb: str) -> Iterator[None]:
@@ -233,6 +226,8 @@ class Store:
         except (sqlite3.DatabaseError, OSError) as error:
             if isinstance(error, (sqlite3.IntegrityError, sqlite3.ProgrammingError)):
                 raise  # a bug of ours, not trouble with the file
+            if is_damage(error):
+                self._drop_connection()  # the next call opens it anew, and then moves it aside
             raise StoreError(f"{self.path}: cannot {verb} the state file: {error}") from error
 
 
@@ -246,88 +241,6 @@ def open_store(
     version of the program wrote it.
     """
     return Store(directory, max_events=max_events, reserve_bytes=reserve_bytes)
-
-
-def _hold(directory: Path) -> IO[bytes]:
-    """Take the directory for this process; two daemons on one outbox would send all twice."""
-    try:
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        held = (directory / "state.lock").open("ab")
-    except OSError as error:
-        raise StoreError(
-            f"{directory}: cannot keep the state there ({error.strerror}); "
-            "make it writable or set another `state:`"
-        ) from error
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        held.close()
-        raise StoreError(
-            f"{directory}: another daemon is using this state directory; "
-            "stop it or set another `state:`"
-        ) from error
-    return held
-
-
-def _open_or_begin_anew(path: Path) -> sqlite3.Connection:
-    try:
-        return _open(path)
-    except sqlite3.DatabaseError as error:
-        if not _is_damage(error):
-            raise
-        aside = f"{path.name}.corrupt-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
-        for suffix in ("", "-wal", "-shm"):
-            with contextlib.suppress(FileNotFoundError):
-                path.with_name(path.name + suffix).rename(path.with_name(aside + suffix))
-        log.error(
-            "%s: the state file is damaged (%s); moved aside as %s and begun anew: "
-            "open incidents and unsent events of before are lost",
-            path,
-            error,
-            aside,
-        )
-        return _open(path)
-
-
-def _is_damage(error: sqlite3.Error) -> bool:
-    code = getattr(error, "sqlite_errorcode", None)
-    return code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, timeout=LOCK_WAIT_S, isolation_level=None, check_same_thread=False)
-    try:
-        db.row_factory = sqlite3.Row
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = FULL")  # a change that was confirmed outlives a power cut
-        db.execute("PRAGMA journal_size_limit = 4194304")
-        finding = db.execute("PRAGMA quick_check(1)").fetchone()[0]
-        if finding != "ok":
-            damage = sqlite3.DatabaseError(finding)
-            damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-            raise damage
-        _check_version(db, path)
-        # Says nothing new, but writes: a file that may not be written is told now, not later.
-        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-    except BaseException:
-        db.close()
-        raise
-    return db
-
-
-def _check_version(db: sqlite3.Connection, path: Path) -> None:
-    version = db.execute("PRAGMA user_version").fetchone()[0]
-    if version == 0:
-        db.executescript(
-            f"BEGIN IMMEDIATE; {_TABLES}"
-            "INSERT INTO meta VALUES ('dropped', 0);"
-            f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT"
-        )
-    elif version > SCHEMA_VERSION:
-        raise StoreError(
-            f"{path}: written by a newer version of shelf-edge (schema {version}, this one knows "
-            f"{SCHEMA_VERSION}); install that version, or move the file away to begin anew"
-        )
 
 
 def _write_document(db: sqlite3.Connection, topic: str, payload: bytes) -> None:

@@ -15,7 +15,17 @@ EDGE = REPOSITORY / "edge"
 LAYERS = [
     {"types"},  # the words
     {"errors"},
-    {"yamlfile", "geometry", "preprocess", "redact", "view", "decide", "messages", "truth"},
+    {
+        "yamlfile",
+        "geometry",
+        "preprocess",
+        "redact",
+        "view",
+        "decide",
+        "messages",
+        "truth",
+        "statefile",
+    },
     {"section", "gate", "classifier", "store", "sinks", "rendered"},
     {"scene"},
     {"render"},

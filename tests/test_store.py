@@ -266,6 +266,20 @@ def test_a_damaged_state_file_is_moved_aside_and_a_new_one_begun(tmp_path, caplo
         assert list(store.states()) == ["a2"]
 
 
+def test_a_state_file_that_is_damaged_while_in_use_is_replaced_at_the_next_call(tmp_path):
+    with contextlib.closing(open_store(tmp_path)) as store:
+        store.record(events=[event(str(number), size=50_000) for number in range(100)])
+    with contextlib.closing(open_store(tmp_path)) as store:
+        with (tmp_path / "state.db").open("r+b") as file:
+            file.seek(4096)
+            file.write(os.urandom(4_000_000))
+        with pytest.raises(StoreError, match=r"state\.db: cannot read the state file: .*malformed"):
+            waiting(store)
+        store.record([SlotState("a1")])
+        assert list(store.states()) == ["a1"]
+    assert len(list(tmp_path.glob("state.db.corrupt-*Z"))) == 1
+
+
 def test_an_empty_state_file_is_simply_begun(tmp_path):
     (tmp_path / "state.db").touch()
     with contextlib.closing(open_store(tmp_path)) as store:

@@ -1,0 +1,118 @@
+"""The SQLite file in the state directory: tables, lock, and what happens to a damaged one."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import sqlite3
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO
+
+from edge.errors import StoreError
+
+log = logging.getLogger(__name__)
+
+SCHEMA_VERSION = 1
+LOCK_WAIT_S = 5.0
+
+_TABLES = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE slot (
+    slot_id TEXT PRIMARY KEY, state TEXT NOT NULL, visibility TEXT NOT NULL,
+    since TEXT, last_seen TEXT, score REAL, p_present REAL, incident_id TEXT,
+    ack_by TEXT, ack_at TEXT, snooze_until TEXT, seq INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE document (
+    version INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL UNIQUE, payload BLOB NOT NULL
+);
+CREATE TABLE outbox (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, event_id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL,
+    subject TEXT NOT NULL, payload BLOB NOT NULL, created_at TEXT NOT NULL,
+    keep_rank INTEGER NOT NULL
+);
+CREATE INDEX outbox_by_rank ON outbox (keep_rank, id);
+"""
+
+
+def hold(directory: Path) -> IO[bytes]:
+    """Take the directory for this process; two daemons on one outbox would send all twice."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        held = (directory / "state.lock").open("ab")
+    except OSError as error:
+        raise StoreError(
+            f"{directory}: cannot keep the state there ({error.strerror}); "
+            "make it writable or set another `state:`"
+        ) from error
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        held.close()
+        raise StoreError(
+            f"{directory}: another daemon is using this state directory; "
+            "stop it or set another `state:`"
+        ) from error
+    return held
+
+
+def open_or_begin_anew(path: Path) -> sqlite3.Connection:
+    try:
+        return _open(path)
+    except sqlite3.DatabaseError as error:
+        if not is_damage(error):
+            raise
+        aside = f"{path.name}.corrupt-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+        for suffix in ("", "-wal", "-shm"):
+            with contextlib.suppress(FileNotFoundError):
+                path.with_name(path.name + suffix).rename(path.with_name(aside + suffix))
+        log.error(
+            "%s: the state file is damaged (%s); moved aside as %s and begun anew: "
+            "open incidents and unsent events of before are lost",
+            path,
+            error,
+            aside,
+        )
+        return _open(path)
+
+
+def is_damage(error: Exception) -> bool:
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, timeout=LOCK_WAIT_S, isolation_level=None, check_same_thread=False)
+    try:
+        db.row_factory = sqlite3.Row
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")  # a change that was confirmed outlives a power cut
+        db.execute("PRAGMA journal_size_limit = 4194304")
+        finding = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if finding != "ok":
+            damage = sqlite3.DatabaseError(finding)
+            damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+            raise damage
+        _check_version(db, path)
+        # Says nothing new, but writes: a file that may not be written is told now, not later.
+        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _check_version(db: sqlite3.Connection, path: Path) -> None:
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    if version == 0:
+        db.executescript(
+            f"BEGIN IMMEDIATE; {_TABLES}"
+            "INSERT INTO meta VALUES ('dropped', 0);"
+            f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT"
+        )
+    elif version > SCHEMA_VERSION:
+        raise StoreError(
+            f"{path}: written by a newer version of shelf-edge (schema {version}, this one knows "
+            f"{SCHEMA_VERSION}); install that version, or move the file away to begin anew"
+        )
