@@ -15,17 +15,8 @@ EDGE = REPOSITORY / "edge"
 LAYERS = [
     {"types"},  # the words
     {"errors"},
-    {
-        "yamlfile",
-        "geometry",
-        "preprocess",
-        "redact",
-        "view",
-        "decide",
-        "messages",
-        "truth",
-        "statefile",
-    },
+    {"statefile"},
+    {"yamlfile", "geometry", "preprocess", "redact", "view", "decide", "messages", "truth"},
     {"section", "gate", "classifier", "store", "sinks", "rendered"},
     {"scene"},
     {"render"},
