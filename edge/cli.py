@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from edge import __version__, redact
+from edge import redact
 from edge.errors import EdgeError
 
 app = typer.Typer(

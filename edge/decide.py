@@ -127,7 +127,8 @@ def _extend(pending: Pending | None, evidence: State, seen: Observation, rule: R
         or pending.state is not evidence
         or seen.clock_s - pending.last_s > rule.max_gap_s
     ):
-        return Pending(evidence, seen.clock_s, seen.clock_s, look)
+        first_s = max(seen.since_s, seen.clock_s - rule.max_gap_s)
+        return Pending(evidence, first_s, seen.clock_s, look)
     return replace(pending, last_s=seen.clock_s, looks=pending.looks + look)
 
 

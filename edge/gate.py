@@ -1,12 +1,12 @@
 """Which crops are worth a look: unchanged → keep, somebody there → blocked, settled and new → look.
 
-Everything is judged on thumbnails of a few hundred pixels, one a slot, that show the slot and a
+Everything is judged on thumbnails of a thousand pixels, one a slot, that show the slot and a
 margin around it. Two questions are asked of each:
 
 - Does something move, in the slot or just around it? It differs from the picture before.
-- Does somebody stand still in front? The margin differs from how it looked for a long time.
-  A product that is taken changes its slot; a person also hides the rail, the tag and the gap
-  beside it. Neighbouring slots do not count as margin, they change for reasons of their own.
+- Does somebody stand still in front? The strip below it differs from how it looked for long.
+  Whoever hides a slot stands on the floor, and so hides the rail and the tag below it too; what
+  is taken out of a slot, or stacked behind it, shows above and beside the rail, not on it.
 
 Light is taken out first: a gain for the slot's own surroundings. Waiting until nobody is in front
 is what the field's patents do as well (WO2018204836: detect motion, its end, wait, then look).
@@ -15,8 +15,8 @@ is what the field's patents do as well (WO2018204836: detect motion, its end, wa
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -31,15 +31,24 @@ Mask = NDArray[np.bool_]
 THUMB_PX = 32
 MARGIN = 0.35  # of the slot's sides, shown around it
 DIFFERENT = 20.0  # of 255: a thumbnail pixel that differs by more has changed
-MOVING_SHARE = 0.04  # of the slot or of its margin
-HIDDEN_SHARE = 0.22  # of the margin's own pixels: more than a new price tag, less than a person
-HIDDEN_SHARE_OF_NEIGHBOURS = 0.6  # where the margin is nothing but other slots
-LEAST_OWN_MARGIN = 0.12  # share of the margin that must be no other slot
+MOVING_SHARE = 0.04  # of the slot
+MOVING_SHARE_AROUND = 0.2  # of its margin: who passes by does not hide the slot
+RAIL = 0.22  # of the slot's height: the strip below it in which a person is looked for
+HIDDEN_RAIL = 0.22  # of that strip: more than a new price tag, less than a person
+LEAST_RAIL = 0.5  # of the strip must be no other slot; else the whole margin is taken …
+HIDDEN_MARGIN = 0.6  # … of which more must have changed than a neighbour that was emptied
 NEW_SHARE = 0.03  # of the slot, against the last look
 GAIN_LIMITS = (0.72, 1.4)  # a shadow or a lamp; a dark coat is more than that
-ADAPT = 0.1  # of a clear picture goes into what the margin is remembered as
+ADAPT_S, ADAPT_CHANGED_S = 60.0, 900.0
+"""How soon the memory of the surroundings follows: the light, and what has changed, such as a tag.
+
+Who stands at the edge of a slot for a minute must not become part of it."""
 REFRESH_S = 120.0  # an unchanged slot is looked at again after so long
-ADOPT_S = (60.0, 900.0)  # a margin that stays changed so long is the new normal
+ADOPT_TIMES, ADOPT_S = 2.0, 900.0
+"""A margin that stays changed for twice as long as the one before was seen is the new normal.
+
+So who stands in front at the start is soon forgotten, and a trolley in front of a shelf that was
+seen for long is not taken for the shelf before ADOPT_S."""
 
 
 class Verdict(Enum):
@@ -48,16 +57,12 @@ class Verdict(Enum):
     LOOK = "look"
 
 
-@dataclass
-class _Memory:
-    """What a gate remembers of its n slots."""
+class Sight(NamedTuple):
+    """What is to be done with a slot. Since since_s nothing has moved in it, if it is clear."""
 
-    previous: Pixels  # (n, T, T, 3): the last picture
-    looked: Pixels  # the picture at the last look
-    margin: Pixels  # how the surroundings look when nobody is there
-    looked_s: NDArray[np.float64]  # clock_s of the last look
-    clear_s: NDArray[np.float64]  # seconds for which `margin` has been seen
-    changed_s: NDArray[np.float64]  # clock_s since when the margin is still but different
+    slot: Slot
+    verdict: Verdict
+    since_s: float
 
 
 class Gate:
@@ -65,12 +70,10 @@ class Gate:
 
     def __init__(self, slots: Sequence[Slot]):
         self._slots = tuple(slots)
-        self._thumbs: _Thumbnailer | None = None
         self._memory: _Memory | None = None
-        self._clock_s = 0.0
         self._scores: dict[str, Score] = {}
 
-    def sort(self, frame: Frame, eager: Collection[str] = ()) -> list[tuple[Slot, Verdict]]:
+    def sort(self, frame: Frame, eager: Collection[str] = ()) -> list[Sight]:
         """Return what is to be done with each slot of the frame.
 
         Args:
@@ -78,19 +81,21 @@ class Gate:
             eager: ids of slots of which each clear picture is wanted, because something is
                 about to be decided.
         """
-        thumbs = self._thumbnails(frame.image)
-        if self._memory is None:
-            self._memory = _first_memory(thumbs, frame.clock_s)
-            self._clock_s = frame.clock_s
-            return [(slot, Verdict.LOOK) for slot in self._slots]
+        clock_s = frame.clock_s
+        if self._memory is None or not self._memory.thumbnails.fit(frame.image):
+            self._memory = _Memory(self._slots, frame.image, clock_s)
+            return [Sight(slot, Verdict.LOOK, clock_s) for slot in self._slots]
 
-        moving = self._moving(thumbs)
-        hidden = self._hidden(thumbs, moving, frame.clock_s)
-        clear = ~(moving | hidden)
-        wanted = clear & (self._is_new(thumbs, frame.clock_s) | self._is_in(eager))
-        self._remember(thumbs, clear, wanted, frame.clock_s)
+        memory, since_s = self._memory, self._memory.clock_s
+        now = memory.thumbnails.cut(frame.image)
+        moving = _moving(now, memory)
+        clear = ~(moving | _hidden(now, memory, moving, clock_s))
+        awaited = np.array([slot.slot_id in eager for slot in self._slots], bool)
+        looked_at = clear & (_is_new(now, memory, clock_s) | awaited)
+        memory.take(now, clear, looked_at, clock_s)
         return [
-            (slot, _verdict(c, w)) for slot, c, w in zip(self._slots, clear, wanted, strict=True)
+            Sight(slot, _verdict(*found), since_s)
+            for slot, *found in zip(self._slots, clear, looked_at, strict=True)
         ]
 
     def keep(self, slot_id: str, score: Score) -> None:
@@ -101,114 +106,129 @@ class Gate:
         """Return the score of the slot's last look. KeyError: it was never looked at."""
         return self._scores[slot_id]
 
-    def _thumbnails(self, image: Image) -> Pixels:
-        height, width = image.shape[:2]
-        if self._thumbs is None or self._thumbs.picture_size != (width, height):
-            self._thumbs = _Thumbnailer(self._slots, width, height)
-            self._memory = None
-        return self._thumbs(image)
 
-    def _moving(self, thumbs: Pixels) -> Mask:
-        assert self._memory is not None and self._thumbs is not None
-        changed = _changed(thumbs, self._memory.previous, self._thumbs.outside)
-        inside = _share(changed, self._thumbs.inside)
-        outside = _share(changed, self._thumbs.outside)
-        return (inside >= MOVING_SHARE) | (outside >= MOVING_SHARE)
+class _Memory:
+    """What a gate remembers of its n slots: thumbnails (n, T, T, 3), clocks (n,) in seconds."""
 
-    def _hidden(self, thumbs: Pixels, moving: Mask, clock_s: float) -> Mask:
-        """Return where the surroundings differ from what they were for long."""
-        assert self._memory is not None and self._thumbs is not None
-        memory = self._memory
-        changed = _changed(thumbs, memory.margin, self._thumbs.margin)
-        hidden = _share(changed, self._thumbs.margin) >= self._thumbs.hidden_share
+    def __init__(self, slots: Sequence[Slot], image: Image, clock_s: float):
+        self.thumbnails = _Thumbnails(slots, image.shape[1], image.shape[0])
+        self.clock_s = clock_s
+        self.previous = self.thumbnails.cut(image)
+        self.looked = self.previous.copy()  # the picture at the last look
+        self.looked_s = np.full(len(slots), clock_s)
+        self.standing = self.previous.copy()  # the picture when nobody stands in front …
+        self.standing_s = np.zeros(len(slots))  # … and for how long it has been seen
+        self.changed_s = np.full(len(slots), np.inf)  # since when it is still but different
 
-        settled = hidden & ~moving
-        memory.changed_s = np.where(settled, np.fmin(memory.changed_s, clock_s), np.inf)
-        patience_s = np.clip(memory.clear_s, *ADOPT_S)
-        adopted = settled & (clock_s - memory.changed_s >= patience_s)
-        memory.margin[adopted] = thumbs[adopted]
-        memory.clear_s[adopted] = 0.0
-        memory.changed_s[adopted] = np.inf
-        return hidden & ~adopted
+    def take(self, now: Pixels, clear: Mask, looked_at: Mask, clock_s: float) -> None:
+        """Take in a picture; `standing` follows it where it is clear."""
+        passed_s = clock_s - self.clock_s
+        slow, quick = -np.expm1(-passed_s / np.array([ADAPT_CHANGED_S, ADAPT_S], np.float32))
+        changed = _changed(now, self.standing, self.thumbnails.outside)
+        rate = np.where(changed, slow, quick)[..., None]
+        self.standing[clear] += (rate * (now - self.standing))[clear]
+        self.standing_s[clear] += passed_s
+        self.looked[looked_at] = now[looked_at]
+        self.looked_s[looked_at] = clock_s
+        self.previous, self.clock_s = now, clock_s
 
-    def _is_new(self, thumbs: Pixels, clock_s: float) -> Mask:
-        assert self._memory is not None and self._thumbs is not None
-        changed = _changed(thumbs, self._memory.looked, self._thumbs.margin)
-        differs = _share(changed, self._thumbs.inside) >= NEW_SHARE
-        old = clock_s - self._memory.looked_s >= REFRESH_S
-        return np.asarray(differs | old)
-
-    def _is_in(self, slot_ids: Collection[str]) -> Mask:
-        return np.array([slot.slot_id in slot_ids for slot in self._slots], bool)
-
-    def _remember(self, thumbs: Pixels, clear: Mask, wanted: Mask, clock_s: float) -> None:
-        assert self._memory is not None
-        memory = self._memory
-        memory.margin[clear] += ADAPT * (thumbs[clear] - memory.margin[clear])
-        memory.clear_s[clear] += clock_s - self._clock_s
-        memory.looked[wanted] = thumbs[wanted]
-        memory.looked_s[wanted] = clock_s
-        memory.previous = thumbs
-        self._clock_s = clock_s
+    def adopt(self, now: Pixels, which: Mask) -> None:
+        """Take what is seen for the shelf without anybody in front."""
+        self.standing[which] = now[which]
+        self.standing_s[which] = 0.0
+        self.changed_s[which] = np.inf
 
 
-class _Thumbnailer:
+def _moving(now: Pixels, memory: _Memory) -> Mask:
+    """Return where something differs from the picture before, in the slot or around it."""
+    places = memory.thumbnails
+    changed = _changed(now, memory.previous, places.outside)
+    inside, outside = _share(changed, places.inside), _share(changed, places.outside)
+    return (inside >= MOVING_SHARE) | (outside >= MOVING_SHARE_AROUND)
+
+
+def _hidden(now: Pixels, memory: _Memory, moving: Mask, clock_s: float) -> Mask:
+    """Return where what stands below the slot differs from what it was for long."""
+    places = memory.thumbnails
+    changed = _changed(now, memory.standing, places.outside)
+    hidden = _share(changed, places.rail) >= places.hidden_share
+
+    settled = hidden & ~moving
+    memory.changed_s = np.where(settled, np.fmin(memory.changed_s, clock_s), np.inf)
+    patience_s = np.minimum(ADOPT_TIMES * memory.standing_s, ADOPT_S)
+    adopted = settled & (clock_s - memory.changed_s >= patience_s)
+    memory.adopt(now, adopted)
+    return hidden & ~adopted
+
+
+def _is_new(now: Pixels, memory: _Memory, clock_s: float) -> Mask:
+    """Return where the slot differs from its last look, or that is long ago."""
+    changed = _changed(now, memory.looked, memory.thumbnails.outside)
+    differs = _share(changed, memory.thumbnails.inside) >= NEW_SHARE
+    return np.asarray(differs | (clock_s - memory.looked_s >= REFRESH_S))
+
+
+class _Thumbnails:
     """Cuts all slots' thumbnails out of a picture in two calls, and knows what they show."""
 
     def __init__(self, slots: Sequence[Slot], width: int, height: int):
-        self.picture_size = (width, height)
-        scale = _scale(slots, width, height)
-        self._small = (max(1, round(width * scale)), max(1, round(height * scale)))
-        grids = [around(slot.quad, MARGIN, THUMB_PX, *self._small) for slot in slots]
+        self._picture_size = (width, height)
+        self._reduce = _reduction(slots, width, height)
+        grids = [around(slot.quad, MARGIN, THUMB_PX, width, height) for slot in slots]
         points = np.concatenate(grids) if grids else np.zeros((0, THUMB_PX, 2))
-        self._maps = np.asarray(points[..., 0], np.float32), np.asarray(points[..., 1], np.float32)
+        small = (points + 0.5) / self._reduce - 0.5
+        self._maps = np.asarray(small[..., 0], np.float32), np.asarray(small[..., 1], np.float32)
 
-        fractions = (points.reshape(len(slots), THUMB_PX, THUMB_PX, 2) + 0.5) / self._small
+        points = points.reshape(len(slots), THUMB_PX, THUMB_PX, 2)
+        fractions = (points + 0.5) / (width, height)
         in_picture = np.all((fractions >= 0) & (fractions <= 1), axis=-1)
         self.inside = _inside_mask(len(slots)) & in_picture
         self.outside = ~_inside_mask(len(slots)) & in_picture
-        own = self.outside.copy()
+        rail = _rail_mask(len(slots)) & in_picture
         for index, slot in enumerate(slots):
             for other in slots:
                 if other is not slot:
-                    own[index] &= ~contains(other.quad, fractions[index])
-        has_own = own.sum((1, 2)) >= LEAST_OWN_MARGIN * self.outside.sum((1, 2))
-        self.margin = np.where(has_own[:, None, None], own, self.outside)
-        self.hidden_share = np.where(has_own, HIDDEN_SHARE, HIDDEN_SHARE_OF_NEIGHBOURS)
+                    rail[index] &= ~contains(other.quad, fractions[index])
+        has_rail = rail.sum((1, 2)) >= LEAST_RAIL * _rail_mask(1).sum()
+        self.rail = np.where(has_rail[:, None, None], rail, self.outside)
+        self.hidden_share = np.where(has_rail, HIDDEN_RAIL, HIDDEN_MARGIN)
 
-    def __call__(self, image: Image) -> Pixels:
+    def fit(self, image: Image) -> bool:
+        return (image.shape[1], image.shape[0]) == self._picture_size
+
+    def cut(self, image: Image) -> Pixels:
         """Return (n, T, T, 3) float32."""
-        small = cv2.resize(image, self._small, interpolation=cv2.INTER_AREA)
+        height, width = (side // self._reduce for side in image.shape[:2])
+        # Whole blocks only: by a whole number OpenCV reduces several times as fast.
+        blocks = image[: height * self._reduce, : width * self._reduce]
+        small = cv2.resize(blocks, (width, height), interpolation=cv2.INTER_AREA)
         strip = cv2.remap(small, *self._maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         return np.asarray(strip, np.float32).reshape(-1, THUMB_PX, THUMB_PX, 3)
 
 
-def _scale(slots: Sequence[Slot], width: int, height: int) -> float:
-    """Return the reduction at which the median slot's thumbnail has about the picture's pixels.
+def _reduction(slots: Sequence[Slot], width: int, height: int) -> int:
+    """Return by how much to reduce the picture, so that the median thumbnail has its pixels.
 
     Thumbnails taken from a much larger picture would jump with every shake of the camera.
     """
     sides = [np.mean(side_lengths(to_pixels(slot.quad, width, height))) for slot in slots]
-    wide = float(np.median(sides)) * (1 + 2 * MARGIN) if sides else THUMB_PX
-    return min(1.0, 1.3 * THUMB_PX / wide)
+    wide_px = float(np.median(sides)) * (1 + 2 * MARGIN) if sides else THUMB_PX
+    return max(1, min(int(wide_px / THUMB_PX), width, height))
+
+
+def _steps() -> NDArray[np.float64]:
+    """Return where a thumbnail's rows and columns lie: 0 to 1 is the slot."""
+    return (np.arange(THUMB_PX) + 0.5) / THUMB_PX * (1 + 2 * MARGIN) - MARGIN
 
 
 def _inside_mask(count: int) -> Mask:
-    steps = (np.arange(THUMB_PX) + 0.5) / THUMB_PX * (1 + 2 * MARGIN) - MARGIN
-    within = (steps >= 0) & (steps <= 1)
+    within = (_steps() >= 0) & (_steps() <= 1)
     return np.broadcast_to(within[:, None] & within[None, :], (count, THUMB_PX, THUMB_PX))
 
 
-def _first_memory(thumbs: Pixels, clock_s: float) -> _Memory:
-    count = len(thumbs)
-    return _Memory(
-        previous=thumbs,
-        looked=thumbs.copy(),
-        margin=thumbs.copy(),
-        looked_s=np.full(count, clock_s),
-        clear_s=np.zeros(count),
-        changed_s=np.full(count, np.inf),
-    )
+def _rail_mask(count: int) -> Mask:
+    across, down = (_steps() >= 0) & (_steps() <= 1), (_steps() > 1) & (_steps() <= 1 + RAIL)
+    return np.broadcast_to(down[:, None] & across[None, :], (count, THUMB_PX, THUMB_PX)).copy()
 
 
 def _changed(now: Pixels, before: Pixels, lit_by: Mask) -> Mask:
@@ -217,15 +237,14 @@ def _changed(now: Pixels, before: Pixels, lit_by: Mask) -> Mask:
     The gain is the median ratio over the pixels of lit_by, so that it holds while less than half
     of them are hidden; it is limited, because what darkens a place by more is no change of light.
     """
-    level_now, level_before = now.mean(-1), before.mean(-1)
-    ratio = np.where(lit_by, (level_now + 4) / (level_before + 4), np.nan)
-    with np.errstate(invalid="ignore"):
-        gain = np.nanmedian(ratio.reshape(len(now), -1), axis=1) if len(now) else np.ones(0)
-    gain = np.clip(np.nan_to_num(gain, nan=1.0), *GAIN_LIMITS).astype(np.float32)
+    ratio = (now.sum(-1) + 12) / (before.sum(-1) + 12)
+    gains = [
+        np.median(ratio[index][mask]) if mask.any() else 1.0 for index, mask in enumerate(lit_by)
+    ]
+    gain = np.clip(np.array(gains, np.float32), *GAIN_LIMITS)[:, None, None, None]
     # Compared at the brighter of the two: a dark picture must not hide a difference.
-    gain = gain[:, None, None, None]
-    difference = np.abs(now - before * gain) / np.minimum(1.0, gain)
-    return np.asarray(difference.max(-1) > DIFFERENT)
+    limit = DIFFERENT * np.minimum(np.float32(1), gain)
+    return np.asarray((np.abs(now - before * gain) > limit).any(-1))
 
 
 def _share(changed: Mask, where: Mask) -> NDArray[np.float64]:

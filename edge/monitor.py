@@ -22,7 +22,7 @@ from edge.decide import decide, expire
 from edge.desk import Desk
 from edge.errors import StoreError
 from edge.eye import Eye
-from edge.gate import Gate, Verdict
+from edge.gate import Gate, Sight, Verdict
 from edge.geometry import cut
 from edge.health import Health
 from edge.ledger import Ledger
@@ -87,8 +87,8 @@ def observe(
 
     eager: the ids of slots about which something is being decided.
     """
-    verdicts = [(f, *verdict) for f in frames for verdict in gates[f.camera_id].sort(f, eager)]
-    looks = [(frame, slot) for frame, slot, verdict in verdicts if verdict is Verdict.LOOK]
+    sights = [(f, sight) for f in frames for sight in gates[f.camera_id].sort(f, eager)]
+    looks = [(f, sight.slot) for f, sight in sights if sight.verdict is Verdict.LOOK]
     crops = [SlotCrop(slot, cut(frame.image, slot.quad)) for frame, slot in looks]
     begun_s = time.monotonic()
     scores = classifier.score(crops) if crops else []
@@ -96,16 +96,19 @@ def observe(
         health.looked(len(crops), time.monotonic() - begun_s)
     for (frame, slot), score in zip(looks, scores, strict=True):
         gates[frame.camera_id].keep(slot.slot_id, score)
-    return [
-        Observation(
-            slot,
-            frame.taken_at,
-            frame.clock_s,
-            None if verdict is Verdict.BLOCKED else gates[frame.camera_id].kept(slot.slot_id),
-            fresh=verdict is Verdict.LOOK,
-        )
-        for frame, slot, verdict in verdicts
-    ]
+    return [_observation(frame, sight, gates[frame.camera_id]) for frame, sight in sights]
+
+
+def _observation(frame: Frame, sight: Sight, gate: Gate) -> Observation:
+    blocked = sight.verdict is Verdict.BLOCKED
+    return Observation(
+        slot=sight.slot,
+        taken_at=frame.taken_at,
+        clock_s=frame.clock_s,
+        score=None if blocked else gate.kept(sight.slot.slot_id),
+        since_s=sight.since_s,
+        fresh=sight.verdict is Verdict.LOOK,
+    )
 
 
 def run(site_path: Path) -> None:
@@ -116,14 +119,18 @@ def run(site_path: Path) -> None:
     """
     stop = threading.Event()
     requests: Requests = SimpleQueue()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop_on_signals(stop)
     signal.signal(signal.SIGHUP, lambda *_: requests.put(("reload", b"")))
     try:
         serve(read_plan(site_path), lambda: read_plan(site_path), requests, stop)
     except StoreError:
         if not stop.is_set():  # else it was reported, and waiting for its end was given up
             raise
+
+
+def stop_on_signals(stop: threading.Event) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
 
 
 def serve(

@@ -19,6 +19,9 @@ from edge.site import CameraConfig, Decision
 from edge.types import Moment, Slot
 
 
+PACKAGES = ("numpy", "onnxruntime", "opencv-python-headless", "av", "paho-mqtt")
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     config: Config
@@ -29,11 +32,9 @@ class Plan:
     def info(self, started: Moment) -> bytes:
         """Return the payload of the info topic."""
         site, model = self.config.site, self.classifier.info
-        packages = ("numpy", "onnxruntime", "opencv-python", "av", "paho-mqtt")
         return messages.encode(
             messages.InfoPayload(
-                versions={"shelf-edge": __version__, "python": platform.python_version()}
-                | {package: version(package) for package in packages},
+                versions=versions(),
                 model={
                     "name": model.name,
                     "digest": model.digest,
@@ -49,6 +50,15 @@ class Plan:
 
     def slots_of(self, camera_id: str) -> tuple[Slot, ...]:
         return tuple(slot for slot in self.slots if slot.camera_id == camera_id)
+
+
+def versions() -> dict[str, str]:
+    """Return what this program is made of, name → version."""
+    return {
+        "shelf-edge": __version__,
+        "python": platform.python_version(),
+        **{package: version(package) for package in PACKAGES},
+    }
 
 
 def read_plan(site_path: Path) -> Plan:

@@ -134,13 +134,15 @@ class Observation:
     """What one frame says of one slot: a score, or that something is in the way.
 
     fresh is False where the picture of the slot has not changed and the score is that of an
-    earlier look. score is None exactly when the slot is blocked.
+    earlier look. score is None exactly when the slot is blocked. since_s is the clock_s since
+    when nothing has moved in it: the picture before already showed the same.
     """
 
     slot: Slot
     taken_at: datetime
     clock_s: float
     score: Score | None
+    since_s: float
     fresh: bool = True
 
     @property

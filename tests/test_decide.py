@@ -19,7 +19,7 @@ BLOCKED = None
 
 def seen(at_s: float, p_empty: float | None, p_present: float | None = None) -> Observation:
     score = None if p_empty is None else Score(p_empty, p_present)
-    return Observation(SLOT, NOON + timedelta(seconds=at_s), at_s, score)
+    return Observation(SLOT, NOON + timedelta(seconds=at_s), at_s, score, since_s=at_s)
 
 
 def play(state: SlotState, *scores: tuple[float, float | None], rule: Rule = RULE):
