@@ -64,11 +64,15 @@ class ConfigError(EdgeError):
 
 
 class SinkError(EdgeError):
-    """An event was not delivered. permanent: the same event will never be accepted."""
+    """Not everything was delivered: only the first `arrived` messages were.
 
-    def __init__(self, message: str, permanent: bool = False):
+    permanent: the same message will never be accepted.
+    """
+
+    def __init__(self, message: str, permanent: bool = False, arrived: int = 0):
         super().__init__(message)
         self.permanent = permanent
+        self.arrived = arrived
 
 
 class RequestError(EdgeError):

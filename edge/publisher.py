@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 FIRST_RETRY_S = 1.0
 LAST_RETRY_S = 60.0
 STORE_RETRY_S = 1.0
+BATCH_EVENTS = 20  # on their way at once: a long backlog need not wait for each answer
 MAX_ANSWERS = 100  # who waits for more than these has given up
 
 # The order after each (re)connect, by the first word of the topic; all others come last.
@@ -62,7 +63,7 @@ class Publisher:
         self._last_error: str | None = None
         self._sent_version = 0  # documents up to here are known to this connection
         self._waited_until_row = 0  # events up to here waited for this connection
-        self._told: str | None = None  # the event that arrived last, in case it is not forgotten
+        self._told: set[str] = set()  # events that arrived, in case the store cannot forget them
 
     def start(self) -> None:
         self._thread.start()
@@ -138,55 +139,55 @@ class Publisher:
                 self._store.news.wait()
 
     def _send_next(self) -> bool:
-        """Send the answers, the newest states and one event; return whether there was an event."""
+        """Send answers, the newest states, the oldest events; return whether there were events."""
         while self._answers:
             self._sink.send([self._answers.popleft()])
-        event = self._store.oldest_event()
-        # Read after the event: the state it speaks of was written with it and is sent before it.
+        events = self._store.oldest_events(BATCH_EVENTS)
+        # Read after the events: the states they speak of were written with them and go first.
         self._send_documents(self._store.documents(newer_than=self._sent_version))
-        if event is None:
-            return False
-        if event.event_id != self._told:
-            self._send_event(event)
-        self._store.forget(event.event_id)
-        return True
+        if events:
+            self._send_events(events)
+        return bool(events)
 
-    def _send_event(self, event: QueuedEvent) -> None:
-        waited = event.row <= self._waited_until_row
-        payload = as_replayed(event.payload) if waited else event.payload
+    def _send_events(self, events: Sequence[QueuedEvent]) -> None:
+        """Send events and forget those that arrived, even if not all did."""
+        fresh = [event for event in events if event.event_id not in self._told]
         try:
-            self._sink.send([Message("event", payload)])
+            refused = self._send([self._message(event) for event in fresh])
         except SinkError as error:
-            if not error.permanent:
-                raise
-            log.error("event %s is given up: %s", event.event_id, error)
-            self._store.forget(event.event_id, dropped=True)
-        self._told = event.event_id
+            self._store.forget(fresh[: error.arrived])
+            raise
+        self._told = {event.event_id for event in events}
+        self._store.forget(events, dropped=[fresh[place] for place in refused])
+
+    def _message(self, event: QueuedEvent) -> Message:
+        waited = event.row <= self._waited_until_row
+        return Message("event", as_replayed(event.payload) if waited else event.payload)
 
     def _send_documents(self, documents: Sequence[Document]) -> None:
-        if not documents:
-            return
-        messages = [
-            Message(document.topic, document.payload, retain=True) for document in documents
-        ]
+        if documents:
+            self._send([Message(one.topic, one.payload, retain=True) for one in documents])
+            self._sent_version = max(document.version for document in documents)
+            self._store.forget_removed(documents)
+
+    def _send(self, messages: Sequence[Message]) -> list[int]:
+        """Send all; return the places of those that will never be accepted."""
         try:
             self._sink.send(messages)
+            return []
         except SinkError as error:
             if not error.permanent:
                 raise
-            self._send_singly(messages)
-        self._sent_version = max(document.version for document in documents)
-        self._store.forget_removed(documents)
-
-    def _send_singly(self, messages: Sequence[Message]) -> None:
-        """Send all but those that will never be accepted."""
-        for message in messages:
+        refused = []
+        for place, message in enumerate(messages):
             try:
                 self._sink.send([message])
             except SinkError as error:
                 if not error.permanent:
                     raise
-                log.error("%s is not sent: %s", message.topic, error)
+                log.error("a message is given up: %s", error)
+                refused.append(place)
+        return refused
 
     def _say_goodbye(self) -> None:
         self._sink.send([Message("status", OFFLINE, retain=True)])

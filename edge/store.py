@@ -157,10 +157,11 @@ class Store:
             with self._writing() as db:
                 db.executemany("DELETE FROM document WHERE version = ?", versions)
 
-    def oldest_event(self) -> QueuedEvent | None:
+    def oldest_events(self, limit: int = 1) -> list[QueuedEvent]:
+        """Return the events that have waited longest, oldest first."""
         with self._reading() as db:
-            row = db.execute("SELECT * FROM outbox ORDER BY id LIMIT 1").fetchone()
-        return _queued_event(row) if row else None
+            rows = db.execute("SELECT * FROM outbox ORDER BY id LIMIT ?", (limit,)).fetchall()
+        return [_queued_event(row) for row in rows]
 
     def newest_row(self) -> int:
         """Return the row of the newest event that ever waited here; 0 if none did."""
@@ -168,12 +169,11 @@ class Store:
             row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'").fetchone()
         return row["seq"] if row else 0
 
-    def forget(self, event_id: str, *, dropped: bool = False) -> None:
-        """Take an event out of the outbox; dropped says that nobody ever got it."""
+    def forget(self, arrived: Iterable[QueuedEvent], dropped: Iterable[QueuedEvent] = ()) -> None:
+        """Take events out of the outbox: those that arrived, and those nobody will ever get."""
         with self._writing() as db:
-            gone = db.execute("DELETE FROM outbox WHERE event_id = ?", (event_id,)).rowcount
-            if dropped:
-                _count_dropped(db, gone)
+            _count_dropped(db, _delete_events(db, dropped))
+            _delete_events(db, arrived)
 
     def backlog(self) -> Backlog:
         with self._reading() as db:
@@ -260,6 +260,12 @@ def _drop_beyond(db: sqlite3.Connection, room_for: int) -> None:
         )
         _count_dropped(db, too_many)
         log.warning("the outbox is full: %d event(s) dropped", too_many)
+
+
+def _delete_events(db: sqlite3.Connection, events: Iterable[QueuedEvent]) -> int:
+    """Delete the events that are still there; return how many that were."""
+    ids = [(event.event_id,) for event in events]
+    return db.executemany("DELETE FROM outbox WHERE event_id = ?", ids).rowcount if ids else 0
 
 
 def _count_dropped(db: sqlite3.Connection, count: int) -> None:

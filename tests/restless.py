@@ -40,7 +40,7 @@ def keep_changing(directory: Path, port: int, pause_s: float) -> None:
         while not stop.wait(pause_s):
             number += 1
             change(store, states, number)
-        publisher.stop(timeout_s=30)
+        publisher.stop(timeout_s=80)
 
 
 def last_change(states: dict[str, SlotState]) -> int:

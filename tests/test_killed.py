@@ -50,7 +50,7 @@ class Shop:
         """Let it stop as the daemon does on SIGTERM."""
         assert self._life is not None
         self._life.terminate()
-        self._life.join(60)
+        self._life.join(90)
         assert self._life.exitcode == 0
 
 

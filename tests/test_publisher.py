@@ -352,8 +352,8 @@ def test_an_event_that_is_refused_for_good_does_not_block_the_line(
     good = change(store, 1)
     wait_for(lambda: events(listener))
     assert ids(events(listener)) == [good]
-    assert "event huge is given up: event: 3000" in caplog.text
-    assert "slot/a9/state is not sent" in caplog.text
+    assert "a message is given up: event: 3000" in caplog.text
+    assert "a message is given up: slot/a9/state: 300000 bytes" in caplog.text
     wait_for(settled(store))
     assert publisher.delivery().backlog.dropped == 1
 

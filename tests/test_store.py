@@ -33,9 +33,9 @@ def event(name: str, kind: EventKind = EventKind.OPENED, size: int = 10) -> Queu
 def waiting(store: Store) -> list[str]:
     """Take everything out of the outbox; return the ids in the order they came out."""
     ids = []
-    while found := store.oldest_event():
-        ids.append(found.event_id)
-        store.forget(found.event_id)
+    while found := store.oldest_events():
+        ids += [event.event_id for event in found]
+        store.forget(found)
     return ids
 
 
@@ -67,14 +67,14 @@ def test_evidence_that_is_still_pending_does_not_survive(store):
 def test_events_come_out_oldest_first_and_stay_until_they_are_forgotten(store):
     store.record(events=[event("first"), event("second")])
     store.record(events=[event("third")])
-    assert [store.oldest_event().event_id for _ in range(2)] == ["first", "first"]
+    assert [event.event_id for event in store.oldest_events(2)] == ["first", "second"]
     assert waiting(store) == ["first", "second", "third"]
 
 
 def test_an_event_waits_with_all_that_was_said_of_it(store):
     queued = QueuedEvent("one", EventKind.CAMERA_DOWN, "camera/c", b'{"a":1}', NOON)
     store.record(events=[queued])
-    found = store.oldest_event()
+    (found,) = store.oldest_events()
     assert found == QueuedEvent(
         "one", EventKind.CAMERA_DOWN, "camera/c", b'{"a":1}', NOON, found.row
     )
@@ -87,7 +87,7 @@ def test_rows_go_on_counting_after_the_outbox_was_emptied(store):
     before = store.newest_row()
     assert waiting(store) == ["first"]
     store.record(events=[event("second")])
-    assert store.oldest_event().row > before
+    assert store.oldest_events()[0].row > before
 
 
 def test_a_state_its_document_and_its_event_are_written_together_or_not_at_all(store):
@@ -166,7 +166,7 @@ def test_the_outbox_grows_no_further_while_the_disk_fills_but_loses_nothing_it_h
         store.record(events=[event("one more")])
         assert store.backlog().count == 1500
         assert store.backlog().dropped == 1
-        assert store.oldest_event().event_id == "1"
+        assert store.oldest_events()[0].event_id == "1"
 
 
 def test_with_little_disk_a_short_outbox_still_takes_events(tmp_path):
@@ -178,8 +178,9 @@ def test_with_little_disk_a_short_outbox_still_takes_events(tmp_path):
 
 def test_an_event_given_up_is_counted_as_dropped(store):
     store.record(events=[event("bad"), event("good")])
-    store.forget("bad", dropped=True)
-    store.forget("bad", dropped=True)
+    bad = store.oldest_events()
+    store.forget([], dropped=bad)
+    store.forget([], dropped=bad)
     assert store.backlog().dropped == 1
     assert waiting(store) == ["good"]
 

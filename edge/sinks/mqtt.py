@@ -81,7 +81,7 @@ class MqttSink:
         try:
             connection.send(messages)
         except SinkError as error:
-            raise SinkError(f"{self._where}: {error}") from error
+            raise SinkError(f"{self._where}: {error}", arrived=error.arrived) from error
 
     def close(self) -> None:
         connection, self._connection = self._connection, None
@@ -161,8 +161,12 @@ class _Connection:
 
     def send(self, messages: Sequence[Message]) -> None:
         mids = [self._publish(message) for message in messages]
-        for mid in mids:
-            self._await(partial(self._acked.__contains__, mid), ACK_TIMEOUT_S, "no acknowledgement")
+        for arrived, mid in enumerate(mids):
+            acked = partial(self._acked.__contains__, mid)
+            try:
+                self._await(acked, ACK_TIMEOUT_S, "no acknowledgement")
+            except SinkError as error:
+                raise SinkError(str(error), arrived=arrived) from error
         self._acked.clear()
 
     def finish(self) -> None:

@@ -61,7 +61,8 @@ class Sink(Protocol):
     def send(self, messages: Sequence[Message]) -> None:
         """Return when the other side has all of them, in this order; else raise SinkError.
 
-        Then it may have some of them. A sink never tries again by itself.
+        Of those that are not counted as arrived it may have some. A sink never tries again by
+        itself.
         """
         ...
 
