@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+import ssl
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -32,8 +34,21 @@ class HttpCamera(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, *, scheme: str = "", user: str = "viewer", password: str = "sesame"):
+    def __init__(
+        self,
+        *,
+        scheme: str = "",
+        user: str = "viewer",
+        password: str = "sesame",
+        certificate: Path | None = None,
+    ):
+        """scheme: basic or digest; certificate: key and certificate in one file, for https."""
         super().__init__(("127.0.0.1", 0), _Handler)
+        self.certificate = certificate
+        if certificate is not None:
+            tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            tls.load_cert_chain(certificate)
+            self.socket = tls.wrap_socket(self.socket, server_side=True)
         self.scheme, self.user, self.password = scheme, user, password
         self.pictures = 0
         self.requests: list[tuple[str, int]] = []  # path and the code it was answered with
@@ -45,7 +60,8 @@ class HttpCamera(ThreadingHTTPServer):
         if self.scheme:
             secret = quote(self.password if password is None else password, safe="")
             login = f"{quote(self.user, safe='')}:{secret}@"
-        return f"http://{login}127.0.0.1:{self.server_address[1]}{path}"
+        kind = "https" if self.certificate else "http"
+        return f"{kind}://{login}127.0.0.1:{self.server_address[1]}{path}"
 
     def next_picture(self) -> bytes:
         self.pictures += 1

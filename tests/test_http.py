@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 
 import pytest
+from conftest import require_program
 from http_camera import HttpCamera, jpeg
 
 from edge.cameras import open_camera
@@ -84,6 +86,21 @@ def test_a_forbidden_path_is_a_refused_login(server):
 def test_another_answer_than_a_picture_says_what_to_check(server, path, message):
     with pytest.raises(CameraError, match=message):
         open_camera(server.url(path), 1.0)
+
+
+def test_https_needs_a_certificate_that_can_be_checked(tmp_path, monkeypatch):
+    openssl, made = require_program("openssl"), tmp_path / "camera.pem"
+    command = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    command += ["-nodes", "-days", "2", "-subj", "/CN=camera", "-addext"]
+    command += ["subjectAltName=IP:127.0.0.1", "-keyout", str(made), "-out", str(made)]
+    subprocess.run(command, check=True, capture_output=True)
+    with HttpCamera(certificate=made) as server:
+        with pytest.raises(CameraError, match="not trusted: self.signed certificate; .*SSL_CERT_"):
+            open_camera(server.url("/still.jpg"), 1.0)
+        monkeypatch.setenv("SSL_CERT_FILE", str(made))
+        camera = open_camera(server.url("/still.jpg"), 1.0)
+        assert number_of(camera.read()) == 0
+        camera.close()
 
 
 def test_a_camera_that_does_not_answer_is_given_up(server):

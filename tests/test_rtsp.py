@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import pytest
 from conftest import require_gst_rtsp, require_program
+from http_camera import HttpCamera
 from rtsp_server import RtspServer, encode_counting, number_of
 
 from edge.cameras import open_camera
@@ -91,6 +92,21 @@ def test_a_wrong_path_and_a_closed_port_say_what_to_check(server):
         open_rtsp("rtsp://viewer:sesame@127.0.0.1:9/stream", 1.0)
     assert caught.value.reason is CameraReason.CONNECT_FAILED
     assert "sesame" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("host", "message"),
+    [("nowhere.invalid", "check the name of the host"), ("pa/ss@10.0.0.2", "percent-encode")],
+)
+def test_an_address_that_cannot_be_one_quotes_nothing_of_it(host, message):
+    with pytest.raises(CameraError, match=message) as caught:
+        open_rtsp(f"rtsp://viewer:sesame{host}" if "@" in host else f"rtsp://{host}/s", 1.0)
+    assert "sesame" not in str(caught.value)
+
+
+def test_a_port_where_something_else_listens_is_no_camera():
+    with HttpCamera() as server, pytest.raises(CameraError, match="does not speak RTSP"):
+        open_rtsp(server.url("/still.jpg").replace("http:", "rtsp:"), 1.0)
 
 
 def test_a_stopped_server_is_given_up(stream):

@@ -69,7 +69,7 @@ class HttpCamera:
             hint = "; check the path in the URL" if error.code == 404 else ""
             raise CameraError(f"the camera answers {error.code} {error.reason}{hint}") from None
         except (OSError, http.client.HTTPException) as error:
-            raise CameraError(f"{_why(error)}; check address, port and network") from None
+            raise CameraError(_why(error)) from None
         except ValueError:  # urllib knows neither the camera's way to log in nor its algorithm
             raise _refused() from None
         return answer
@@ -179,9 +179,12 @@ def _why(error: Exception) -> str:
     """Return what went wrong, without the address, which may be in the error's own text."""
     reason = error.reason if isinstance(error, urllib.error.URLError) else error
     if isinstance(reason, TimeoutError):
-        return "no answer in time"
+        return "no answer in time; check address, port and network"
     if isinstance(reason, ssl.SSLCertVerificationError):
-        return f"the certificate is not trusted: {reason.verify_message}"
+        return (
+            f"the certificate is not trusted: {reason.verify_message}; "
+            "name the file that it can be checked by in the environment as SSL_CERT_FILE"
+        )
     if isinstance(reason, OSError) and reason.strerror:
-        return reason.strerror
+        return f"{reason.strerror}; check address, port and network"
     return f"the answer is not understood ({type(reason).__name__})"

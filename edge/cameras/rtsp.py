@@ -7,6 +7,7 @@ looks are wanted ("smart codec", "H.264+") is decoded frame by frame instead.
 
 from __future__ import annotations
 
+import errno
 import logging
 import time
 from collections.abc import Sequence
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 OPEN_S = 10.0
 READ_S = 5.0  # measured: a stopped server is given up after twice this
 KEY_LATE = 1.2  # a key frame due each every_s may be late by a fifth before all are decoded
+MOST_HELD = 900  # packets, half a minute: some 20 MB
 OPTIONS = {
     "rtsp_transport": "tcp",
     "allowed_media_types": "video",  # no sound is asked for: nobody may record it in a shop
@@ -58,9 +60,15 @@ def open_rtsp(
 def _why(error: av.error.FFmpegError, took_s: float, limit_s: float) -> str:
     """Return what went wrong. Never str(error): FFmpeg adds the address to it."""
     if took_s >= limit_s:
-        return f"no answer within {limit_s:g} s"
+        return f"no answer within {limit_s:g} s; check address, port and network"
     if isinstance(error, av.error.HTTPNotFoundError):
         return "the camera has no such stream (404); check the path in the URL"
+    if isinstance(error, av.error.InvalidDataError):
+        return "what answers there does not speak RTSP; check address and port"
+    if error.errno == errno.EINVAL:
+        return "the URL is not valid; percent-encode special characters in user and password"
+    if error.errno == errno.EIO:  # FFmpeg's word for a name that is not found
+        return "no connection; check the name of the host and the network"
     return f"{error.strerror}; check address, port and network"
 
 
@@ -110,7 +118,7 @@ class RtspCamera:
             frame = self._decode([packet])
         elif packet.is_keyframe and due:
             frame = self._decode_alone(packet)
-        elif now_s - self._key_s > KEY_LATE * self._every_s:
+        elif now_s - self._key_s > KEY_LATE * self._every_s or len(self._held) >= MOST_HELD:
             self._decoding_all = True
             frame = self._decode([*self._held, packet])
             self._held.clear()
