@@ -18,9 +18,11 @@ from edge.rendered.people import Looks, clerk, shopper
 from edge.rendered.shelf import Place, Shelf
 from edge.rendered.visits import TURN_S, Reach, Visit
 
-OPENS_S = 4.0
-"""When the first customer comes, who takes the last of a product."""
 CALM_S = 60.0
+"""With pace 1: how long the shop is left alone at first and wherever something has changed.
+
+Who watches it first has to see what is there. The first customer takes the last of a product.
+"""
 WALK = 78.0
 """Centimetres a second."""
 SHOULDERS = 36.0
@@ -94,10 +96,11 @@ class Timeline:
         places = self._shelf.places
         left = [number for number, place in enumerate(places) if place.centre < self._middle]
         right = [number for number, place in enumerate(places) if place.centre >= self._middle]
-        halves = [_Half(-1, left, OPENS_S), _Half(1, right, OPENS_S)]
+        opens_s = CALM_S / self._pace
+        halves = [_Half(-1, left, opens_s), _Half(1, right, opens_s)]
         first, other = self._chance.sample(halves, 2)
         first.deck = ["clerk", "first"]
-        other.free_s = self._chance.uniform(20, 40) / math.sqrt(self._pace)
+        other.free_s = opens_s + self._chance.uniform(20, 40) / math.sqrt(self._pace)
         return halves
 
     def _morning(self) -> list[int]:
