@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import ssl
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -125,32 +127,47 @@ class Mqtt(Section):
 
     @model_validator(mode="after")
     def _keys_fit_together(self) -> Self:
-        found: list[tuple[str, str]] = []
-        written = self.model_fields_set
-        if self.embedded:
-            for key in ("ca", "cert", "key", "username", "password_file"):
-                if key in written:
-                    found.append((key, "has no meaning with url: embedded; remove it"))
-            if DAEMON_USER in self.users:
-                found.append(("users", f"{DAEMON_USER} is the daemon's own name; choose another"))
-            if not self.users and not is_loopback(self.listen_address[0]):
-                found.append(("listen", "is reachable from outside, which needs `users`"))
-        else:
-            for key in ("listen", "users"):
-                if key in written:
-                    found.append((key, "is for url: embedded only; remove it"))
-            if not self.url.startswith("mqtts:"):
-                for key in ("ca", "cert", "key"):
-                    if key in written:
-                        found.append((key, "is for mqtts: only; write the url with mqtts://"))
-            if (self.cert is None) != (self.key is None):
-                lone = "key" if self.cert is None else "cert"
-                found.append((lone, "cert and key are needed together"))
-            if self.password_file is not None and self.username is None:
-                found.append(("password_file", "needs a username beside it"))
+        found = [*(self._embedded_problems() if self.embedded else self._remote_problems())]
         if found:
             raise problems_of(*found)
         return self
+
+    def _embedded_problems(self) -> Iterator[tuple[str, str]]:
+        for key in ("ca", "cert", "key", "username", "password_file"):
+            if key in self.model_fields_set:
+                yield key, "has no meaning with url: embedded; remove it"
+        if DAEMON_USER in self.users:
+            yield "users", f"{DAEMON_USER} is the daemon's own name; choose another"
+        if not self.users and not is_loopback(self.listen_address[0]):
+            yield "listen", "is reachable from outside, which needs `users`"
+
+    def _remote_problems(self) -> Iterator[tuple[str, str]]:
+        for key in ("listen", "users"):
+            if key in self.model_fields_set:
+                yield key, "is for url: embedded only; remove it"
+        if self.password_file is not None and self.username is None:
+            yield "password_file", "needs a username beside it"
+        if self.url.startswith("mqtts:"):
+            yield from self._tls_problems()
+        else:
+            for key in ("ca", "cert", "key"):
+                if key in self.model_fields_set:
+                    yield key, "is for mqtts: only; write the url with mqtts://"
+
+    def _tls_problems(self) -> Iterator[tuple[str, str]]:
+        context = ssl.create_default_context()
+        if self.ca is not None:
+            try:
+                context.load_verify_locations(self.ca)
+            except OSError:  # ssl.SSLError is one
+                yield "ca", "is no PEM file of certificates"
+        if self.cert is not None and self.key is not None:
+            try:
+                context.load_cert_chain(self.cert, self.key, password="")  # else it would ask
+            except OSError:
+                yield "cert", "cert and key must be a pair of PEM files, the key without a password"
+        elif self.cert is not None or self.key is not None:
+            yield "cert" if self.key is None else "key", "cert and key are needed together"
 
 
 class Web(Section):

@@ -13,9 +13,11 @@ from conftest import REPOSITORY, require_data
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from edge import broker
 from edge.config import load, load_planogram, load_site
 from edge.errors import ConfigError
 from edge.redact import redact
+from edge.site import DAEMON_USER
 from edge.types import Slot
 
 PASSWORD = "hunter2-s3cret"
@@ -438,6 +440,12 @@ def test_a_credential_is_looked_up_by_name_only(folder, monkeypatch):
         ("url: 'mqtt://h', listen: '127.0.0.1:1'", "mqtt.listen: is for url: embedded only"),
         ("url: 'mqtt://h', ca: here", "mqtt.ca: is for mqtts: only"),
         ("url: 'mqtts://h', cert: here", "mqtt.cert: cert and key are needed together"),
+        ("url: 'mqtts://h', key: here", "mqtt.key: cert and key are needed together"),
+        ("url: 'mqtts://h', ca: here", "mqtt.ca: is no PEM file of certificates"),
+        (
+            "url: 'mqtts://h', cert: here, key: here",
+            "mqtt.cert: cert and key must be a pair of PEM",
+        ),
         ("url: 'mqtts://h', ca: nowhere", "mqtt.ca: there is no such file"),
         ("url: 'mqtt://h', password_file: here", "mqtt.password_file: needs a username"),
         (f"url: 'mqtt://h', password_file: {PASSWORD}", "password_file: there is no such file"),
@@ -460,6 +468,10 @@ def test_a_broker_that_cannot_be(folder, mqtt, said):
     write("here", "Quince-12")
     write("empty", "")
     assert said in problem(SITE + f"mqtt: {{{mqtt}}}\n")
+
+
+def test_the_name_that_is_kept_for_the_daemon_is_the_one_it_uses():
+    assert DAEMON_USER == broker.DAEMON
 
 
 @pytest.mark.parametrize("listen", ["127.0.0.1:0", "[::1]:1883", "localhost:1883", "127.9.9.9:1"])
