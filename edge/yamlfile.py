@@ -52,12 +52,12 @@ class YamlFile:
     texts: dict[Keys, str] = field(default_factory=dict)
     """Plain scalars as they were written: 0123 is the number 83, which nobody meant."""
 
-    def line(self, keys: Keys) -> int | None:
-        """Return the line of the key, or of the nearest thing around it that has one."""
+    def line(self, keys: Keys) -> int:
+        """Return the line of the key, or of the nearest thing around it: at last the file's."""
         for length in range(len(keys), 0, -1):
             if keys[:length] in self.lines:
                 return self.lines[keys[:length]]
-        return None
+        return 1
 
     def problem(self, keys: Keys, message: str) -> Problem:
         return Problem(self.path, self.line(keys), keys, message)

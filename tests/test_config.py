@@ -323,8 +323,8 @@ def test_endless_nesting(folder):
         ("aisle-1", "+", "site.yaml:4: cameras[0].id: must be small letters"),
         ("version: 1", "version: 0", "site.yaml:1: version: must be 1"),
         ("version: 1", 'version: "1"', "site.yaml:1: version: must be 1"),
-        ("node: store-0042\n", "", "site.yaml: node: is missing"),
-        ("version: 1\n", "", "site.yaml: version: is missing"),
+        ("node: store-0042\n", "", "site.yaml:1: node: is missing"),
+        ("version: 1\n", "", "site.yaml:1: version: is missing"),
     ],
 )
 def test_a_wrong_key_or_value_says_where_and_what(folder, old, new, said):
