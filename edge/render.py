@@ -42,6 +42,7 @@ class Renderer:
             self._patches([backdrop.rail(scene.shelf, row, scene.seed, self._scale * 1.2)])
             for row in rows
         ]
+        self._rails[0] += self._patches([backdrop.header(scene.shelf, self._scale)])
         self._packs = [self._lined_up(place) for place in scene.shelf.places]
         self._held = [self._easel.patch(self._faces(place, FRONT)) for place in scene.shelf.places]
         self._vignette = _vignette(size)
@@ -167,14 +168,12 @@ class Renderer:
         cv2.fillPoly(mask, [np.rint((outline - low) * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
         thin = float(min(np.ptp(outline, axis=0)))
         round_ = cv2.GaussianBlur(mask, (0, 0), max(0.8, thin * 0.17)).astype(np.float32) / 255
-        value = 1 - part.bulge * 0.75 * (1 - round_)
+        value = 250 * (1 - part.bulge * 0.75 * (1 - round_))
         if part.cloth:
             value *= self._folds[: mask.shape[0], : mask.shape[1]]
-        np.copyto(
-            shade[low[1] : high[1], low[0] : high[0]],
-            np.clip(value * 245, 0, 255).astype(np.uint8),
-            where=mask > 127,
-        )
+        inside = mask.astype(np.float32) / 255
+        below = shade[low[1] : high[1], low[0] : high[0]]
+        below[:] = np.clip(below * (1 - inside) + value * inside, 0, 255)
 
     def _carry(self, image: Image, posture: Posture) -> None:
         """Draw the product in a reaching hand: the front one of its place, moved to the hand."""
@@ -225,8 +224,12 @@ def _vignette(size: tuple[int, int]) -> Layer:
 
 def _folds(seed: int) -> NDArray[np.float32]:
     """Soft vertical folds of cloth, 0.8 to 1.1."""
-    field = np.random.default_rng([seed, 2]).random((24, 40), np.float32)
-    return np.asarray(0.84 + 0.28 * cv2.resize(field, (640, 640), interpolation=cv2.INTER_CUBIC))
+    chance = np.random.default_rng([seed, 2])
+    wide = cv2.resize(
+        chance.random((14, 30), np.float32), (960, 960), interpolation=cv2.INTER_CUBIC
+    )
+    fine = cv2.resize(chance.random((60, 240), np.float32), (960, 960))
+    return np.asarray(0.78 + 0.30 * wide + 0.10 * fine)
 
 
 def _noise(seed: int, size: tuple[int, int]) -> list[Image]:

@@ -64,7 +64,9 @@ def parse_demo_url(url: str) -> DemoOptions:
     """Return the options in a demo: URL. Raises UsageError that names the wrong one."""
     known = {field.name: int for field in fields(DemoOptions)} | {"minutes": float, "pace": float}
     found: dict[str, Any] = {}
-    query = url.partition(":")[2].removeprefix("//").removeprefix("?")
+    path, _, query = url.partition(":")[2].removeprefix("//").partition("?")
+    if path:
+        raise UsageError(f"demo:{path}: write it as demo:?seed=7&minutes=30")
     for name, text in parse_qsl(query, keep_blank_values=True):
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
@@ -79,8 +81,6 @@ def parse_demo_url(url: str) -> DemoOptions:
             kind = "a whole number" if known[name] is int else "a number"
             raise UsageError(f"demo: {name}={text}: must be {kind} from {low:g} to {high:g}")
         found[name] = value
-    if query and not found:
-        raise UsageError(f"demo:{query}: write it as demo:?seed=7&minutes=30")
     return DemoOptions(**found)
 
 

@@ -22,11 +22,9 @@ _RAIL: Colour = (228, 230, 228)
 
 
 def surroundings(shelf: Shelf, scale: float) -> list[Face]:
-    """Return what lies around the shelf: dark plinth below, lit header above, posts beside it."""
+    """Return what lies around the shelf: the plinth below, the wall and the posts beside it."""
     low, high = TOP_FLOOR - PITCH * (shelf.rows - 1), TOP_FLOOR + PITCH
     wide = shelf.width
-    header = _plain((wide + 6, 20), (62, 118, 32), scale)
-    _sign(header, "FRESH & DAILY")
     plinth = _plain((wide + 200, 60), (58, 60, 62), scale / 3)
     plinth[..., :3] *= np.linspace(0.55, 1.0, plinth.shape[0], dtype=np.float32)[:, None, None]
     wall = _plain((200, 140), (150, 156, 158), scale / 4)
@@ -42,8 +40,14 @@ def surroundings(shelf: Shelf, scale: float) -> list[Face]:
         Face(plinth, _upright(-100, wide + 100, low - 60, low - RAIL, -4)),
         Face(posts, _upright(-2.8, 0, low - 20, high + 20, 0.4)),
         Face(posts, _upright(wide, wide + 2.8, low - 20, high + 20, 0.4)),
-        Face(header, _upright(-3, wide + 3, high - BOARD, high + 17.6, 0.6)),
     ]
+
+
+def header(shelf: Shelf, scale: float) -> Face:
+    """Return the sign over the shelf, with the lamp strip at its lower edge."""
+    board, high = _plain((shelf.width + 6, 20), (62, 118, 32), scale), TOP_FLOOR + PITCH
+    _sign(board, "FRESH & DAILY")
+    return Face(board, _upright(-3, shelf.width + 3, high - BOARD, high + 17.6, 0.6))
 
 
 def room(shelf: Shelf, row: int, scale: float) -> list[Face]:
@@ -124,14 +128,14 @@ def _edges(columns: int) -> NDArray[np.float32]:
     return np.asarray(1 - 0.28 * across**14, np.float32)
 
 
-def _sign(header: Texture, words: str) -> None:
-    rows = header.shape[0]
-    board = (header[..., :3] * 255).astype(np.uint8)
+def _sign(sign: Texture, words: str) -> None:
+    rows = sign.shape[0]
+    board = (sign[..., :3] * 255).astype(np.uint8)
     board[: round(rows * 0.16)] = (238, 240, 240)
     board[-round(rows * 0.12) :] = (250, 252, 252)  # the lamp strip
     for middle in (0.17, 0.5, 0.83):
         write(board, words, (middle, 0.52), 0.20, (240, 246, 246), bold=True)
-    header[..., :3] = board.astype(np.float32) / 255
+    sign[..., :3] = board.astype(np.float32) / 255
 
 
 def _plain(size: tuple[float, float], colour: Colour, scale: float) -> Texture:

@@ -19,7 +19,7 @@ _COATS: tuple[Colour, ...] = (
     (70, 62, 58), (96, 58, 36), (52, 66, 112), (64, 84, 66), (150, 156, 164), (58, 96, 150),
     (120, 92, 72), (46, 44, 128), (186, 190, 196), (88, 70, 96),
 )  # fmt: skip
-_HAIR: tuple[Colour, ...] = ((24, 22, 24), (30, 34, 44), (40, 54, 84), (150, 152, 156))
+_HAIR: tuple[Colour, ...] = ((46, 42, 42), (44, 50, 62), (50, 68, 100), (150, 152, 156))
 _SKIN: tuple[Colour, ...] = ((150, 182, 226), (128, 164, 212), (108, 140, 190))
 _BAGS: tuple[Colour | None, ...] = (None, None, (44, 62, 96), (52, 52, 56), (90, 120, 60))
 _Placer = Callable[[Sequence[tuple[float, float]]], Points]
@@ -94,7 +94,7 @@ def clerk(chance: random.Random) -> Looks:
         build=1.0,
         coat=UNIFORM,
         hair=_HAIR[0],
-        long_hair=chance.random() < 0.4,
+        long_hair=False,
         skin=chance.choice(_SKIN),
         bag=None,
         sway=0.1,
@@ -138,17 +138,25 @@ def body(looks: Looks, posture: Posture) -> list[Part]:
 
     foot = 14 + 6 * swing
     legs = [(-15, 84), (15, 84), (foot, 30), (2, 30), (-2, 30), (-foot, 30)]
-    parts = [Part(place(legs), _TROUSERS)]
-    hanging = [1, -1] if posture.hand is None else [-1 if posture.hand[0] >= posture.x else 1]
+    neck = [(-5.4, 152), (5.4, 152), (8, 138), (-8, 138)]
+    reaching = None if posture.hand is None else (1 if posture.hand[0] >= posture.x else -1)
     spread = 0.35 + 0.65 * posture.turned
-    for side in hanging:
-        parts += _hanging_arm(looks, posture, side * spread, swing * side, bob)
-    parts.append(Part(_smooth(place(_TORSO)), looks.coat, 0.9, cloth=True))
-    if looks.clerk:
-        parts += _apron(place)
-    parts += _bag(looks, posture, place)
-    parts += _head(looks, posture, bob)
-    return parts
+    far, near = (
+        _hanging_arm(looks, posture, side * spread, swing * side, bob) if side != reaching else []
+        for side in (posture.facing, -posture.facing)
+    )
+    in_profile = posture.turned < 0.5  # then the near arm swings before the body
+    return [
+        Part(place(legs), _TROUSERS),
+        Part(place(neck), looks.skin),
+        *far,
+        *([] if in_profile else near),
+        Part(_smooth(place(_TORSO)), looks.coat, 0.9, cloth=True),
+        *(_apron(place) if looks.clerk else _coat(looks, place)),
+        *_bag(looks, posture, place),
+        *(near if in_profile else []),
+        *_head(looks, posture, bob),
+    ]
 
 
 _TORSO = [
@@ -195,40 +203,49 @@ def _bag(looks: Looks, posture: Posture, place: _Placer) -> list[Part]:
     return [Part(place(strap), looks.bag, 0.2), Part(_smooth(place(pouch), 1), looks.bag, 0.8)]
 
 
+def _coat(looks: Looks, place: _Placer) -> list[Part]:
+    """What makes a coat of the shape: a hood or a collar, and the seam of the back."""
+    darker = _shade(looks.coat, 0.78)
+    seam = Part(place([(-0.35, 134), (0.35, 134), (0.35, 74), (-0.35, 74)]), darker, 0.0)
+    if looks.build > 1.0:
+        hood = [(-11, 146), (11, 146), (13, 139), (8, 128), (0, 123), (-8, 128), (-13, 139)]
+        return [seam, Part(_smooth(place(hood)), _shade(looks.coat, 0.9), 1.0, cloth=True)]
+    collar = [(-8, 149), (8, 149), (10.5, 141), (0, 139), (-10.5, 141)]
+    return [seam, Part(_smooth(place(collar), 1), _shade(looks.coat, 0.86), 0.8)]
+
+
+def _shade(colour: Colour, share: float) -> Colour:
+    blue, green, red = (round(value * share) for value in colour)
+    return blue, green, red
+
+
 def _head(looks: Looks, posture: Posture, bob: float) -> list[Part]:
+    """A face, seen where the person walks, ears, and the hair, which is most of it from behind."""
     unit = looks.height / 170
-    middle = np.array([posture.x, 158 * unit + bob, posture.z])
+    middle = np.array([posture.x, 158.5 * unit + bob, posture.z])
     ahead = posture.facing * (1 - posture.turned)
-    neck = middle + np.array([-1.0 * ahead, -9.5 * unit, 0])
+
+    def spot(x: float, y: float) -> Points:
+        return np.asarray(middle + np.array([x, y * unit, 0.0]))
+
+    ears = [spot(-1.2 * ahead, -2.4)] if abs(ahead) > 0.5 else [spot(-7.6, -2.4), spot(7.6, -2.4)]
+    ear_parts = [Part(_ellipse(ear, 1.5, 2.6), looks.skin, 0.6) for ear in ears]
     parts = [
-        Part(_capsule(neck, neck - np.array([0, 5.0, 0]), 5.2, 6.2), looks.skin),
-        Part(_ellipse(middle + np.array([2.4 * ahead, -1.0, 0]), 8.0, 11.2 * unit), looks.skin),
+        Part(_capsule(spot(1.6 * ahead, 0.5), spot(2.6 * ahead, -5.0), 7.3, 5.6), looks.skin),
+        *([Part(_ellipse(spot(9.3 * ahead, -2.0), 1.3, 1.8), looks.skin)] if ahead else []),
+        *([] if abs(ahead) > 0.5 else ear_parts),
+        Part(_ellipse(spot(-2.2 * ahead, 2.4), 8.5, 9.4 * unit), looks.hair, cloth=True),
     ]
-    if abs(ahead) > 0.3:
-        nose = middle + np.array([10.2 * ahead, -1.5, 0])
-        parts.insert(1, Part(_ellipse(nose, 1.6, 2.0), looks.skin))
-    else:
-        parts += [
-            Part(_ellipse(middle + np.array([8.4 * side, -2.0, 0]), 1.7, 3.0), looks.skin)
-            for side in (-1, 1)
-        ]
-    hair = middle + np.array([-2.6 * ahead, 2.6, 0])
     if looks.long_hair:
-        drop = hair - np.array([1.6 * ahead, 15.0 * unit, 0])
-        parts.append(
-            Part(_capsule(hair, drop, 9.4 - 2.4 * abs(ahead), 8.6), looks.hair, cloth=True)
-        )
-    parts.append(Part(_ellipse(hair, 9.3, 10.2 * unit), looks.hair))
+        width = 8.4 - 2.0 * abs(ahead)
+        fall = _capsule(spot(-2.6 * ahead, 1.0), spot(-4.2 * ahead, -14), width, width * 0.86)
+        parts.append(Part(fall, looks.hair, cloth=True))
+    elif abs(ahead) > 0.5:
+        parts += ear_parts
     if looks.clerk:
-        parts.append(Part(_ellipse(hair + np.array([0, 4.2, 0]), 9.7, 7.4), UNIFORM))
-        parts.append(
-            Part(
-                _capsule(hair + np.array([-9, 0.4, 0]), hair + np.array([9, 0.4, 0]), 1.3, 1.3),
-                APRON,
-            )
-        )
-    collar = middle + np.array([0, -13.6 * unit, 0])
-    parts.append(Part(_ellipse(collar, 8.2, 3.4), looks.coat))
+        parts.append(Part(_ellipse(spot(-1.6 * ahead, 6.0), 8.9, 7.0), UNIFORM, 0.8))
+        band = _capsule(spot(-8.4, 2.6), spot(8.4 + 4 * ahead, 2.6), 1.1, 1.1)
+        parts.append(Part(band, APRON, 0.3))
     return parts
 
 

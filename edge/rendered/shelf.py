@@ -33,6 +33,12 @@ _KINDS = (
 )
 
 
+_LEANS_BACK = {
+    "can": 0.85, "bottle": 0.7, "cup": 0.85, "jar": 0.85, "carton": 0.5, "box": 0.0, "bag": 0.3
+}  # fmt: skip
+"""How far behind its front a package's highest point lies, as a share of its depth."""
+
+
 class Lens:
     """A pinhole camera above the opposite side of the aisle, fitted to see the whole shelf.
 
@@ -101,7 +107,10 @@ class Shelf:
         """Return the upright corners of the front product's face as fractions of the picture."""
         half = min(place.product.width + 0.8, place.right - place.left) / 2
         left, right = place.centre - half, place.centre + half
-        low, high = place.floor + 0.1, place.floor + place.product.height + 0.5
+        leans_back = _LEANS_BACK[place.product.kind] * place.product.depth
+        tilt = self.lens.tilt(np.array([place.centre, place.floor + 10, FRONT]))
+        low = place.floor + 0.1
+        high = place.floor + place.product.height + 0.4 + tilt * leans_back
         corners = [(left, high), (right, high), (right, low), (left, low)]
         seen = self.lens.project(np.array([(x, y, FRONT) for x, y in corners]))
         return tuple((round(float(x), 4), round(float(y), 4)) for x, y in seen)

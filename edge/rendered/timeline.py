@@ -99,7 +99,7 @@ class Timeline:
         opens_s = CALM_S / self._pace
         halves = [_Half(-1, left, opens_s), _Half(1, right, opens_s)]
         first, other = self._chance.sample(halves, 2)
-        first.deck = ["clerk", "first"]
+        first.deck = ["relief", "first"]
         other.free_s = opens_s + self._chance.uniform(20, 40) / math.sqrt(self._pace)
         return halves
 
@@ -154,8 +154,10 @@ class Timeline:
         match kind:
             case "first":
                 return self._visit(half, [self._stop_at(half, self._opener, [-1])], looking_s=0.4)
+            case "relief":
+                return self._refill(half, [self._opener])
             case "clerk":
-                return self._refill(half)
+                return self._refill(half, self._wanting(half))
             case "buyer":
                 return self._purchase(half)
             case "undecided":
@@ -179,11 +181,14 @@ class Timeline:
             stops.append(self._stop_at(half, number, [-1] * count))
         return self._visit(half, stops)
 
-    def _refill(self, half: _Half) -> Visit:
-        """The clerk brings what is empty, and one more thing that is nearly so."""
-        wanted = [number for number in half.places if self._stock[number] == 0]
+    def _wanting(self, half: _Half) -> list[int]:
+        """Return what is empty, and one more place that is nearly so."""
+        empty = [number for number in half.places if self._stock[number] == 0]
         low = [n for n in half.places if self._stock[n] == 1 < self._shelf.places[n].capacity]
-        wanted += self._chance.sample(low, min(len(low), 1))
+        return empty + self._chance.sample(low, min(len(low), 1))
+
+    def _refill(self, half: _Half, wanted: Sequence[int]) -> Visit:
+        """The clerk fills places up, or nearly up."""
         stops = []
         for number in self._deepest_first(half, wanted):
             room = self._shelf.places[number].capacity - self._stock[number]
