@@ -85,6 +85,7 @@ class Store:
         """Set after each record(), so that delivery need not ask again and again."""
         self._max_events, self._reserve_bytes = max_events, reserve_bytes
         self._lock = threading.Lock()
+        self._dropping = False
         self._db: sqlite3.Connection | None = None
         self._held = hold(directory)
         try:
@@ -118,6 +119,7 @@ class Store:
         one. Where the outbox is full, events are dropped and counted, `updated` first.
         """
         events = list(events)
+        dropped = 0
         with self._writing() as db:
             db.executemany(
                 "INSERT OR REPLACE INTO slot VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -133,7 +135,11 @@ class Store:
                     " VALUES (?, ?, ?, ?, ?, ?)",
                     [_event_row(event) for event in events],
                 )
-                _drop_beyond(db, room_for)
+                dropped = _drop_beyond(db, room_for)
+        if dropped and not self._dropping:
+            log.warning("the outbox is full: old events are dropped to make room for new ones")
+        if events:
+            self._dropping = dropped > 0
         self.news.set()
 
     def documents(self, newer_than: int = 0) -> list[Document]:
@@ -251,15 +257,17 @@ def _write_document(db: sqlite3.Connection, topic: str, payload: bytes) -> None:
         )
 
 
-def _drop_beyond(db: sqlite3.Connection, room_for: int) -> None:
-    too_many = db.execute("SELECT count(*) FROM outbox").fetchone()[0] - room_for
-    if too_many > 0:
+def _drop_beyond(db: sqlite3.Connection, room_for: int) -> int:
+    """Drop and count the events there is no room for; return how many that are."""
+    waiting: int = db.execute("SELECT count(*) FROM outbox").fetchone()[0]
+    too_many = max(0, waiting - room_for)
+    if too_many:
         db.execute(
             "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox ORDER BY keep_rank, id LIMIT ?)",
             (too_many,),
         )
         _count_dropped(db, too_many)
-        log.warning("the outbox is full: %d event(s) dropped", too_many)
+    return too_many
 
 
 def _delete_events(db: sqlite3.Connection, events: Iterable[QueuedEvent]) -> int:

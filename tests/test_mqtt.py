@@ -126,6 +126,13 @@ def test_a_broken_line_is_noticed_at_once_and_nothing_more_is_accepted(broker, c
             sink.send([Message("event", b"1")])
 
 
+def test_a_second_daemon_of_the_same_name_is_suspected(broker, connect):
+    first = connect(broker.port)
+    connect(broker.port)
+    why = wait_for(lambda: first.lost)
+    assert why.endswith("soon after the login; is there another client named shelf-edge-n?")
+
+
 def test_what_was_on_its_way_when_the_line_broke_is_not_sent_again_by_itself(broker, connect):
     with Subscriber(broker.port) as listener, Cutter(broker.port) as line:
         sink = connect(line.port)

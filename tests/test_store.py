@@ -7,13 +7,17 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from mosquitto import wait_for
 
 from edge.errors import StoreError
+from edge.publisher import Publisher
+from edge.sinks import Message
 from edge.store import QueuedEvent, Store, open_store
 from edge.types import Ack, EventKind, Pending, SlotState, State, Visibility
 
@@ -137,6 +141,17 @@ def test_a_slot_can_be_forgotten_in_the_transaction_that_tells_so(store):
     store.record([SlotState("a1"), SlotState("a2")])
     store.record(events=[event("removed", EventKind.CLOSED)], forget_slots=["a1"])
     assert list(store.states()) == ["a2"]
+
+
+def test_a_full_outbox_is_reported_once_until_there_is_room_again(tmp_path, caplog):
+    with contextlib.closing(open_store(tmp_path, max_events=2)) as store:
+        for number in range(5):
+            store.record(events=[event(f"first {number}")])
+        assert caplog.text.count("the outbox is full") == 1
+        assert len(waiting(store)) == 2
+        for number in range(5):
+            store.record(events=[event(f"second {number}")])
+        assert caplog.text.count("the outbox is full") == 2
 
 
 def test_a_full_outbox_drops_updates_before_openings_and_counts_both(tmp_path):
@@ -333,6 +348,49 @@ def test_a_full_disk_refuses_the_whole_change_and_takes_it_when_there_is_room(sm
         store.record([changed], {"slot/a1/state": b"{}"}, [big])
         assert store.states() == {"a1": changed}
         assert waiting(store) == ["before", "after"]
+
+
+def test_an_event_that_arrived_while_the_disk_is_full_is_not_told_again_and_again(
+    small_disk, monkeypatch
+):
+    monkeypatch.setattr("edge.publisher.STORE_RETRY_S", 0.05)
+    ballast = small_disk / "ballast"
+    sink = Listening()
+    with contextlib.closing(open_store(small_disk / "state")) as store:
+        payload = b'{"data":{"seq":1}}'
+        store.record(events=[QueuedEvent("one", EventKind.OPENED, "slot/a1", payload, NOON)])
+        with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
+            while True:
+                file.write(b"x" * 4096)
+        publisher = Publisher(store, sink, lambda verb, payload: None)
+        publisher.start()
+        wait_for(lambda: publisher.delivery().last_error)
+        time.sleep(0.5)
+        assert store.backlog().count == 1
+        assert "full" in str(publisher.delivery().last_error)
+        ballast.unlink()
+        wait_for(lambda: store.backlog().count == 0)
+        wait_for(lambda: publisher.delivery().last_error is None)
+        publisher.stop()
+    assert sink.topics.count("event") == 1
+
+
+class Listening:
+    """A sink that takes everything and notes the topics."""
+
+    lost = None
+
+    def __init__(self) -> None:
+        self.topics: list[str] = []
+
+    def open(self, on_request, on_lost) -> None: ...
+
+    def send(self, messages: Sequence[Message]) -> None:
+        self.topics += [message.topic for message in messages]
+
+    def close(self) -> None: ...
+
+    def drop(self) -> None: ...
 
 
 def test_a_full_disk_at_the_start_is_explained(small_disk):

@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 CONNECT_TIMEOUT_S = 10.0
 ACK_TIMEOUT_S = 15.0  # without any acknowledgement; a slow line that moves is not cut off
 KEEPALIVE_S = 30
+SOON_S = 3.0  # two clients of one name take the connection from each other again and again
 MAX_PAYLOAD_BYTES = 256 * 1024  # nothing of design is larger; a broker would cut us off for it
 
 
@@ -43,6 +44,7 @@ class MqttSink:
         self._port = url.port or (8883 if self._tls else 1883)
         self._destination = destination
         self._root = f"stock/{destination.node}"
+        self._client_id = f"shelf-edge-{destination.node}"
         self._connection: _Connection | None = None
 
     @property
@@ -55,7 +57,7 @@ class MqttSink:
     def open(self, on_request: OnRequest, on_lost: Callable[[], None]) -> None:
         self.drop()
         client = self._client()
-        connection = _Connection(client, self._root, on_request, on_lost)
+        connection = _Connection(client, self._client_id, self._root, on_request, on_lost)
         try:
             client.connect(self._host, self._port, KEEPALIVE_S)
             connection.begin()
@@ -98,10 +100,9 @@ class MqttSink:
         return f"MQTT broker {self._host}:{self._port}"
 
     def _client(self) -> paho.Client:
-        node = self._destination.node
         client = paho.Client(
             CallbackAPIVersion.VERSION2,
-            client_id=f"shelf-edge-{node}",
+            client_id=self._client_id,
             clean_session=True,  # requests made while we were away are stale
             protocol=MQTTProtocolVersion.MQTTv311,
             reconnect_on_failure=False,
@@ -134,12 +135,14 @@ class _Connection:
     def __init__(
         self,
         client: paho.Client,
+        client_id: str,
         root: str,
         on_request: OnRequest,
         on_lost: Callable[[], None],
     ) -> None:
         self.lost: str | None = None
-        self._client = client
+        self._client, self._client_id = client, client_id
+        self._begun_s = time.monotonic()
         self._requests = f"{root}/request/"
         self._root, self._on_request, self._on_lost = root, on_request, on_lost
         self._changed = threading.Condition()
@@ -246,9 +249,15 @@ class _Connection:
         self, client: paho.Client, userdata: Any, flags: Any, code: ReasonCode, properties: Any
     ) -> None:
         with self._changed:
-            self.lost = self.lost or "connection lost"
+            self.lost = self.lost or self._why_lost()
             self._changed.notify_all()
         self._on_lost()
+
+    def _why_lost(self) -> str:
+        if self._connected and time.monotonic() - self._begun_s < SOON_S:
+            name = self._client_id
+            return f"connection lost soon after the login; is there another client named {name}?"
+        return "connection lost"
 
 
 def _reason(error: Exception) -> str:
