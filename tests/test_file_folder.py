@@ -100,7 +100,7 @@ def test_a_recording_that_was_filmed_upright_is_upright(tmp_path):
 
 
 def test_a_video_camera_plays_at_its_own_pace_and_ends(tmp_path):
-    path = write_video(tmp_path / "short.mp4", seconds=1)
+    path = write_video(tmp_path / "short.mp4", seconds=1).rename(tmp_path / "10:30.mp4")
     camera = open_camera(f"file:{path}", 0.4)
     begun_s = time.monotonic()
     numbers = [number_of(camera.read()) for _ in range(3)]

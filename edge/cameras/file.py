@@ -39,15 +39,15 @@ class FileCamera:
 
     def __init__(self, path: Path, every_s: float):
         self._frames = frames(path, every_s)
-        self._next = next(self._frames, None)  # now: a file that cannot be read is told at once
+        self._first = next(self._frames, None)  # now: a file that cannot be read is told at once
         self._begun_s = time.monotonic()
 
     def read(self) -> Image:
-        if self._next is None:
+        timed, self._first = self._first or next(self._frames, None), None
+        if timed is None:
             raise SourceEnded
-        at_s, image = self._next
+        at_s, image = timed
         time.sleep(max(0.0, self._begun_s + at_s - time.monotonic()))
-        self._next = next(self._frames, None)
         return image
 
     def close(self) -> None:
@@ -61,7 +61,8 @@ def frames(path: Path, every_s: float) -> Generator[tuple[float, Image], None, N
     are not decoded. Raises CameraError at the first next() if the file cannot be read.
     """
     try:
-        with av.open(str(path)) as container, av.open(str(path)) as index:
+        name = f"file:{path}"  # else FFmpeg takes what stands before a colon for a protocol
+        with av.open(name) as container, av.open(name) as index:
             if not container.streams.video:
                 raise CameraError(f"{path}: holds no video")
             yield from _frames(container, _key_times(index), every_s)

@@ -30,7 +30,9 @@ def pictures(source: str) -> list[Path]:
     """
     folder = Path(source)
     try:
-        found = folder.iterdir() if folder.is_dir() else map(Path, glob.glob(source))
+        found = (
+            folder.iterdir() if folder.is_dir() else map(Path, glob.iglob(source, recursive=True))
+        )
         paths = [path for path in found if path.suffix.lower() in ENDINGS and path.is_file()]
     except OSError as error:
         raise CameraError(f"{source}: cannot be read: {error.strerror}") from None
@@ -83,18 +85,17 @@ class FolderCamera:
 
     def __init__(self, source: str, every_s: float):
         self._frames = frames(source)
-        self._next = next(self._frames, None)  # now: a missing folder is told at once
+        self._first = next(self._frames, None)  # now: a missing folder is told at once
         self._every_s = every_s
         self._due_s = time.monotonic()
 
     def read(self) -> Image:
-        if self._next is None:
+        timed, self._first = self._first or next(self._frames, None), None
+        if timed is None:
             raise SourceEnded
-        _, image = self._next
         time.sleep(max(0.0, self._due_s - time.monotonic()))
         self._due_s += self._every_s
-        self._next = next(self._frames, None)
-        return image
+        return timed[1]
 
     def close(self) -> None:
-        self._next = None
+        """Nothing is held open between two pictures."""
