@@ -82,6 +82,8 @@ class Gate:
                 about to be decided.
         """
         clock_s = frame.clock_s
+        if not self._slots:
+            return []
         if self._memory is None or not self._memory.thumbnails.fit(frame.image):
             self._memory = _Memory(self._slots, frame.image, clock_s)
             return [Sight(slot, Verdict.LOOK, clock_s) for slot in self._slots]
@@ -175,7 +177,7 @@ class _Thumbnails:
         self._picture_size = (width, height)
         self._reduce = _reduction(slots, width, height)
         grids = [around(slot.quad, MARGIN, THUMB_PX, width, height) for slot in slots]
-        points = np.concatenate(grids) if grids else np.zeros((0, THUMB_PX, 2))
+        points = np.concatenate(grids)
         small = (points + 0.5) / self._reduce - 0.5
         self._maps = np.asarray(small[..., 0], np.float32), np.asarray(small[..., 1], np.float32)
 
@@ -212,7 +214,7 @@ def _reduction(slots: Sequence[Slot], width: int, height: int) -> int:
     Thumbnails taken from a much larger picture would jump with every shake of the camera.
     """
     sides = [np.mean(side_lengths(to_pixels(slot.quad, width, height))) for slot in slots]
-    wide_px = float(np.median(sides)) * (1 + 2 * MARGIN) if sides else THUMB_PX
+    wide_px = float(np.median(sides)) * (1 + 2 * MARGIN)
     return max(1, min(int(wide_px / THUMB_PX), width, height))
 
 
@@ -244,7 +246,8 @@ def _changed(now: Pixels, before: Pixels, lit_by: Mask) -> Mask:
     gain = np.clip(np.array(gains, np.float32), *GAIN_LIMITS)[:, None, None, None]
     # Compared at the brighter of the two: a dark picture must not hide a difference.
     limit = DIFFERENT * np.minimum(np.float32(1), gain)
-    return np.asarray((np.abs(now - before * gain) > limit).any(-1))
+    expected = np.minimum(before * gain, 255)  # a highlight that burns out has not changed
+    return np.asarray((np.abs(now - expected) > limit).any(-1))
 
 
 def _share(changed: Mask, where: Mask) -> NDArray[np.float64]:

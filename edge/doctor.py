@@ -1,0 +1,197 @@
+"""What this PC can carry, and what is wrong with it or with the site."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from typing import Any
+from urllib.parse import urlsplit
+
+import cv2
+import numpy as np
+
+from edge.cameras import open_camera
+from edge.classifier import Classifier, open_classifier
+from edge.config import load_site
+from edge.errors import CameraError, EdgeError, UnavailableError, UsageError
+from edge.gate import Gate
+from edge.health import memory_bytes
+from edge.plan import Plan, read_plan
+from edge.site import Site
+from edge.types import Frame, Slot
+
+CROPS, ROUNDS = 32, 5
+SPARE_CORE = 0.25  # of one core is what the daemon may take
+CHANGING = 0.2  # of the slots are looked at in a busy minute's average frame
+DECODE_MS = 15.0  # a 1080p key frame, decoded and converted
+LEAST_FREE_BYTES = 500 * 2**20
+EARLIEST_CLOCK = datetime(2026, 1, 1, tzinfo=UTC)
+CONNECT_S = 5.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at. ok None: it could not be told."""
+
+    what: str
+    ok: bool | None
+    says: str
+
+
+def take_snapshot(site_path: Path, camera_id: str, output: Path) -> Path:
+    """Write one picture of a camera as JPEG or PNG and return its path.
+
+    Raises UsageError for an unknown camera or file type, CameraError when no picture comes.
+    """
+    site = load_site(site_path)
+    found = [camera for camera in site.cameras if camera.id == camera_id]
+    if not found:
+        known = ", ".join(camera.id for camera in site.cameras)
+        raise UsageError(f"{site_path} has no camera {camera_id!r}; it has: {known}")
+    try:
+        camera = open_camera(found[0].url, found[0].every_s)
+        try:
+            image = camera.read()
+        finally:
+            camera.close()
+    except CameraError as error:
+        raise CameraError(f"camera {camera_id}: {error}", error.reason) from None
+    try:
+        ok, data = cv2.imencode(output.suffix or ".jpg", image)
+    except cv2.error:
+        ok = False
+    if not ok:
+        raise UsageError(f"{output}: write the picture as .jpg or .png")
+    try:
+        output.write_bytes(data.tobytes())
+    except OSError as error:
+        raise UnavailableError(f"{output}: cannot be written: {error.strerror}") from None
+    return output
+
+
+def diagnose(site_path: Path | None) -> dict[str, Any]:
+    """Measure this PC and, with a site.yaml, try its cameras and its broker."""
+    findings = [_clock(), _disk(Path.cwd())]
+    plan: Plan | None = None
+    if site_path is not None:
+        try:
+            plan = read_plan(site_path)
+            findings.append(Finding("configuration", True, f"{len(plan.slots)} slots"))
+        except EdgeError as error:
+            findings.append(Finding("configuration", False, str(error)))
+    if plan is not None:
+        findings += [_camera(one.id, one.url, one.every_s) for one in plan.config.site.cameras]
+        findings.append(_broker(plan.config.site))
+    measured = _measure(plan.classifier if plan else open_classifier())
+    return {
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "findings": [asdict(finding) for finding in findings],
+        "measured": measured,
+        "advice": _advice(measured),
+    }
+
+
+def report(found: dict[str, Any]) -> str:
+    """Return the diagnosis for people."""
+    signs = {True: "ok  ", False: "BAD ", None: "?   "}
+    lines = [found["machine"]]
+    lines += [f"{signs[one['ok']]}{one['what']}: {one['says']}" for one in found["findings"]]
+    lines += [f"{name}: {value}" for name, value in found["measured"].items()]
+    return "\n".join([*lines, found["advice"]])
+
+
+def _measure(classifier: Classifier) -> dict[str, float]:
+    """Time the model and the gate on this PC, alone, in milliseconds."""
+    noise = np.random.default_rng(0)
+    crops = [noise.integers(0, 255, (150, 90, 3), np.uint8) for _ in range(CROPS)]
+    picture = noise.integers(0, 255, (1080, 1920, 3), np.uint8)
+    gate = Gate([_slot(number) for number in range(40)])
+    clock = iter(range(10_000))
+
+    def sort() -> None:
+        number = next(clock)
+        gate.sort(Frame("doctor", picture, datetime.now(UTC), 5.0 * number))
+
+    return {
+        "model_ms_per_crop": _best_ms(lambda: classifier.probabilities(crops)) / CROPS,
+        "gate_ms_per_frame_of_40_slots": _best_ms(sort),
+        "memory_mb": memory_bytes() / 2**20,
+    }
+
+
+def _best_ms(call: Callable[[], object]) -> float:
+    call()
+    times = []
+    for _ in range(ROUNDS):
+        begun_s = time.perf_counter()
+        call()
+        times.append(1000 * (time.perf_counter() - begun_s))
+    return round(median(times), 2)
+
+
+def _advice(measured: dict[str, float]) -> str:
+    """Say how many cameras fit into a quarter of one core; the sum is in the text."""
+    look_ms = 40 * CHANGING * measured["model_ms_per_crop"]
+    frame_ms = DECODE_MS + measured["gate_ms_per_frame_of_40_slots"] + look_ms
+    cameras = int(SPARE_CORE * 5000 / frame_ms)
+    return (
+        f"a quarter of one core carries about {cameras} cameras of 40 slots at a look each 5 s: "
+        f"{frame_ms:.0f} ms a frame (decode {DECODE_MS:.0f}, gate "
+        f"{measured['gate_ms_per_frame_of_40_slots']:.0f}, looks {look_ms:.0f})"
+    )
+
+
+def _slot(number: int) -> Slot:
+    left, top = 0.02 + 0.096 * (number % 10), 0.02 + 0.24 * (number // 10)
+    right, bottom = left + 0.08, top + 0.18
+    quad = ((left, top), (right, top), (right, bottom), (left, bottom))
+    return Slot(f"s{number}", "doctor", quad, f"slot {number}")
+
+
+def _clock() -> Finding:
+    now = datetime.now(UTC)
+    right = now >= EARLIEST_CLOCK
+    says = f"{now:%Y-%m-%d %H:%M} UTC" + ("" if right else "; set it, events carry its time")
+    return Finding("clock", right, says)
+
+
+def _disk(folder: Path) -> Finding:
+    free = shutil.disk_usage(folder).free
+    return Finding("disk", free >= LEAST_FREE_BYTES, f"{free / 2**30:.1f} GiB free")
+
+
+def _camera(camera_id: str, url: str, every_s: float) -> Finding:
+    begun_s = time.monotonic()
+    try:
+        camera = open_camera(url, every_s)
+        try:
+            height, width = camera.read().shape[:2]
+        finally:
+            camera.close()
+    except CameraError as error:
+        return Finding(f"camera {camera_id}", False, f"{error.reason.value}: {error}")
+    took_s = time.monotonic() - begun_s
+    return Finding(f"camera {camera_id}", True, f"{width} x {height} after {took_s:.1f} s")
+
+
+def _broker(site: Site) -> Finding:
+    """Try whether the broker's port answers; its login is tried by the daemon."""
+    if site.mqtt.embedded:
+        return Finding("broker", True, f"embedded, on {site.mqtt.listen}")
+    url = urlsplit(site.mqtt.url)
+    if url.scheme == "stdout":
+        return Finding("broker", True, "standard output")
+    port = url.port or (8883 if url.scheme == "mqtts" else 1883)
+    try:
+        socket.create_connection((url.hostname or "", port), CONNECT_S).close()
+    except OSError as error:
+        return Finding("broker", False, f"{url.hostname}:{port}: {error.strerror or error}")
+    return Finding("broker", True, f"{url.hostname}:{port} answers")
