@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 
-from edge import messages
+from edge import messages, payloads
 from edge.decide import acknowledge, snooze
 from edge.errors import EdgeError, RequestError
 from edge.ledger import Ledger
@@ -36,17 +36,17 @@ class Desk:
             return messages.response(request, error=str(error))
         return messages.response(request)
 
-    def _do(self, request: messages.Request, now: Moment) -> None:
+    def _do(self, request: payloads.Request, now: Moment) -> None:
         """Raises ValueError or EdgeError, whose text is for the sender."""
         match request:
-            case messages.AckRequest(slot=slot_id, by=by):
+            case payloads.AckRequest(slot=slot_id, by=by):
                 self._note(acknowledge(self._slot(slot_id), by, now.at), now)
-            case messages.SnoozeRequest(slot=slot_id, minutes=minutes):
+            case payloads.SnoozeRequest(slot=slot_id, minutes=minutes):
                 until = now.at + timedelta(minutes=minutes)
                 self._note(snooze(self._slot(slot_id), until, now.at), now)
-            case messages.ReloadRequest():
+            case payloads.ReloadRequest():
                 self.reloaded = self._read()
-            case messages.SnapshotRequest(slot=slot_id):
+            case payloads.SnapshotRequest(slot=slot_id):
                 self._slot(slot_id)
                 raise ValueError(PICTURES_OFF)
 

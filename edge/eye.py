@@ -7,7 +7,7 @@ import threading
 
 from edge.cameras import is_recording
 from edge.grabber import Grabber
-from edge.messages import CameraHealthPayload
+from edge.payloads import CameraHealthPayload
 from edge.types import CameraReason, CameraState, CameraStatus, Event, EventKind, Frame, Moment
 from edge.view import View
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edge import messages
+from edge import messages, payloads
 from edge.publisher import Delivery
 from edge.types import Moment
 
@@ -40,7 +40,7 @@ class Health:
     def report(
         self,
         delivery: Delivery,
-        cameras: dict[str, messages.CameraHealthPayload],
+        cameras: dict[str, payloads.CameraHealthPayload],
         now: Moment,
     ) -> bytes:
         """Return the health payload; CPU is the mean since the report before."""
@@ -49,20 +49,20 @@ class Health:
         self._cpu_s, self._reported_s = cpu_s, now.clock_s
         oldest_at = delivery.backlog.oldest_at
         return messages.encode(
-            messages.HealthPayload(
+            payloads.HealthPayload(
                 at=now.at,
                 uptime_s=round(now.clock_s - self._started_s, 1),
                 cpu_percent=round(100 * busy, 1),
                 memory_bytes=memory_bytes(),
                 disk_free_bytes=shutil.disk_usage(self._state).free,
-                outbox=messages.OutboxPayload(
+                outbox=payloads.OutboxPayload(
                     connected_since=delivery.connected_since,
                     waiting=delivery.backlog.count,
                     oldest_s=max(0.0, (now.at - oldest_at).total_seconds()) if oldest_at else None,
                     dropped=delivery.backlog.dropped,
                     last_error=delivery.last_error,
                 ),
-                inference=messages.InferencePayload(
+                inference=payloads.InferencePayload(
                     looks=self._looks, p50_ms=self._percentile(50), p95_ms=self._percentile(95)
                 ),
                 cameras=cameras,

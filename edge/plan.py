@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields, replace
 from importlib.metadata import version
 from pathlib import Path
 
-from edge import __version__, messages
+from edge import __version__, messages, payloads
 from edge.cameras import scheme_of
 from edge.classifier import Classifier, Thresholds, open_classifier
 from edge.config import Config, load
@@ -17,7 +17,6 @@ from edge.decide import Rule
 from edge.errors import ConfigError
 from edge.site import CameraConfig, Decision
 from edge.types import Moment, Slot
-
 
 PACKAGES = ("numpy", "onnxruntime", "opencv-python-headless", "av", "paho-mqtt")
 
@@ -33,7 +32,7 @@ class Plan:
         """Return the payload of the info topic."""
         site, model = self.config.site, self.classifier.info
         return messages.encode(
-            messages.InfoPayload(
+            payloads.InfoPayload(
                 versions=versions(),
                 model={
                     "name": model.name,

@@ -15,7 +15,7 @@ EDGE = REPOSITORY / "edge"
 LAYERS = [
     {"types"},  # the words
     {"errors"},
-    {"statefile"},
+    {"statefile", "payloads"},
     {"yamlfile", "geometry", "preprocess", "redact", "view", "decide", "messages", "truth"},
     {"section", "gate", "classifier", "store", "sinks", "rendered"},
     {"scene"},

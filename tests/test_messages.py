@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge import messages
+from edge import messages, payloads
 from edge.errors import RequestError
 from edge.schemas import FOLDER
 from edge.types import (
@@ -130,7 +130,7 @@ def test_a_replayed_event_differs_in_nothing_but_saying_so():
 
 def test_times_are_utc_whatever_they_came_in():
     seoul = NOON.astimezone(timezone(timedelta(hours=9)))
-    assert messages.rfc3339(seoul) == "2026-11-24T12:00:00.000Z"
+    assert payloads.rfc3339(seoul) == "2026-11-24T12:00:00.000Z"
 
 
 def test_the_inventory_counts_facings_by_sku_and_else_by_name():
@@ -160,12 +160,12 @@ def test_a_shop_without_slots_has_an_empty_inventory():
 
 
 def test_requests_are_read_into_what_they_ask_for():
-    assert messages.parse_request("ping", b"") == messages.PingRequest()
+    assert messages.parse_request("ping", b"") == payloads.PingRequest()
     assert messages.parse_request("ack", b'{"slot":"a1","by":"Kim","transaction":7}') == (
-        messages.AckRequest(slot="a1", by="Kim", transaction=7)
+        payloads.AckRequest(slot="a1", by="Kim", transaction=7)
     )
     snoozed = messages.parse_request("snooze", b'{"slot":"a1","minutes":30,"transaction":"x"}')
-    assert snoozed == messages.SnoozeRequest(slot="a1", minutes=30, transaction="x")
+    assert snoozed == payloads.SnoozeRequest(slot="a1", minutes=30, transaction="x")
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_the_reply_to_a_wrong_request_still_repeats_its_transaction():
 
 
 def test_replies_say_ok_with_data_or_an_error():
-    ping = messages.PingRequest(transaction=5)
+    ping = payloads.PingRequest(transaction=5)
     assert conforms(messages.response(ping, {"x": 1}), "response") == {
         "status": "ok",
         "data": {"x": 1},
@@ -211,7 +211,7 @@ def test_replies_say_ok_with_data_or_an_error():
     assert (reply["status"], reply["error"]) == ("error", "no such slot")
 
 
-@given(verb=st.sampled_from([*messages.REQUESTS, "other"]), payload=st.binary(max_size=300))
+@given(verb=st.sampled_from([*payloads.REQUESTS, "other"]), payload=st.binary(max_size=300))
 def test_no_bytes_do_more_harm_than_a_refusal(verb, payload):
     try:
         messages.parse_request(verb, payload)
@@ -231,7 +231,7 @@ JSON = st.recursive(
 )
 
 
-@given(verb=st.sampled_from([*messages.REQUESTS]), value=JSON)
+@given(verb=st.sampled_from([*payloads.REQUESTS]), value=JSON)
 def test_no_json_does_more_harm_than_a_refusal(verb, value):
     try:
         messages.parse_request(verb, json.dumps(value).encode())

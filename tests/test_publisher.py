@@ -14,7 +14,7 @@ import pytest
 from cutter import Cutter
 from mosquitto import Heard, Mosquitto, Subscriber, retained, wait_for
 
-from edge import messages
+from edge import messages, payloads
 from edge.errors import RequestError, SinkError
 from edge.publisher import Publisher
 from edge.schemas import FOLDER
@@ -116,18 +116,18 @@ def record_all_kinds_of_documents(store: Store) -> None:
         "inventory": messages.inventory([slot], {"a1": state}),
         "slot/a1/state": messages.slot_state(slot, state, "m"),
         "health": messages.encode(
-            messages.HealthPayload(
+            payloads.HealthPayload(
                 at=NOW,
                 uptime_s=1.0,
                 cpu_percent=3.5,
                 memory_bytes=10**8,
                 disk_free_bytes=10**9,
-                outbox=messages.OutboxPayload(
+                outbox=payloads.OutboxPayload(
                     connected_since=None, waiting=1, oldest_s=2.0, dropped=0, last_error=None
                 ),
-                inference=messages.InferencePayload(looks=0, p50_ms=None, p95_ms=None),
+                inference=payloads.InferencePayload(looks=0, p50_ms=None, p95_ms=None),
                 cameras={
-                    "aisle": messages.CameraHealthPayload(
+                    "aisle": payloads.CameraHealthPayload(
                         status=CameraStatus.DEGRADED, frames=3, last_frame_s=0.5
                     )
                 },
@@ -135,7 +135,7 @@ def record_all_kinds_of_documents(store: Store) -> None:
         ),
         "camera/aisle/status": messages.camera_status(camera),
         "info": messages.encode(
-            messages.InfoPayload(
+            payloads.InfoPayload(
                 versions={"shelf-edge": "1"},
                 model={"name": "m"},
                 config_digest="d",
@@ -440,7 +440,7 @@ def test_everything_said_conforms_to_the_schemas_that_ship(store, line, listener
     for seq, kind in enumerate([EventKind.OPENED, EventKind.UPDATED, EventKind.CLOSED]):
         change(store, seq, kind=kind)
     wait_for(lambda: len(events(listener)) == 5)
-    publisher.answer("ping", messages.response(messages.PingRequest()))
+    publisher.answer("ping", messages.response(payloads.PingRequest()))
     wait_for(lambda: listener.heard("stock/n/response/ping"))
     line.cut()
     change(store, 9)

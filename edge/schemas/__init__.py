@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from edge import messages
+from edge import payloads
 from edge.planogram import Planogram
 from edge.site import Site
 
@@ -24,7 +24,7 @@ def schemas() -> dict[str, dict[str, Any]]:
     """Return name → JSON Schema (2020-12); edge/schemas/<name>.schema.json holds it."""
     return {
         name: _schema(model, "validation" if _is_read(name) else "serialization")
-        for name, model in {**FILES, **messages.SCHEMAS}.items()
+        for name, model in {**FILES, **payloads.SCHEMAS}.items()
     }
 
 
