@@ -33,7 +33,7 @@ class Renderer:
 
     def __init__(self, scene: Scene, size: tuple[int, int] = (1280, 720)):
         self._scene, self._size = scene, size
-        self._scale = size[0] / (scene.shelf.width + 8)
+        self._scale = scene.shelf.lens.scale * size[0]
         self._easel = Easel(scene.shelf.lens, size)
         self._empty = self._surroundings()
         rows = range(scene.shelf.rows)

@@ -59,11 +59,17 @@ class Lens:
         focal = 0.985 / max(high[0] - low[0], (high[1] - low[1]) * ASPECT)
         self._focal = np.array([focal, focal * ASPECT])
         self._shift = 0.5 - self._focal * (low + high) / 2
+        self._scale = focal / float(np.linalg.norm(target - eye))
 
     def project(self, points: Points) -> Points:
         """Return (…, 2) fractions of the picture for (…, 3) world points."""
         seen = (np.asarray(points, np.float64) - self.eye) @ self._axes.T
         return np.asarray(seen[..., :2] / seen[..., 2:] * self._focal + self._shift)
+
+    @property
+    def scale(self) -> float:
+        """Return how much of the picture's width a centimetre of what it looks at takes."""
+        return self._scale
 
     def tilt(self, point: Points) -> float:
         """Return the tangent of the angle at which the lens looks down on a point."""

@@ -146,9 +146,14 @@ class Timeline:
         empty = sum(self._stock[number] == 0 for number in half.places)
         wanted = half.deck[-1]
         called = empty >= 3 or (empty >= 1 and self._chance.random() < 0.4)
-        if called and wanted in ("buyer", "undecided"):
+        if called and not self._clerk_is_busy(half) and wanted in ("buyer", "undecided"):
             return "clerk"
         return half.deck.pop()
+
+    def _clerk_is_busy(self, half: _Half) -> bool:
+        """There is one clerk: whether the other half has the only one when this half is free."""
+        others = [one.visits[-1] for one in self._halves if one is not half and one.visits]
+        return any(visit.looks.clerk and visit.end_s > half.free_s for visit in others)
 
     def _planned(self, kind: str, half: _Half) -> Visit:
         match kind:
