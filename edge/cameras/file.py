@@ -112,7 +112,7 @@ class _Clock:
         self._frame_s = 1 / float(stream.average_rate or 25)
         self._count = 0
 
-    def group(self, key: Packet) -> tuple[float, float]:
+    def group(self, key: Packet[VideoStream]) -> tuple[float, float]:
         """Return when the group of a key frame begins and when the next one does."""
         if key.pts is None:
             return 0.0, math.inf
@@ -130,7 +130,7 @@ class _Clock:
         return (pts - self._keys[0]) * self._unit_s
 
 
-def _decode(stream: VideoStream, packet: Packet) -> list[VideoFrame]:
+def _decode(stream: VideoStream, packet: Packet[VideoStream]) -> list[VideoFrame]:
     try:
         return stream.codec_context.decode(packet)
     except av.error.InvalidDataError:

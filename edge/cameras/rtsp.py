@@ -18,6 +18,7 @@ import numpy as np
 from av.container import InputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 
 from edge.errors import CameraError
 from edge.types import CameraReason, Image
@@ -85,7 +86,7 @@ class RtspCamera:
         self._due_s = 0.0
         self._key_s: float | None = None  # when the last key frame came
         self._key_gap_s = 0.0  # and how long after the one before
-        self._held: list[Packet] = []  # all since then: needed if the next one is late
+        self._held: list[Packet[VideoStream]] = []  # all since then: needed if the next one is late
         self._decoding_all = False
 
     def read(self) -> Image:
@@ -105,7 +106,7 @@ class RtspCamera:
         self._held.clear()
         self._container.close()
 
-    def _follow(self, packet: Packet) -> VideoFrame | None:
+    def _follow(self, packet: Packet[VideoStream]) -> VideoFrame | None:
         """Take in the next packet; return the newest frame if one is due."""
         now_s = time.monotonic()
         if packet.is_keyframe:
@@ -141,12 +142,12 @@ class RtspCamera:
         self._key_s = now_s
         self._held.clear()
 
-    def _decode_alone(self, packet: Packet) -> VideoFrame | None:
+    def _decode_alone(self, packet: Packet[VideoStream]) -> VideoFrame | None:
         frame = self._decode([packet, None])  # None: what a codec with B-frames still keeps back
         self._codec.flush_buffers()
         return frame
 
-    def _decode(self, packets: Sequence[Packet | None]) -> VideoFrame | None:
+    def _decode(self, packets: Sequence[Packet[VideoStream] | None]) -> VideoFrame | None:
         """Return the last frame that the packets give, if any."""
         frame = None
         for packet in packets:
