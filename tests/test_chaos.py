@@ -13,20 +13,14 @@ import os
 import random
 import signal
 import sqlite3
-import subprocess
-import sys
 import time
 from collections import defaultdict
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
-import yaml
 from cutter import Cutter
-from http_camera import HttpCamera
+from daemon import SLOTS, Daemon, StagedShelf, write_site
 from mosquitto import Mosquitto, Subscriber, retained, wait_for
-from test_classifier import metadata, write_bundle
 
 from edge.store import open_store
 
@@ -34,54 +28,15 @@ FULL = os.environ.get("EDGE_CHAOS") == "full"
 KILLS = 200 if FULL else 6
 BROKER_AWAY_S = 60.0 if FULL else 4.0
 LONGEST_LIFE_S = 5.0
-WIDTH, HEIGHT, COLUMNS, ROWS = 640, 480, 4, 3
 
 
-class ChangingShelf(HttpCamera):
-    """Slots that turn bright (empty, to the bundle used here) and dark, each in its own time."""
+class ChangingShelf(StagedShelf):
+    """Each slot turns empty and stocked in its own time."""
 
     def next_picture(self) -> bytes:
-        image = np.full((HEIGHT, WIDTH, 3), 128, np.uint8)
-        for number, (left, top, right, bottom) in enumerate(boxes()):
-            is_empty = math.floor(time.monotonic() / (1.2 + 0.13 * number)) % 2
-            image[top:bottom, left:right] = 250 if is_empty else 10
-        return bytes(cv2.imencode(".jpg", image)[1])
-
-
-def boxes() -> list[tuple[int, int, int, int]]:
-    """Return the slots' left, top, right and bottom in pixels, well apart from each other."""
-    wide, high = WIDTH // COLUMNS, HEIGHT // ROWS
-    return [
-        (wide * x + wide // 3, high * y + high // 3, wide * x + 2 * wide // 3, high * y + high // 2)
-        for y in range(ROWS)
-        for x in range(COLUMNS)
-    ]
-
-
-def write_site(folder: Path, camera_url: str, broker_port: int) -> Path:
-    write_bundle(folder / "model.onnx", metadata())
-    slots = [
-        {
-            "id": f"slot-{number}",
-            "name": f"Product {number}",
-            "quad": [[x / WIDTH, y / HEIGHT] for x, y in ((le, to), (ri, to), (ri, bo), (le, bo))],
-        }
-        for number, (le, to, ri, bo) in enumerate(boxes())
-    ]
-    planogram = {"version": 1, "cameras": {"aisle": {"slots": slots}}}
-    site = {
-        "version": 1,
-        "node": "chaos",
-        "cameras": [{"id": "aisle", "url": camera_url, "every_s": 0.1}],
-        "planogram": "planogram.yaml",
-        "model": "model.onnx",
-        "state": "state/",
-        "decision": {"empty_above": 0.8, "stocked_below": 0.4, "confirm_s": 0.1},
-        "mqtt": {"url": f"mqtt://127.0.0.1:{broker_port}"},
-    }
-    (folder / "planogram.yaml").write_text(yaml.safe_dump(planogram))
-    (folder / "site.yaml").write_text(yaml.safe_dump(site))
-    return folder / "site.yaml"
+        now_s = time.monotonic()
+        self.empty = [n for n in range(SLOTS) if math.floor(now_s / (1.2 + 0.13 * n)) % 2]
+        return super().next_picture()
 
 
 def audit(state: Path) -> None:
@@ -100,24 +55,6 @@ def committed(state: Path) -> list[str]:
         return [row[0] for row in db.execute("SELECT event_id FROM audit ORDER BY id")]
 
 
-class Daemon:
-    def __init__(self, site: Path) -> None:
-        self._command = [sys.executable, "-m", "edge.cli", "run", "-c", str(site)]
-        self._log = site.with_name("daemon.log")
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def begin(self) -> None:
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
-
-    def end(self, number: int) -> int:
-        """Send the signal; return the exit code."""
-        assert self._process is not None
-        assert self._process.poll() is None, self._log.read_text()[-3000:]
-        self._process.send_signal(number)
-        return self._process.wait(30)
-
-
 @pytest.mark.slow
 def test_every_change_the_daemon_decides_arrives_in_order_whatever_happens(tmp_path, capsys):
     moments = random.Random(11)
@@ -130,7 +67,8 @@ def test_every_change_the_daemon_decides_arrives_in_order_whatever_happens(tmp_p
         Subscriber(broker.port) as listener,
         Cutter(broker.port, every_s=2.0, seed=11) as line,
     ):
-        daemon = Daemon(write_site(tmp_path, camera.url("/still.jpg"), line.port))
+        mqtt = {"url": f"mqtt://127.0.0.1:{line.port}"}
+        daemon = Daemon(write_site(tmp_path, camera.url("/still.jpg"), mqtt))
         for number in range(KILLS):
             daemon.begin()
             if number == KILLS // 2:
@@ -141,21 +79,21 @@ def test_every_change_the_daemon_decides_arrives_in_order_whatever_happens(tmp_p
             assert daemon.end(signal.SIGKILL) == -signal.SIGKILL
         line.calm()
         daemon.begin()
-        online = len(listener.payloads("stock/chaos/status"))
-        wait_for(lambda: listener.payloads("stock/chaos/status")[online:][-1:] == [b"online"], 30)
-        assert daemon.end(signal.SIGTERM) == 0
+        online = len(listener.payloads("stock/shop/status"))
+        wait_for(lambda: listener.payloads("stock/shop/status")[online:][-1:] == [b"online"], 30)
+        assert daemon.end() == 0
 
         expected = committed(state)
         with contextlib.closing(open_store(state)) as store:
             assert store.backlog().count == store.backlog().dropped == 0
-            documents = {f"stock/chaos/{one.topic}": one.payload for one in store.documents()}
+            documents = {f"stock/shop/{one.topic}": one.payload for one in store.documents()}
         wait_for(lambda: {event["id"] for event in heard(listener)} >= set(expected), 30)
         held = retained(broker.port)
         events = heard(listener)
 
     first = {event["id"]: event for event in reversed(events)}
     assert list(dict.fromkeys(event["id"] for event in events)) == expected
-    assert held == documents | {"stock/chaos/status": b"offline"}
+    assert held == documents | {"stock/shop/status": b"offline"}
     for incidents in by_slot([first[event_id] for event_id in expected]).values():
         opened = [incident for kind, incident in incidents if kind == "opened"]
         closed = [incident for kind, incident in incidents if kind == "closed"]
@@ -171,7 +109,7 @@ def test_every_change_the_daemon_decides_arrives_in_order_whatever_happens(tmp_p
 
 
 def heard(listener: Subscriber) -> list[dict]:
-    return [json.loads(payload) for payload in listener.payloads("stock/chaos/event")]
+    return [json.loads(payload) for payload in listener.payloads("stock/shop/event")]
 
 
 def by_slot(events: list[dict]) -> dict[str, list[tuple[str, str]]]:

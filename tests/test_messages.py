@@ -48,6 +48,21 @@ def conforms(payload: bytes, schema: str) -> dict:
     return document
 
 
+def schema_of(topic: str, payload: bytes) -> str:
+    """Hold what was heard on a topic against its schema; return the schema's name."""
+    match topic.split("/")[2:]:
+        case ["status"]:
+            name, payload = "status", json.dumps(payload.decode()).encode()
+        case ["camera" | "slot" as thing, _, what]:
+            name = f"{thing}_{what}"
+        case ["response", _]:
+            name = "response"
+        case [name]:
+            pass
+    conforms(payload, name)
+    return name
+
+
 def test_a_slot_state_says_all_that_is_known_of_the_slot():
     assert conforms(messages.slot_state(MILK, EMPTY, "slots-1"), "slot_state") == {
         "schema": 1,

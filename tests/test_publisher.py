@@ -9,15 +9,14 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-import jsonschema
 import pytest
 from cutter import Cutter
 from mosquitto import Heard, Mosquitto, Subscriber, retained, wait_for
+from test_messages import schema_of
 
 from edge import messages, payloads
 from edge.errors import RequestError, SinkError
 from edge.publisher import Publisher
-from edge.schemas import FOLDER
 from edge.sinks import Destination, Message, open_sink
 from edge.store import QueuedEvent, Store, open_store
 from edge.types import (
@@ -447,24 +446,8 @@ def test_everything_said_conforms_to_the_schemas_that_ship(store, line, listener
     wait_for(lambda: len(events(listener)) == 6)
     publisher.stop()
     wait_for(lambda: listener.payloads("stock/n/status")[-1] == b"offline")
-    seen = {name for message in listener.heard() if (name := conforms(message))}
+    seen = {schema_of(message.topic, message.payload) for message in listener.heard()}
     assert seen == {
         *("status", "info", "health", "inventory", "camera_status"),
         *("slot_state", "event", "response"),
     }
-
-
-def conforms(message: Heard) -> str:
-    """Hold a message against its schema; return the schema's name."""
-    match message.topic.removeprefix("stock/n/").split("/"):
-        case ["status"]:
-            name, document = "status", message.payload.decode()
-        case ["camera" | "slot" as thing, _, what]:
-            name, document = f"{thing}_{what}", json.loads(message.payload)
-        case ["response", _]:
-            name, document = "response", json.loads(message.payload)
-        case [name]:
-            document = json.loads(message.payload)
-    schema = json.loads((FOLDER / f"{name}.schema.json").read_text(encoding="utf-8"))
-    jsonschema.Draft202012Validator(schema).validate(document)
-    return name

@@ -1,0 +1,182 @@
+"""The running daemon as the rest of the shop meets it: over MQTT and by signals."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from daemon import Daemon, StagedShelf, write_site
+from mosquitto import Mosquitto, Subscriber, retained, wait_for
+from test_messages import schema_of
+
+STATE = "stock/shop/slot/slot-0/state"
+
+
+@pytest.fixture
+def shelf() -> Iterator[StagedShelf]:
+    with StagedShelf() as camera:
+        yield camera
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Mosquitto]:
+    with Mosquitto(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+def listener(broker: Mosquitto) -> Iterator[Subscriber]:
+    with Subscriber(broker.port) as subscriber:
+        yield subscriber
+
+
+def site(folder: Path, shelf: StagedShelf, broker: Mosquitto, slots: int = 2) -> Path:
+    mqtt = {"url": f"mqtt://127.0.0.1:{broker.port}"}
+    return write_site(folder, shelf.url("/still.jpg"), mqtt, slots)
+
+
+def events(listener: Subscriber) -> list[dict]:
+    return [json.loads(payload) for payload in listener.payloads("stock/shop/event")]
+
+
+def kinds(listener: Subscriber) -> list[str]:
+    return [event["type"].removeprefix("stock.").removesuffix(".v1") for event in events(listener)]
+
+
+def now(listener: Subscriber) -> dict:
+    """Return what was said last of slot-0."""
+    said = listener.payloads(STATE)
+    return json.loads(said[-1]) if said else {"state": None}
+
+
+def ask(listener: Subscriber, verb: str, payload: str) -> dict:
+    before = len(listener.heard(f"stock/shop/response/{verb}"))
+    listener.say(f"stock/shop/request/{verb}", payload)
+    answers = wait_for(lambda: listener.payloads(f"stock/shop/response/{verb}")[before:])
+    return json.loads(answers[0])
+
+
+def test_a_slot_is_emptied_acknowledged_and_filled_again(tmp_path, shelf, broker, listener):
+    listener.say("stock/shop/request/snooze", '{"slot":"slot-0","minutes":9}', retain=True)
+    with Daemon(site(tmp_path, shelf, broker)) as daemon:
+        wait_for(lambda: now(listener)["state"] == "stocked", 30, daemon.log())
+        shelf.empty = {0}
+        wait_for(lambda: "slot.opened" in kinds(listener))
+        assert now(listener)["state"] == "empty"
+
+        assert ask(listener, "ping", '{"transaction":"t"}') == {
+            "status": "ok",
+            "data": {},
+            "error": None,
+            "transaction": "t",
+        }
+        assert ask(listener, "ack", '{"slot":"slot-0","by":"Kim"}')["status"] == "ok"
+        assert ask(listener, "ack", '{"slot":')["error"].startswith("Invalid JSON")
+        assert ask(listener, "ack", '{"slot":"slot-7","by":"Kim"}')["status"] == "error"
+        assert ask(listener, "dance", "{}")["error"].startswith("unknown request 'dance'")
+        wait_for(lambda: now(listener)["ack"])
+        assert now(listener)["ack"]["by"] == "Kim"
+
+        shelf.empty = ()
+        wait_for(lambda: "slot.closed" in kinds(listener))
+        assert daemon.end() == 0
+
+    wait_for(lambda: listener.payloads("stock/shop/status")[-1] == b"offline")
+    told = [event for event in events(listener) if event["subject"] == "slot/slot-0"]
+    assert [event["type"] for event in told] == [
+        "stock.slot.opened.v1",
+        "stock.slot.updated.v1",
+        "stock.slot.closed.v1",
+    ]
+    assert len({event["data"]["incident_id"] for event in told}) == 1
+    assert now(listener)["snooze_until"] is None
+    seen = {
+        schema_of(message.topic, message.payload)
+        for message in listener.heard()
+        if "/request/" not in message.topic
+    }
+    assert seen == {
+        *("status", "info", "health", "inventory", "camera_status"),
+        *("slot_state", "event", "response"),
+    }
+    inventory = json.loads(retained(broker.port)["stock/shop/inventory"])
+    assert inventory["Product 0"]["stocked"] == 1
+
+
+def test_after_a_restart_an_incident_goes_on_and_what_was_removed_is_closed(
+    tmp_path, shelf, broker, listener
+):
+    shelf.empty = {0, 1}
+    with Daemon(site(tmp_path, shelf, broker)) as daemon:
+        wait_for(lambda: kinds(listener).count("slot.opened") == 2, 30, daemon.log())
+        assert daemon.end() == 0
+        opened = {event["subject"]: event["data"]["incident_id"] for event in events(listener)[1:]}
+
+        site(tmp_path, shelf, broker, slots=1)
+        daemon.begin()
+        wait_for(lambda: kinds(listener).count("node.started") == 2, 30, daemon.log())
+        closed = wait_for(lambda: [e for e in events(listener) if "closed" in e["type"]])[0]
+        assert (closed["subject"], closed["data"]["reason"]) == ("slot/slot-1", "removed")
+        assert closed["data"]["incident_id"] == opened["slot/slot-1"]
+        assert "stock/shop/slot/slot-1/state" not in retained(broker.port)
+
+        shelf.empty = ()
+        wait_for(lambda: kinds(listener).count("slot.closed") == 2)
+        assert events(listener)[-1]["data"]["incident_id"] == opened["slot/slot-0"]
+        assert kinds(listener).count("slot.opened") == 2
+
+
+def test_a_broker_that_refuses_the_login_is_reported_and_tried_again(tmp_path, shelf):
+    password = tmp_path / "password"
+    password.write_text("wrong\n")
+    password.chmod(0o600)
+    with Mosquitto(tmp_path, users={"till": "r1ght", "ear": "ear"}) as broker:
+        mqtt = {
+            "url": f"mqtt://127.0.0.1:{broker.port}",
+            "username": "till",
+            "password_file": "password",
+        }
+        with Daemon(write_site(tmp_path, shelf.url("/still.jpg"), mqtt, 1)) as daemon:
+            wait_for(lambda: "login refused: Not authorized" in daemon.log(), 30)
+            password.write_text("r1ght\n")
+            wait_for(lambda: "delivery: connected" in daemon.log(), 30)
+            assert daemon.end() == 0
+        assert "wrong" not in daemon.log()
+        assert "r1ght" not in daemon.log()
+
+
+def test_no_broker_at_all_stops_nothing(tmp_path, shelf, broker, listener):
+    path = site(tmp_path, shelf, broker)
+    broker.stop()
+    with Daemon(path) as daemon:
+        wait_for(lambda: "Connection refused; retried" in daemon.log(), 30)
+        shelf.empty = {0}
+        wait_for(lambda: shelf.pictures > 30, 30)
+        assert daemon.end() == 0
+    broker.start()
+    with daemon:
+        wait_for(lambda: "slot.opened" in kinds(listener), 30)
+        assert events(listener)[-1]["data"]["replayed"]
+        assert daemon.end() == 0
+
+
+def test_a_reload_takes_the_new_planogram_and_a_wrong_one_changes_nothing(
+    tmp_path, shelf, broker, listener
+):
+    with Daemon(site(tmp_path, shelf, broker, slots=1)) as daemon:
+        wait_for(lambda: now(listener)["state"] == "stocked", 30, daemon.log())
+        good = (tmp_path / "planogram.yaml").read_text()
+        (tmp_path / "planogram.yaml").write_text("version: 1\ncamera: {}\n")
+        refused = ask(listener, "reload", "{}")
+        assert refused["status"] == "error"
+        assert "planogram.yaml" in refused["error"]
+        assert ask(listener, "ping", "")["status"] == "ok"
+
+        (tmp_path / "planogram.yaml").write_text(good)
+        site(tmp_path, shelf, broker, slots=2)
+        daemon.send(signal.SIGHUP)
+        wait_for(lambda: listener.payloads("stock/shop/slot/slot-1/state"), 20)
+        assert daemon.end() == 0
