@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from daemon import Daemon, StagedShelf, write_site
+from disk import fill, mount, small_disk
 from mosquitto import Mosquitto, Subscriber, retained, wait_for
 from test_messages import schema_of
 
@@ -180,3 +181,56 @@ def test_a_reload_takes_the_new_planogram_and_a_wrong_one_changes_nothing(
         daemon.send(signal.SIGHUP)
         wait_for(lambda: listener.payloads("stock/shop/slot/slot-1/state"), 20)
         assert daemon.end() == 0
+
+
+def test_a_port_in_use_ends_it_with_69_and_one_message(tmp_path, shelf, broker):
+    mqtt = {"url": "embedded", "listen": f"127.0.0.1:{broker.port}"}
+    with Daemon(write_site(tmp_path, shelf.url("/still.jpg"), mqtt)) as daemon:
+        assert daemon.wait() == 69
+        assert f"127.0.0.1:{broker.port}: the port is in use" in daemon.log()
+        assert "Traceback" not in daemon.log()
+
+
+def test_a_damaged_state_file_is_moved_aside_and_the_daemon_goes_on(
+    tmp_path, shelf, broker, listener
+):
+    path = site(tmp_path, shelf, broker)
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state/state.db").write_bytes(b"no database at all" * 1000)
+    with Daemon(path) as daemon:
+        wait_for(lambda: now(listener)["state"] == "stocked", 30, daemon.log())
+        assert "state.db: the state file is damaged" in daemon.log()
+        assert daemon.end() == 0
+    assert len(list((tmp_path / "state").glob("state.db.corrupt-*"))) == 1
+
+
+def test_a_full_disk_is_reported_and_nothing_is_lost_when_there_is_room_again(
+    tmp_path, shelf, broker, listener
+):
+    path = site(tmp_path, shelf, broker)
+    with small_disk(tmp_path) as disk:
+        path.write_text(path.read_text().replace("state/", f"{disk}/state"))
+        ballast = fill(disk)
+        with Daemon(path) as daemon:
+            wait_for(lambda: "tried again" in daemon.log(), 30)
+            ballast.unlink()
+            wait_for(lambda: now(listener)["state"] == "stocked", 30, daemon.log())
+
+            ballast = fill(disk)
+            shelf.empty = {0}
+            wait_for(lambda: "nothing is decided until it can be written" in daemon.log(), 30)
+            assert now(listener)["state"] == "stocked"
+            ballast.unlink()
+            wait_for(lambda: "slot.opened" in kinds(listener), 30, daemon.log())
+            assert daemon.end() == 0
+
+
+def test_a_read_only_state_directory_is_reported_and_can_be_left(tmp_path, shelf, broker):
+    path = site(tmp_path, shelf, broker)
+    with small_disk(tmp_path) as disk:
+        path.write_text(path.read_text().replace("state/", f"{disk}/state"))
+        mount("-o", "remount,ro", str(disk))
+        with Daemon(path) as daemon:
+            wait_for(lambda: "cannot keep the state there (Read-only file" in daemon.log(), 30)
+            assert daemon.end() == 0
+            assert "Traceback" not in daemon.log()

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from disk import fill, mount, small_disk, unmount
 from mosquitto import wait_for
 
 from edge.errors import StoreError
@@ -309,32 +310,15 @@ def test_a_state_directory_that_is_a_file_is_explained(tmp_path):
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A real file system of 1 MB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    _mount("-t", "tmpfs", "-o", "size=1m", "none", str(disk))
-    try:
-        yield disk
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
+def disk(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path) as mounted:
+        yield mounted
 
 
-def _mount(*options: str) -> None:
-    if os.geteuid() != 0:
-        pytest.skip("mounting a file system takes root")
-    done = subprocess.run(["mount", *options], capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"cannot mount here: {done.stderr.strip()}")
-
-
-def test_a_full_disk_refuses_the_whole_change_and_takes_it_when_there_is_room(small_disk):
-    ballast = small_disk / "ballast"
-    with contextlib.closing(open_store(small_disk / "state")) as store:
+def test_a_full_disk_refuses_the_whole_change_and_takes_it_when_there_is_room(disk):
+    with contextlib.closing(open_store(disk / "state")) as store:
         store.record([SlotState("a1")], events=[event("before")])
-        with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
-            while True:
-                file.write(b"x" * 4096)
+        ballast = fill(disk)
 
         changed = SlotState("a1", State.EMPTY, seq=1)
         big = event("after", size=200_000)
@@ -351,17 +335,14 @@ def test_a_full_disk_refuses_the_whole_change_and_takes_it_when_there_is_room(sm
 
 
 def test_an_event_that_arrived_while_the_disk_is_full_is_not_told_again_and_again(
-    small_disk, monkeypatch
+    disk, monkeypatch
 ):
     monkeypatch.setattr("edge.publisher.STORE_RETRY_S", 0.05)
-    ballast = small_disk / "ballast"
     sink = Listening()
-    with contextlib.closing(open_store(small_disk / "state")) as store:
+    with contextlib.closing(open_store(disk / "state")) as store:
         payload = b'{"data":{"seq":1}}'
         store.record(events=[QueuedEvent("one", EventKind.OPENED, "slot/a1", payload, NOON)])
-        with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
-            while True:
-                file.write(b"x" * 4096)
+        ballast = fill(disk)
         publisher = Publisher(store, sink, lambda verb, payload: None)
         publisher.start()
         wait_for(lambda: publisher.delivery().last_error)
@@ -393,25 +374,23 @@ class Listening:
     def drop(self) -> None: ...
 
 
-def test_a_full_disk_at_the_start_is_explained(small_disk):
-    with contextlib.suppress(OSError), (small_disk / "ballast").open("wb", buffering=0) as file:
-        while True:
-            file.write(b"x" * 4096)
-    with pytest.raises(StoreError, match=str(small_disk)):
-        open_store(small_disk / "state")
-    (small_disk / "ballast").unlink()
-    open_store(small_disk / "state").close()
+def test_a_full_disk_at_the_start_is_explained(disk):
+    ballast = fill(disk)
+    with pytest.raises(StoreError, match=str(disk)):
+        open_store(disk / "state")
+    ballast.unlink()
+    open_store(disk / "state").close()
 
 
-def test_a_disk_that_turns_read_only_is_explained_and_nothing_is_half_written(small_disk):
-    with contextlib.closing(open_store(small_disk / "state")) as store:
+def test_a_disk_that_turns_read_only_is_explained_and_nothing_is_half_written(disk):
+    with contextlib.closing(open_store(disk / "state")) as store:
         store.record([SlotState("a1")])
         store.close()
-    _mount("-o", "remount,ro", str(small_disk))
+    mount("-o", "remount,ro", str(disk))
     with pytest.raises(StoreError, match=r"cannot keep the state there \(Read-only file system\)"):
-        open_store(small_disk / "state")
-    _mount("-o", "remount,rw", str(small_disk))
-    with contextlib.closing(open_store(small_disk / "state")) as store:
+        open_store(disk / "state")
+    mount("-o", "remount,rw", str(disk))
+    with contextlib.closing(open_store(disk / "state")) as store:
         assert list(store.states()) == ["a1"]
 
 
@@ -420,12 +399,12 @@ def test_a_state_file_that_may_not_be_written_is_explained(tmp_path):
     with contextlib.closing(open_store(tmp_path)) as store:
         store.record([SlotState("a1")])
     file = str(tmp_path / "state.db")
-    _mount("--bind", file, file)
+    mount("--bind", file, file)
     try:
-        _mount("-o", "remount,ro,bind", file)
+        mount("-o", "remount,ro,bind", file)
         with pytest.raises(StoreError, match=r"state\.db: cannot open the state file"):
             open_store(tmp_path)
     finally:
-        subprocess.run(["umount", file], check=True)
+        unmount(Path(file))
     with contextlib.closing(open_store(tmp_path)) as store:
         assert list(store.states()) == ["a1"]
