@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -83,7 +84,7 @@ def _column_and_value(text: str | None) -> LeaveOut | None:
     return LeaveOut(column, value)
 
 
-def _progress():
+def _progress() -> Callable[[str], None]:
     """On a terminal one line that changes, elsewhere a line each time."""
     end = "\r" if sys.stderr.isatty() else "\n"
     return lambda text: print(f"{text:<70}", end=end, file=sys.stderr, flush=True)
@@ -107,9 +108,9 @@ def _say(value: object) -> str:
     return f"{value:.4f}" if isinstance(value, float) else "-" if value is None else str(value)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     try:
-        app()
+        app(arguments)
     except EdgeError as error:
         typer.echo(f"error: {error}", err=True)
         raise SystemExit(error.exit_code) from None

@@ -9,10 +9,12 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -25,6 +27,9 @@ from edge.preprocess import to_batch
 from edge.types import Image
 from trainer import augment, draw
 from trainer.recipe import Data, Recipe
+
+T = TypeVar("T")
+Make = Callable[[Generator], Image]
 
 ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
 
@@ -142,23 +147,22 @@ class LeaveOut:
 
 
 class Mixture:
-    """Photos of several sources, drawn slots and filled slots, in the recipe's shares."""
+    """Photos of several sources, drawn slots and altered slots, in the recipe's shares.
+
+    Each class is picked as often as any other: the prior of a training set is nobody's shop.
+    """
 
     def __init__(self, recipe: Recipe, sources: Sequence[Data], leave_out: LeaveOut | None = None):
         self.recipe = recipe
         self.photos = [_select(source, leave_out) for source in sources]
         for pictures in self.photos:
             check_labels(pictures, recipe.classes)
-        self.goods = [p for pictures in self.photos for p in pictures if p.label != EMPTY]
-        self.empties = [p for pictures in self.photos for p in pictures if p.label == EMPTY]
-        if recipe.filled and not self.empties:
-            raise ConfigError(["filled: there is no photo of an empty slot to draw products into"])
-        shares = [*(source.share for source in sources), recipe.drawn, recipe.filled]
-        if not sum(shares):
-            raise UsageError(
-                "there is nothing to learn from: name data in the recipe or with --data"
-            )
-        self._limits = np.cumsum(shares) / sum(shares)
+        everything = [picture for pictures in self.photos for picture in pictures]
+        self.goods = [picture for picture in everything if picture.label != EMPTY]
+        self.empties = [picture for picture in everything if picture.label == EMPTY]
+        if recipe.altered and not self.empties:
+            raise ConfigError(["altered: there is no photo of an empty slot that could be altered"])
+        self._kinds = {label: self._kinds_of(label, sources) for label in recipe.classes}
 
     def digest(self) -> str:
         return digest([picture for pictures in self.photos for picture in pictures])
@@ -166,22 +170,48 @@ class Mixture:
     def image(self, i: int, augmented: bool = True) -> tuple[Image, str]:
         """Return picture number i and its label."""
         rng = np.random.default_rng((self.recipe.seed, i))
-        image, label, may_crop = self._raw(rng)
+        label = _choose(self.recipe.classes, rng)
+        kinds, limits = self._kinds[label]
+        make, may_crop = kinds[int(np.searchsorted(limits, rng.random(), side="right"))]
+        image = make(rng)
         if augmented and self.recipe.augment:
             image = augment.vary(image, rng, may_crop)
         return image, label
 
-    def _raw(self, rng: Generator) -> tuple[Image, str, float]:
-        """A picture, its label, and how much of each side may be cut off without harm."""
-        kind = int(np.searchsorted(self._limits, rng.random(), side="right"))
-        if kind < len(self.photos):
-            picture = _choose(self.photos[kind], rng)
-            return picture.read(), picture.label, 0.4 if kind and picture.label != EMPTY else 0.15
-        photo = _choose(self.goods, rng).read() if self.goods and rng.random() < 0.7 else None
-        if kind == len(self.photos):
-            stocked = bool(rng.random() < 0.5)
-            return draw.slot(rng, stocked, photo), "stocked" if stocked else EMPTY, 0.06
-        return draw.fill(_choose(self.empties, rng).read(), rng, photo), "stocked", 0.06
+    def _kinds_of(
+        self, label: str, sources: Sequence[Data]
+    ) -> tuple[list[tuple[Make, float]], NDArray[np.float64]]:
+        """Return the ways to come by a picture of a class, and where each one's share ends.
+
+        With each way goes how much of a side may be cut off: of a slot little, of goods much.
+        """
+        kinds: list[tuple[Make, float]] = []
+        shares: list[float] = []
+        for source, pictures in zip(sources, self.photos, strict=True):
+            same = [picture for picture in pictures if picture.label == label]
+            if same:
+                kinds.append((lambda rng, same=same: _choose(same, rng).read(), source.may_crop))
+                shares.append(source.share)
+        for share, make in ((self.recipe.drawn, self._drawn), (self.recipe.altered, self._altered)):
+            if share:
+                kinds.append((partial(make, stocked=label != EMPTY), 0.06))
+                shares.append(share)
+        if not shares:
+            raise UsageError(
+                f"there is no picture of the class '{label}' to learn from; name data in the "
+                "recipe or with --data"
+            )
+        return kinds, np.cumsum(shares) / sum(shares)
+
+    def _drawn(self, rng: Generator, stocked: bool) -> Image:
+        return draw.slot(rng, stocked, self._print(rng))
+
+    def _altered(self, rng: Generator, stocked: bool) -> Image:
+        return draw.alter(_choose(self.empties, rng).read(), rng, stocked, self._print(rng))
+
+    def _print(self, rng: Generator) -> Image | None:
+        """A photo of goods, for what is printed on drawn ones."""
+        return _choose(self.goods, rng).read() if self.goods and rng.random() < 0.7 else None
 
 
 def _select(source: Data, leave_out: LeaveOut | None) -> list[Picture]:
@@ -189,12 +219,8 @@ def _select(source: Data, leave_out: LeaveOut | None) -> list[Picture]:
     return [picture for picture in pictures if leave_out is None or not leave_out(picture)]
 
 
-def _choose(pictures: Sequence[Picture], rng: Generator) -> Picture:
-    """Pick one, each label as often as any other."""
-    labels = sorted({picture.label for picture in pictures})
-    label = labels[rng.integers(len(labels))]
-    same = [picture for picture in pictures if picture.label == label]
-    return same[rng.integers(len(same))]
+def _choose(items: Sequence[T], rng: Generator) -> T:
+    return items[rng.integers(len(items))]
 
 
 def batches(

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.random import Generator
 
 from edge.types import Image
-from trainer.products import Canvas, paint, stock
+from trainer.products import Canvas, neighbour, paint, stock
 
 
 def slot(rng: Generator, stocked: bool, photo: Image | None = None) -> Image:
@@ -42,13 +42,18 @@ def slot(rng: Generator, stocked: bool, photo: Image | None = None) -> Image:
     return np.clip(canvas, 0, 255).astype(np.uint8)
 
 
-def fill(empty: Image, rng: Generator, photo: Image | None = None) -> Image:
-    """Return a photo of an empty slot with drawn products put into it."""
+def alter(empty: Image, rng: Generator, stocked: bool, photo: Image | None = None) -> Image:
+    """Return a photo of an empty slot with drawn neighbours and, if stocked, drawn products."""
     canvas = cv2.resize(empty, None, fx=2, fy=2) if min(empty.shape[:2]) < 60 else empty.copy()
     canvas = canvas.astype(np.float32)
-    light = max(canvas.mean() / 130, 0.35)  # products are lit as their slot is
+    light = max(canvas.mean() / 130, 0.35)  # what is drawn is lit as the slot is
     canvas /= light
-    stock(canvas, rng, rng.uniform(0.8, 0.99), photo)
+    floor = rng.uniform(0.8, 0.99)
+    _neighbours(canvas, rng, floor, photo)
+    if stocked:
+        stock(canvas, rng, floor, photo)
+    if rng.random() < 0.5:
+        _front(canvas, rng)
     return np.clip(canvas * light, 0, 255).astype(np.uint8)
 
 
@@ -100,14 +105,14 @@ def _wire_rack(canvas: Canvas, rng: Generator, photo: Image | None) -> None:
     """A wire grid with the next aisle's goods behind it: full of colours and yet empty."""
     h, w = canvas.shape[:2]
     if photo is not None and rng.random() < 0.7:
-        far = cv2.GaussianBlur(photo, (0, 0), photo.shape[1] / rng.uniform(25, 120))
+        far = cv2.GaussianBlur(photo, (0, 0), photo.shape[1] / rng.uniform(20, 80))
         grid = int(rng.integers(1, 4))
         far = np.tile(cv2.resize(far, (w // grid + 1, h // grid + 1)), (grid, grid, 1))[:h, :w]
-        canvas[:] = far * rng.uniform(0.12, 0.6)
+        canvas[:] = far * rng.uniform(0.1, 0.4)
     else:
         canvas[:] = rng.uniform(10, 110)
         _shapes_far_behind(canvas, rng, rng.uniform(20, 90))
-    tone = rng.uniform(0.5, 1) * np.array([255, 255, 255]) * (rng.random() < 0.75)
+    tone = np.full(3, 255 * rng.uniform(0.5, 1) if rng.random() < 0.8 else 0)
     step_x, step_y = rng.uniform(0.1, 0.4) * w, rng.uniform(0.1, 0.3) * h
     thick, slope = int(rng.integers(1, 3)), rng.normal(0, 0.06)
     for x in np.arange(rng.uniform(0, step_x), w, step_x):
@@ -190,8 +195,11 @@ def _shade_from_above(canvas: Canvas, rng: Generator) -> None:
         deep = rng.uniform(0.05, 0.6)
         fall = np.exp(-np.arange(h) / (deep * h)) * rng.uniform(0.2, 0.8)
         canvas *= (1 - fall)[:, None, None].astype(np.float32)
-    if rng.random() < 0.25:
-        canvas[: int(h * rng.uniform(0.02, 0.14))] = _surface(rng)
+    if rng.random() < 0.3:
+        deep = int(h * rng.uniform(0.02, 0.16))
+        canvas[:deep] = _surface(rng)
+        if rng.random() < 0.4:
+            _tag(canvas, rng, int(rng.uniform(-0.05, 0.05) * h))
 
 
 def _stains(canvas: Canvas, rng: Generator) -> None:
@@ -222,33 +230,54 @@ def _hook(canvas: Canvas, rng: Generator) -> None:
 
 
 def _neighbours(canvas: Canvas, rng: Generator, floor: float, photo: Image | None) -> None:
-    """The edges of what stands next door, or a divider: quads are drawn by hand."""
-    h, w = canvas.shape[:2]
+    """What stands next door reaches into the crop: quads are drawn by hand, and cameras look
+    askew along the side of the next pack."""
     for left in (True, False):
+        side = canvas if left else canvas[:, ::-1]  # a view: the right is the left of a mirror
         kind = rng.random()
-        if kind > 0.55:
-            continue
-        wide = max(1, int(w * (rng.uniform(0.01, 0.17) if kind < 0.4 else rng.uniform(0.01, 0.04))))
-        top = int(h * rng.uniform(-0.2, 0.6)) if kind < 0.4 else int(h * rng.uniform(0.3, 0.9))
-        bottom = int(h * min(floor + rng.uniform(-0.02, 0.1), 1))
-        top = max(top, 0)
-        if bottom - top < 2:
-            continue
-        if photo is not None and rng.random() < 0.5:
-            x = int(rng.uniform(0, 0.8) * photo.shape[1])
-            strip = cv2.resize(photo[:, x : x + max(2, photo.shape[1] // 6)], (wide, bottom - top))
-            strip = strip.astype(np.float32) * rng.uniform(0.4, 1)
-        else:
-            strip = np.empty((bottom - top, wide, 3), np.float32)
-            strip[:] = paint(rng)
-            for _ in range(rng.integers(0, 4)):
-                y = int(rng.integers(0, bottom - top))
-                strip[y : y + int(rng.integers(2, 20))] = paint(rng)
-        turn = np.linspace(1, rng.uniform(0.3, 1), wide).astype(np.float32)
-        if left:
-            canvas[top:bottom, :wide] = strip * turn[None, :, None]
-        else:
-            canvas[top:bottom, -wide:] = strip * turn[None, ::-1, None]
+        if kind < 0.22:
+            neighbour(side, rng, floor, photo)
+        elif kind < 0.44:
+            _receding_side(side, rng, floor, photo)
+        elif kind < 0.54:
+            _divider(side, rng, floor)
+
+
+def _receding_side(canvas: Canvas, rng: Generator, floor: float, photo: Image | None) -> None:
+    """The side of a box, or of a row of them, from the crop's left edge into the depth."""
+    h, w = canvas.shape[:2]
+    wide = w * (rng.uniform(0.01, 0.12) if rng.random() < 0.6 else rng.uniform(0.1, 0.32))
+    print_ = np.empty((64, 64, 3), np.float32)
+    if photo is not None and rng.random() < 0.6:
+        x = int(rng.uniform(0, 0.7) * photo.shape[1])
+        print_[:] = cv2.resize(photo[:, x : x + max(2, photo.shape[1] // 4)], (64, 64))
+    else:
+        print_[:] = paint(rng)
+        for _ in range(rng.integers(0, 5)):
+            y = int(rng.integers(0, 64))
+            print_[y : y + int(rng.integers(2, 24))] = paint(rng)
+    print_ *= np.linspace(rng.uniform(0.5, 1), rng.uniform(0.2, 0.9), 64)[None, :, None]
+    top, bottom = h * rng.uniform(-0.3, 0.55), h * min(floor + rng.uniform(-0.02, 0.12), 1.05)
+    shrink = rng.uniform(0, 0.25) * (bottom - top)
+    corners = np.array(
+        [[0, top], [wide, top + shrink * rng.uniform(0, 1)], [wide, bottom - shrink], [0, bottom]],
+        np.float32,
+    )
+    source = np.array([[0, 0], [64, 0], [64, 64], [0, 64]], np.float32)
+    move = cv2.getPerspectiveTransform(source, corners)
+    area = np.zeros((h, w), np.uint8)
+    cv2.fillPoly(area, [np.rint(corners).astype(np.int32)], 255, cv2.LINE_AA)
+    seen = cv2.warpPerspective(print_, move, (w, h), borderMode=cv2.BORDER_REPLICATE)
+    canvas += (area / np.float32(255))[..., None] * (seen - canvas)
+
+
+def _divider(canvas: Canvas, rng: Generator, floor: float) -> None:
+    """A thin sheet of plastic or wire between two slots."""
+    h, w = canvas.shape[:2]
+    wide = max(1, int(w * rng.uniform(0.01, 0.05)))
+    strength = np.float32(rng.uniform(0.3, 1))
+    sheet = canvas[int(h * rng.uniform(0.2, 0.9)) : int(h * min(floor + 0.1, 1)), :wide]
+    sheet += strength * (_surface(rng) - sheet).astype(np.float32)
 
 
 # -- the front, and light on all of it ------------------------------------------------------------

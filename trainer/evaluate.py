@@ -16,7 +16,7 @@ from edge.classifier import EMPTY, MAX_BATCH, open_classifier
 from edge.errors import UsageError
 from edge.preprocess import to_batch
 from edge.types import Image
-from trainer.data import Picture, check_labels
+from trainer.data import Picture, check_labels, read_data
 from trainer.resnet import SlotNet
 from trainer.train import load_run
 
@@ -148,8 +148,6 @@ def _or_none(value: float) -> float | None:
 
 def read_pictures(texts: Sequence[str], only: str | None) -> list[Picture]:
     """Return the pictures of all DATA, only those with COLUMN=VALUE where that is given."""
-    from trainer.data import read_data
-
     pictures = [picture for text in texts for picture in read_data(text)]
     if only is not None:
         column, _, value = only.partition("=")

@@ -95,19 +95,31 @@ def stock(canvas: Canvas, rng: Generator, floor: float, photo: Image | None) -> 
     height, width = canvas.shape[:2]
     look = _look(rng, photo)
     aspect = rng.uniform(*look.shape.aspect)
-    piece_h = height * min(rng.uniform(0.45, 1.05), floor + 0.1)
+    close = rng.random() < 0.25  # the quad shows a part of a row, cut where it happens to be
+    if close:
+        floor += rng.uniform(0, 0.3)
+    piece_h = height * (
+        rng.uniform(0.8, 1.8) if close else min(rng.uniform(0.45, 1.05), floor + 0.1)
+    )
     rows = int(rng.integers(1, 5)) if look.shape.piles else 1
     if aspect > 1.2:
         rows = int(rng.integers(2, 9))
     piece_h /= rows
     piece_w = max(piece_h * aspect, 0.16 * width)
     most = max(1, int(1.1 * width / piece_w))
-    columns = 1 if rng.random() < 0.4 else int(rng.integers(1, min(most, 5) + 1))
-    if columns == 1 and piece_w < 0.35 * width and rng.random() < 0.6:
-        piece_w *= rng.uniform(1, 1.8)
-    piece_w = min(piece_w, 1.15 * width)
+    if close:
+        columns = most + 2
+    else:
+        columns = 1 if rng.random() < 0.4 else int(rng.integers(1, min(most, 5) + 1))
+        if columns == 1 and piece_w < 0.35 * width and rng.random() < 0.6:
+            piece_w *= rng.uniform(1, 1.8)
+        piece_w = min(piece_w, 1.15 * width)
     gap = rng.uniform(0.98, 1.15)
-    centre = width * rng.uniform(0.35, 0.65) if columns * piece_w < 0.9 * width else width / 2
+    if close:
+        centre = width / 2 + piece_w * rng.uniform(-0.5, 0.5)
+    else:
+        room = max(0.0, width - columns * piece_w * gap)
+        centre = width / 2 + room * rng.uniform(-0.35, 0.35)
     floor_px = floor * height
 
     shadow = rng.uniform(0.15, 0.6)
@@ -122,6 +134,20 @@ def stock(canvas: Canvas, rng: Generator, floor: float, photo: Image | None) -> 
                 jitter = rng.normal(0, 0.015, 2) * piece_w
                 box = (x + jitter[0], bottom + jitter[1] * (row == 0))
                 _piece(canvas, rng, look, *box, piece_w * shrink, piece_h * shrink, 0.8**depth)
+
+
+def neighbour(canvas: Canvas, rng: Generator, floor: float, photo: Image | None) -> None:
+    """Let the edges of the products next door, on the left, reach into the canvas."""
+    height, width = canvas.shape[:2]
+    look = _look(rng, photo)
+    piece_h = height * rng.uniform(0.4, 1.1)
+    piece_w = float(np.clip(piece_h * rng.uniform(*look.shape.aspect), 0.2 * width, 1.2 * width))
+    inside = width * rng.uniform(0.02, 0.22)
+    for depth in range(int(rng.integers(0, 4)), -1, -1):  # further rows draw in to the middle
+        shrink = 0.92**depth
+        x = inside - piece_w * shrink / 2 + 0.03 * width * depth
+        foot = (floor - 0.05 * depth) * height
+        _piece(canvas, rng, look, x, foot, piece_w * shrink, piece_h * shrink, 0.75**depth)
 
 
 def _look(rng: Generator, photo: Image | None) -> Look:
@@ -264,7 +290,8 @@ def _clear_body(behind: Canvas, u: Field, v: Field, look: Look, rng: Generator) 
     seen = seen * (1 - strength[..., None] * (1 - look.tint))
     edge = np.abs(u) ** rng.uniform(4, 12)
     seen = seen * (1 - rng.uniform(0.15, 0.75) * edge)[..., None]
-    light = np.zeros_like(u)
+    in_the_dark = max(0.0, 1 - float(behind.mean()) / 60)  # there one sees but its rims
+    light = edge * in_the_dark * rng.uniform(0.2, 0.6)
     for _ in range(rng.integers(1, 4)):
         at, wide = rng.uniform(-0.85, 0.85), rng.uniform(0.02, 0.12)
         low, high = sorted(rng.uniform(0.05, 0.95, 2))

@@ -33,10 +33,13 @@ class Net(Section):
 
 
 class Data(Section):
-    """Photos to learn from; share is how often, relative to the other shares, one is picked."""
+    """Photos to learn from."""
 
     data: str
     share: float = Field(default=1, gt=0)
+    """How often, relative to the other sources of a class, one of them is picked."""
+    may_crop: float = Field(default=0.1, ge=0, lt=0.5)
+    """How much of each side a varied copy may lose."""
     split: str | None = None
     """Only rows whose column `split` says this."""
 
@@ -49,9 +52,9 @@ class Recipe(Section):
 
     data: tuple[Data, ...] = ()
     drawn: float = Field(default=0, ge=0)
-    """Share of drawn slots, half of them empty."""
-    filled: float = Field(default=0, ge=0)
-    """Share of photos of empty slots into which products were drawn."""
+    """Share of drawn slots."""
+    altered: float = Field(default=0, ge=0)
+    """Share of photos of empty slots with drawn neighbours and, half of them, drawn products."""
     augment: bool = True
 
     steps: int = Field(gt=0)
@@ -77,13 +80,18 @@ class Recipe(Section):
     def _check(self) -> Recipe:
         if EMPTY not in self.classes:
             raise ValueError(f"classes: one must be called '{EMPTY}'")
-        if self.drawn + self.filled and set(self.classes) != {EMPTY, "stocked"}:
-            raise ValueError(f"drawn and filled slots are only '{EMPTY}' or 'stocked'")
+        if self.drawn + self.altered and set(self.classes) != {EMPTY, "stocked"}:
+            raise ValueError(f"drawn and altered slots are only '{EMPTY}' or 'stocked'")
         return self
 
-    def digest(self) -> str:
-        """Return sixteen hex digits that differ wherever two recipes do."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
+    def digest(self, training_only: bool = False) -> str:
+        """Return sixteen hex digits that differ wherever two recipes do.
+
+        training_only: what comes after training may differ; a run need not be made anew for it.
+        """
+        after = {"held_out", "temperature", "thresholds", "sources"} if training_only else set()
+        text = self.model_dump_json(exclude=after)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def load_recipe(path: Path) -> Recipe:

@@ -20,10 +20,14 @@ from trainer.data import Mixture, batches
 from trainer.recipe import Recipe
 from trainer.resnet import SlotNet
 
-SAVE_EVERY_S = 60.0
 
-
-def fit(recipe: Recipe, mixture: Mixture, run: Path, say: Callable[[str], None]) -> None:
+def fit(
+    recipe: Recipe,
+    mixture: Mixture,
+    run: Path,
+    say: Callable[[str], None],
+    save_every_s: float = 60,
+) -> None:
     """Train until the recipe's last step, going on where the run folder stopped."""
     torch.manual_seed(recipe.seed)
     model = SlotNet(recipe.net, len(recipe.classes)).to(memory_format=torch.channels_last)
@@ -51,7 +55,7 @@ def fit(recipe: Recipe, mixture: Mixture, run: Path, say: Callable[[str], None])
         if done % max(1, recipe.steps // 50) == 0 or done == recipe.steps:
             ms = (time.monotonic() - started_s) / (done - first) / recipe.batch * 1e3
             say(f"step {done}/{recipe.steps}  loss {loss.item():.4f}  {ms:.1f} ms a picture")
-        if done == recipe.steps or time.monotonic() - saved_s > SAVE_EVERY_S:
+        if done == recipe.steps or time.monotonic() - saved_s > save_every_s:
             save(run, done, model, optimizer, average)
             saved_s = time.monotonic()
 
@@ -92,17 +96,16 @@ def resume(
 
     Raises UsageError where the folder holds a run of another recipe or of other data.
     """
-    about = {"recipe": recipe.digest(), "data": mixture.digest()}
+    about = {"recipe": recipe.digest(training_only=True), "data": mixture.digest()}
+    run.mkdir(parents=True, exist_ok=True)
     if not (run / "run.json").exists():
-        run.mkdir(parents=True, exist_ok=True)
-        _write(run / "recipe.json", lambda path: path.write_text(recipe.model_dump_json(indent=1)))
         _write(run / "run.json", lambda path: path.write_text(json.dumps(about)))
-        return 0
     for word, value in json.loads((run / "run.json").read_text()).items():
         if value != about[word]:
             raise UsageError(
                 f"{run}: holds a run with another {word}; give another folder as --out"
             )
+    _write(run / "recipe.json", lambda path: path.write_text(recipe.model_dump_json(indent=1)))
     if not (run / "checkpoint.pt").exists():
         return 0
     state = torch.load(run / "checkpoint.pt", weights_only=True)

@@ -1,0 +1,208 @@
+"""The whole of it, small: pictures to a run, a run to a bundle, a bundle to figures."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="the trainer is an extra: pip install -e .[trainer]")
+
+from edge.classifier import open_classifier
+from trainer import draw
+from trainer.cli import main
+from trainer.evaluate import open_model
+
+RECIPE = """
+name: tiny
+classes: [empty, stocked]
+input_size: 32
+net: {arch: resnet18, blocks: [1, 1]}
+augment: false
+steps: 40
+batch: 8
+lr: 0.05
+warmup_steps: 4
+average_steps: 4
+"""
+
+
+class Result(NamedTuple):
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def trainer(*arguments) -> Result:
+    """The command, in this process: torch takes seconds to load. A bug raises."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            main([str(argument) for argument in arguments])
+        except SystemExit as end:
+            return Result(int(end.code or 0), out.getvalue(), err.getvalue())
+    raise AssertionError("a command always says how it ended")
+
+
+def refusal(*arguments) -> str:
+    result = trainer(*arguments)
+    assert result.returncode not in (0, 1), result.stderr
+    assert result.stdout == ""
+    return result.stderr
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """Eight drawn slots as a data set with an index, in two views."""
+    folder = tmp_path_factory.mktemp("photos")
+    lines = ["file,label,group,view"]
+    for i in range(8):
+        stocked = bool(i % 2)
+        image = draw.slot(np.random.default_rng((1, i)), stocked)
+        cv2.imwrite(str(folder / f"{i}.png"), image)
+        lines.append(f"{i}.png,{'stocked' if stocked else 'empty'},g{i},{'A' if i < 4 else 'B'}")
+    (folder / "index.csv").write_text("\n".join(lines))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory):
+    path = tmp_path_factory.mktemp("recipe") / "tiny.yaml"
+    path.write_text(RECIPE)
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(recipe, photos, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    result = trainer("fit", recipe, "--data", photos, "--out", folder)
+    assert result.returncode == 0, result.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bundle(run, photos, tmp_path_factory):
+    path = tmp_path_factory.mktemp("bundle") / "tiny.onnx"
+    result = trainer("export", run, "--out", path, "--data", photos, "--json")
+    assert result.returncode == 0, result.stderr
+    return path, json.loads(result.stdout)
+
+
+def test_a_tiny_net_learns_eight_pictures_by_heart(run, photos):
+    figures = json.loads(trainer("evaluate", run, "--data", photos, "--json").stdout)
+    assert figures["n"] == 8
+    assert figures["top1"] == 1.0
+    assert figures["nll"] < 0.1
+
+
+def test_the_bundle_is_the_run_in_int8(bundle, photos):
+    path, report = bundle
+    assert report["top1_fp32"] == report["top1_int8"] == report["agreement"] == 1.0
+    assert 0 <= report["kl"] < 0.05
+    figures = json.loads(trainer("evaluate", path, "--data", photos, "--json").stdout)
+    assert figures["top1"] == figures["top5"] == figures["macro_recall"] == figures["auroc"] == 1.0
+    assert figures["threads"] == 1
+    assert figures["ms_per_image"] > 0
+
+
+def test_the_bundle_says_what_it_was_made_from(bundle):
+    path, report = bundle
+    info = open_classifier(path).info
+    assert info.name == "tiny"
+    assert info.recipe["lr"] == 0.05
+    assert info.temperature.value == pytest.approx(report["temperature"])
+    assert "8 held-out" in info.temperature.fitted_on
+    assert info.accuracy["held_out"]["n"] == 8
+
+
+def test_trainer_and_daemon_give_the_same_bundle_the_same_probabilities(bundle, photos):
+    path, _ = bundle
+    images = [cv2.imread(str(file)) for file in sorted(photos.glob("*.png"))]
+    evaluated, _ = open_model(path, threads=1)
+    daemon = open_classifier(path).probabilities(images)
+    assert (evaluated.probabilities(images) == daemon).all()
+    np.testing.assert_allclose(daemon.sum(axis=1), 1, atol=1e-6)
+
+
+def test_a_stopped_run_goes_on_to_the_very_same_weights(recipe, photos, run, tmp_path):
+    import torch
+
+    from trainer.data import Mixture
+    from trainer.recipe import Data, load_recipe
+    from trainer.train import fit, load_run
+
+    whole = load_recipe(recipe).model_copy(update={"data": (Data(data=str(photos)),)})
+
+    class PowerCutError(Exception):
+        pass
+
+    def say(text: str) -> None:
+        if text.startswith("step 17/"):
+            raise PowerCutError
+
+    mixture = Mixture(whole, whole.data)
+    with pytest.raises(PowerCutError):
+        fit(whole, mixture, tmp_path / "run", say, save_every_s=0)
+    fit(whole, mixture, tmp_path / "run", lambda text: None)
+    state, expected = (load_run(each)[1].state_dict() for each in (tmp_path / "run", run))
+    assert all(torch.equal(state[key], expected[key]) for key in expected)
+
+
+def test_a_run_folder_takes_no_other_recipe_and_no_other_data(recipe, photos, run, tmp_path):
+    other = tmp_path / "other.yaml"
+    other.write_text(RECIPE.replace("lr: 0.05", "lr: 0.04"))
+    assert "another recipe" in refusal("fit", other, "--data", photos, "--out", run)
+    message = refusal(
+        "fit", recipe, "--data", photos, "--leave-out", "view=A", "--out", run
+    )  # fmt: skip
+    assert "another data" in message
+
+
+def test_an_unfinished_run_is_not_exported(recipe, photos, tmp_path):
+    message = refusal("export", tmp_path, "--out", tmp_path / "m.onnx", "--data", photos)
+    assert "no finished run" in message
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("index.csv", "file,label\na.png,empty\n", "no column group"),
+        ("index.csv", "file,label,group\na.png,empty,g\n", "index.csv:2: no such picture"),
+        ("index.csv", "file,label,group\n,,\n", "index.csv:2: a row needs"),
+        ("index.csv", b"\xff\xfe\x00", "not a CSV text"),
+        ("cola/a.txt", "no picture", "no picture"),
+        ("cola/a.png", "no picture", "'cola' is none of the classes empty, stocked"),
+        ("empty/a.png", "no picture", "cannot be read as a picture"),
+    ],
+)
+def test_bad_data_is_refused_with_its_file_and_line(bundle, tmp_path, name, content, words):
+    file = tmp_path / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    assert words in refusal("evaluate", bundle[0], "--data", tmp_path)
+
+
+def test_missing_data_and_missing_models_are_refused(bundle, photos, tmp_path):
+    assert "no such file or folder" in refusal("evaluate", bundle[0], "--data", tmp_path / "gone")
+    assert "is not set" in refusal("evaluate", bundle[0], "--data", "$NO_SUCH_VARIABLE/slots")
+    assert "No such file" in refusal("evaluate", tmp_path / "m.onnx", "--data", photos)
+    assert "--data" in refusal("evaluate", bundle[0])
+
+
+def test_all_of_a_data_sets_pictures_can_be_given_one_label(bundle, photos):
+    result = trainer("evaluate", bundle[0], "--data", f"{photos}=stocked", "--json")
+    figures = json.loads(result.stdout)
+    assert figures["top1"] == 0.5
+    assert figures["auroc"] is None
+    assert figures["per_class"]["empty"]["recall"] is None
+
+
+def test_only_some_rows_can_be_looked_at(bundle, photos):
+    result = trainer("evaluate", bundle[0], "--data", photos, "--only", "view=A", "--json")
+    assert json.loads(result.stdout)["n"] == 4
+    assert "view=C" in refusal("evaluate", bundle[0], "--data", photos, "--only", "view=C")
