@@ -44,7 +44,7 @@ def _config(seed: int, state: Path) -> Config:
         {
             "version": 1,
             "node": NODE,
-            "cameras": [{"id": "shelf", "url": f"demo:?seed={seed}&pace=6", "every_s": EVERY_S}],
+            "cameras": ({"id": "shelf", "url": f"demo:?seed={seed}&pace=6", "every_s": EVERY_S},),
             "state": str(state),
             "decision": {"confirm_s": CONFIRM_S},
             "mqtt": {"url": "embedded", "listen": f"127.0.0.1:{_free_port()}"},
@@ -80,7 +80,7 @@ def _show_events(outlet: Outlet) -> None:
     client.loop_start()
 
 
-def _line(payload: bytes) -> str:
+def _line(payload: bytes | bytearray) -> str:
     event = json.loads(payload)
     data = event["data"]
     what = event["type"].removeprefix("stock.").removesuffix(".v1")
