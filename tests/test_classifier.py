@@ -9,8 +9,11 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from edge.classifier import FORMAT, MAX_BATCH, METADATA_KEY, open_classifier
+from edge.classifier import FORMAT, MAX_BATCH, METADATA_KEY, SHIPPED, open_classifier
 from edge.errors import ModelError
+from edge.geometry import cut
+from edge.render import Renderer
+from edge.scene import Scene
 from edge.types import Slot, SlotCrop
 
 SIZE = 8
@@ -195,3 +198,29 @@ def test_another_resize_rule_is_refused(tmp_path):
 def test_a_graph_that_does_not_fit_its_metadata_is_refused(tmp_path, changes, word):
     path = write_bundle(tmp_path / "m.onnx", metadata(), **changes)
     assert f"the {word} must be one tensor" in refusal(path)
+
+
+def test_the_bundle_that_ships_fits_its_promise_and_names_what_it_was_made_from():
+    assert SHIPPED.stat().st_size <= 10e6
+    info = open_classifier().info
+    assert info.classes == ("empty", "stocked")
+    assert info.quantization.startswith("U8S8 per channel")
+    assert {source.licence for source in info.sources} <= {"MIT", "CC BY 4.0"}
+    assert "ImageNet" in " ".join(source.attribution for source in info.sources)
+
+
+def test_the_bundle_that_ships_tells_full_from_empty_slots_of_the_rendered_store():
+    scene = Scene(seed=3)
+    stock = scene.stock(0.0)
+    image = Renderer(scene).picture(0.0)
+    slots = scene.slots()
+    full = [SlotCrop(slot, cut(image, slot.quad)) for slot in slots]
+    scores = open_classifier().score(full)
+    assert all(stock)
+    assert max(score.p_empty for score in scores) < 0.4
+
+
+def test_the_bundle_that_ships_calls_a_bare_wall_over_a_board_empty():
+    wall = np.full((120, 90, 3), 150, np.uint8)
+    wall[80:] = 215
+    assert open_classifier().score([SlotCrop(slot(), wall)])[0].p_empty > 0.8

@@ -238,6 +238,7 @@ def batches(
         labels = np.array([column[label] for _, label in drawn])
         return to_batch([image for image, _ in drawn], recipe.input_size), labels
 
+    cv2.setNumThreads(1)  # a small picture is not worth OpenCV's own threads
     with ThreadPoolExecutor(threads) as pool:
         ahead = [pool.submit(make, n) for n in range(first, min(first + 2 * threads, last))]
         for number in range(first, last):

@@ -52,7 +52,7 @@ def export(run: Path, out: Path, held_out: Sequence[Picture]) -> dict[str, Any]:
     recipe, net, data_digest = load_run(run)
     with TemporaryDirectory() as folder, _quiet():
         plain, quantized = Path(folder, "plain.onnx"), Path(folder, "int8.onnx")
-        _to_onnx(net, recipe, plain)
+        to_onnx(net, recipe, plain)
         _quantize(plain, quantized, _representative(recipe))
         model = onnx.load(quantized)
     truth = np.array([recipe.classes.index(picture.label) for picture in held_out])
@@ -133,7 +133,8 @@ def held_out_pictures(recipe: Recipe, texts: Sequence[str]) -> list[Picture]:
     return [p for source in recipe.held_out for p in read_data(source.data, source.split)]
 
 
-def _to_onnx(net: SlotNet, recipe: Recipe, path: Path) -> None:
+def to_onnx(net: SlotNet, recipe: Recipe, path: Path) -> None:
+    """Write the net as it is: FP32, (n, size, size, 3) bytes in, logits out."""
     size = recipe.input_size
     torch.onnx.export(
         net.to(memory_format=torch.contiguous_format),

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="the trainer is an extra: pip install -e .[trainer]")
+
+from edge.errors import ConfigError, UsageError
+from trainer import augment, draw
+from trainer.data import LeaveOut, Mixture, batches, digest, read_data
+from trainer.recipe import Recipe, load_recipe
+
+ROOT = Path(__file__).parent.parent
+
+
+def recipe(**changes) -> Recipe:
+    about = {"name": "r", "classes": ("empty", "stocked"), "input_size": 32, "steps": 4, "batch": 6}
+    return Recipe(**about | {"drawn": 1} | changes)
+
+
+def write_photos(folder: Path, labels: str) -> None:
+    """One grey picture a letter: e empty, s stocked; group and brightness are its position."""
+    lines = ["file,label,group,view"]
+    for i, letter in enumerate(labels):
+        cv2.imwrite(str(folder / f"{i}.png"), np.full((40, 30, 3), 10 * i, np.uint8))
+        lines.append(f"{i}.png,{'empty' if letter == 'e' else 'stocked'},g{i},{'AB'[i % 2]}")
+    (folder / "index.csv").write_text("\n".join(lines))
+
+
+def mixture(folder: Path, leave_out: LeaveOut | None = None, **changes) -> Mixture:
+    whole = recipe(data=({"data": str(folder)},), **changes)
+    return Mixture(whole, whole.data, leave_out)
+
+
+def test_a_picture_depends_on_the_recipe_and_its_number_alone(tmp_path):
+    write_photos(tmp_path, "es")
+    first, second = (mixture(tmp_path, altered=1) for _ in range(2))
+    second.image(3)
+    for i in (0, 7, 7000):
+        (image, label), (again, same) = first.image(i), second.image(i)
+        assert label == same
+        assert np.array_equal(image, again)
+    other = mixture(tmp_path, altered=1, seed=1)
+    assert any(not np.array_equal(first.image(i)[0], other.image(i)[0]) for i in range(3))
+
+
+def test_batches_are_the_pictures_in_order_wherever_one_begins(tmp_path):
+    write_photos(tmp_path, "es")
+    whole = list(batches(mixture(tmp_path), 0, 4))
+    rest = list(batches(mixture(tmp_path), 2, 4))
+    assert len(whole) == 4
+    assert whole[0][0].shape == (6, 32, 32, 3)
+    for (images, labels), (same, alike) in zip(whole[2:], rest, strict=True):
+        assert np.array_equal(images, same)
+        assert np.array_equal(labels, alike)
+
+
+def test_each_class_comes_as_often_as_any_other_though_the_photos_are_of_one(tmp_path):
+    write_photos(tmp_path, "essssssssss")
+    labels = [mixture(tmp_path).image(i, augmented=False)[1] for i in range(200)]
+    assert 75 <= labels.count("empty") <= 125
+
+
+def test_rows_that_are_left_out_are_never_seen(tmp_path):
+    write_photos(tmp_path, "eesseess")
+    kept = mixture(tmp_path, LeaveOut("view", "A"), drawn=0)
+    seen = {int(kept.image(i, augmented=False)[0][0, 0, 0]) for i in range(100)}
+    assert seen == {10, 30, 50, 70}  # the odd ones, which are of view B
+
+
+def test_a_class_without_any_picture_is_refused(tmp_path):
+    write_photos(tmp_path, "ss")
+    with pytest.raises(UsageError, match="no picture of the class 'empty'"):
+        mixture(tmp_path, drawn=0)
+
+
+def test_there_must_be_an_empty_slot_to_alter(tmp_path):
+    write_photos(tmp_path, "ss")
+    with pytest.raises(ConfigError, match="altered: there is no photo of an empty slot"):
+        mixture(tmp_path, altered=1)
+
+
+def test_folders_of_classes_are_data_too_and_every_file_is_its_own_group(tmp_path):
+    for name in ("empty/a.png", "stocked/deep/b.PNG", "stocked/notes.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    pictures = read_data(str(tmp_path))
+    assert [(p.label, p.group) for p in pictures] == [
+        ("empty", "empty/a.png"),
+        ("stocked", "stocked/deep/b.PNG"),
+    ]
+
+
+def test_the_digest_follows_labels_and_contents_and_not_the_order(tmp_path):
+    write_photos(tmp_path, "es")
+    pictures = read_data(str(tmp_path))
+    assert digest(pictures) == digest(pictures[::-1])
+    assert digest(pictures) != digest(read_data(f"{tmp_path}=stocked"))
+    cv2.imwrite(str(tmp_path / "0.png"), np.full((40, 30, 3), 99, np.uint8))
+    assert digest(pictures) != digest(read_data(f"{tmp_path}=empty"))
+
+
+@pytest.mark.parametrize("stocked", [True, False], ids=["stocked", "empty"])
+def test_whatever_the_seed_a_drawn_slot_is_a_picture(stocked):
+    photo = draw.slot(np.random.default_rng(0), True)
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        image = draw.slot(rng, stocked, photo if seed % 2 else None)
+        assert image.dtype == np.uint8
+        assert image.ndim == 3
+        assert min(image.shape[:2]) >= 40
+        varied = augment.vary(image, rng, 0.4)
+        assert varied.dtype == np.uint8
+        assert min(varied.shape[:2]) >= 8
+
+
+def test_a_photo_of_an_empty_slot_can_be_altered_however_small_it_is():
+    photo = np.full((30, 12, 3), 90, np.uint8)
+    for seed in range(40):
+        image = draw.alter(photo, np.random.default_rng(seed), stocked=True)
+        assert image.std() > 1  # something stands there
+    assert (photo == 90).all()
+
+
+def test_every_recipe_of_the_project_can_be_read():
+    files = sorted((ROOT / "configs" / "recipes").glob("*.yaml"))
+    assert files
+    for file in files:
+        assert load_recipe(file).name == file.stem
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("stepps: 3", ":5: stepps: unknown key; did you mean steps?"),
+        ("net: {arch: resnet5}", ":5: net.arch: must be"),
+        ("temperature: {value: 1, fitted: x}", "temperature.fitted: unknown key"),
+        ("lr: 0", ":5: lr: 0 must be above 0"),
+        ("steps: 2", "stands here twice"),
+    ],
+)
+def test_a_wrong_recipe_is_refused_with_its_line(tmp_path, line, words):
+    path = tmp_path / "r.yaml"
+    path.write_text(f"name: r\nclasses: [empty, stocked]\ninput_size: 32\nsteps: 3\n{line}\n")
+    with pytest.raises(ConfigError) as caught:
+        load_recipe(path)
+    assert words in str(caught.value)
+
+
+def test_a_recipe_without_the_class_empty_is_refused():
+    with pytest.raises(ValueError, match="must be called 'empty'"):
+        recipe(classes=("cola", "tea"))
