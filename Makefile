@@ -41,7 +41,7 @@ format: $(DEVELOP)
 	$(BIN)/ruff check --fix .
 
 bench: $(DEVELOP) system-packages
-	$(BIN)/python -m bench $(ARGS)
+	$(BIN)/python tests/bench $(ARGS)
 
 schemas: $(RUNTIME)
 	$(BIN)/python -m edge.schemas

@@ -44,15 +44,20 @@ def encode(
     origin = ["-f", "lavfi", "-i", f"{source}=size={width}x{height}:rate={fps}"]
     if Path(source).exists():
         origin = ["-stream_loop", "-1", "-i", source]
-    key = str(round(fps * key_s))
     command = ["ffmpeg", "-y", "-loglevel", "error", *origin, "-an", "-t", str(seconds)]
     command += ["-vf", f"{filters},scale={width}:{height},fps={fps},format=yuv420p"]
-    command += ["-c:v", "libx264", "-preset", "veryfast"]
-    command += ["-b:v", bitrate, "-maxrate", bitrate, "-bufsize", bitrate]
-    command += ["-g", key, "-keyint_min", key, "-sc_threshold", "0", "-bf", str(b_frames)]
-    command += ["-x264-params", "aud=1:repeat-headers=1", "-f", "h264", str(target)]
+    command += [*encoder(fps, key_s, bitrate, b_frames), str(target)]
     subprocess.run(command, check=True)
     return target
+
+
+def encoder(fps: int, key_s: float, bitrate: str = "4M", b_frames: int = 0) -> list[str]:
+    """Return FFmpeg's options for a stream as a camera sends it and as RtspServer reads it."""
+    key = str(round(fps * key_s))
+    options = ["-c:v", "libx264", "-preset", "veryfast"]
+    options += ["-b:v", bitrate, "-maxrate", bitrate, "-bufsize", bitrate]
+    options += ["-g", key, "-keyint_min", key, "-sc_threshold", "0", "-bf", str(b_frames)]
+    return [*options, "-x264-params", "aud=1:repeat-headers=1", "-f", "h264"]
 
 
 COUNTING = "geq=lum='16+2*N':cb=128:cr=128"
@@ -83,11 +88,14 @@ class RtspServer:
         user: str | None = None,
         password: str | None = None,
         digest: bool = False,
+        start_s: float = 0.0,
     ):
+        """start_s: where in the file the first picture lies; it must be a key frame's time."""
         self.port = _free_port()
         self._user, self._password = user, password
         self._command = [SYSTEM_PYTHON, __file__, str(video), f"--port={self.port}"]
-        self._command += [f"--fps={fps}", *(f"--path={path}" for path in paths)]
+        self._command += [f"--fps={fps}", f"--first={round(start_s * fps)}"]
+        self._command += [f"--path={path}" for path in paths]
         self._digest = digest
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -156,7 +164,7 @@ def _access_units(stream: bytes) -> list[bytes]:
     return [delimiter + unit for unit in stream.split(delimiter)[1:]]
 
 
-def _serve(video: Path, port: int, fps: int, paths: list[str]) -> None:
+def _serve(video: Path, port: int, fps: int, first: int, paths: list[str]) -> None:
     import gi
 
     gi.require_version("Gst", "1.0")
@@ -177,7 +185,7 @@ def _serve(video: Path, port: int, fps: int, paths: list[str]) -> None:
         media.connect("unprepared", lambda _: alive.set())  # type: ignore[attr-defined]
 
         def push() -> None:
-            due, index = time.monotonic(), 0
+            due, index = time.monotonic(), first
             while not alive.wait(max(0.0, due - time.monotonic())):
                 buffer = Gst.Buffer.new_wrapped(units[index % len(units)])
                 if source.emit("push-buffer", buffer) != Gst.FlowReturn.OK:
@@ -224,6 +232,7 @@ if __name__ == "__main__":
     parser.add_argument("video", type=Path)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--fps", type=int, default=15)
+    parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--path", action="append", required=True)
     given = parser.parse_args()
-    _serve(given.video, given.port, given.fps, given.path)
+    _serve(given.video, given.port, given.fps, given.first, given.path)

@@ -1,0 +1,80 @@
+"""A shop of four cameras with 40 slots each: camera servers, a real broker, and its site.yaml."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import yaml
+from mosquitto import Mosquitto, Subscriber, wait_for
+from rtsp_server import RtspServer
+from streams import CAMERAS, Clip, planogram, serve
+
+from edge.classifier import SHIPPED
+
+NODE, EVERY_S = "bench", 5.0
+ONLINE_S = 60.0  # so long may a start take on a machine that is in use
+EDGE = (sys.executable, "-m", "edge.cli")
+
+
+@dataclass(frozen=True)
+class Shop:
+    folder: Path
+    servers: dict[str, RtspServer]
+    listener: Subscriber
+    model: Path
+
+    @property
+    def site(self) -> Path:
+        return self.folder / "site.yaml"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "daemon.log"
+
+    def wait_until_online(self) -> None:
+        """Wait for the broker to say that the daemon and all its cameras are online."""
+        wait_for(lambda: self.heard("status")[-1:] == [b"online"], ONLINE_S, "the daemon online")
+        for camera in self.servers:
+            topic = f"camera/{camera}/status"
+            wait_for(lambda topic=topic: self._is_online(topic), ONLINE_S, topic)
+
+    def heard(self, topic: str) -> list[bytes]:
+        return self.listener.payloads(f"stock/{NODE}/{topic}")
+
+    def documents(self, topic: str) -> list[dict[str, Any]]:
+        return [json.loads(payload) for payload in self.heard(topic)]
+
+    def _is_online(self, topic: str) -> bool:
+        return any(document["status"] == "online" for document in self.documents(topic))
+
+
+@contextlib.contextmanager
+def open_shop(clip: Clip, model: Path | None) -> Iterator[Shop]:
+    """Start all that the daemon needs; it is not started itself."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="shelf-edge-bench-")))
+        broker = stack.enter_context(Mosquitto(folder, persistent=False))
+        servers = serve(clip, stack)
+        (folder / "planogram.yaml").write_text(yaml.safe_dump(planogram(clip)))
+        site = {
+            "version": 1,
+            "node": NODE,
+            "cameras": [
+                {"id": camera, "url": servers[camera].url(), "every_s": EVERY_S}
+                for camera in CAMERAS
+            ],
+            "planogram": "planogram.yaml",
+            "model": str(model.resolve()) if model else "default",
+            "mqtt": {"url": f"mqtt://127.0.0.1:{broker.port}"},
+        }
+        (folder / "site.yaml").write_text(yaml.safe_dump(site))
+        listener = stack.enter_context(Subscriber(broker.port, name=""))
+        yield Shop(folder, servers, listener, model or SHIPPED)
