@@ -31,10 +31,11 @@ Mask = NDArray[np.bool_]
 THUMB_PX = 32
 MARGIN = 0.35  # of the slot's sides, shown around it
 DIFFERENT = 20.0  # of 255: a thumbnail pixel that differs by more has changed
+HIDING = 32.0  # … and by more than this where light and white balance had long to wander
 MOVING_SHARE = 0.04  # of the slot
 MOVING_SHARE_AROUND = 0.2  # of its margin: who passes by does not hide the slot
-RAIL = 0.22  # of the slot's height: the strip below it in which a person is looked for
-HIDDEN_RAIL = 0.22  # of that strip: more than a new price tag, less than a person
+RAIL = 0.04, 0.19  # of the slot's height below it: the strip in which a person is looked for
+HIDDEN_RAIL = 0.3  # of that strip: more than a new price tag, less than a person
 LEAST_RAIL = 0.5  # of the strip must be no other slot; else the whole margin is taken …
 HIDDEN_MARGIN = 0.6  # … of which more must have changed than a neighbour that was emptied
 NEW_SHARE = 0.03  # of the slot, against the last look
@@ -126,7 +127,7 @@ class _Memory:
         """Take in a picture; `standing` follows it where it is clear."""
         passed_s = clock_s - self.clock_s
         slow, quick = -np.expm1(-passed_s / np.array([ADAPT_CHANGED_S, ADAPT_S], np.float32))
-        changed = _changed(now, self.standing, self.thumbnails.outside)
+        changed = _changed(now, self.standing, _light_of_all(now, self.standing))
         rate = np.where(changed, slow, quick)[..., None]
         self.standing[clear] += (rate * (now - self.standing))[clear]
         self.standing_s[clear] += passed_s
@@ -144,7 +145,8 @@ class _Memory:
 def _moving(now: Pixels, memory: _Memory) -> Mask:
     """Return where something differs from the picture before, in the slot or around it."""
     places = memory.thumbnails
-    changed = _changed(now, memory.previous, places.outside)
+    light = _light_of_each(now, memory.previous, places.outside)
+    changed = _changed(now, memory.previous, light)
     inside, outside = _share(changed, places.inside), _share(changed, places.outside)
     return (inside >= MOVING_SHARE) | (outside >= MOVING_SHARE_AROUND)
 
@@ -152,7 +154,8 @@ def _moving(now: Pixels, memory: _Memory) -> Mask:
 def _hidden(now: Pixels, memory: _Memory, moving: Mask, clock_s: float) -> Mask:
     """Return where what stands below the slot differs from what it was for long."""
     places = memory.thumbnails
-    changed = _changed(now, memory.standing, places.outside)
+    light = _light_of_all(now, memory.standing)
+    changed = _changed(now, memory.standing, light, HIDING)
     hidden = _share(changed, places.rail) >= places.hidden_share
 
     settled = hidden & ~moving
@@ -165,7 +168,8 @@ def _hidden(now: Pixels, memory: _Memory, moving: Mask, clock_s: float) -> Mask:
 
 def _is_new(now: Pixels, memory: _Memory, clock_s: float) -> Mask:
     """Return where the slot differs from its last look, or that is long ago."""
-    changed = _changed(now, memory.looked, memory.thumbnails.outside)
+    light = _light_of_each(now, memory.looked, memory.thumbnails.outside)
+    changed = _changed(now, memory.looked, light)
     differs = _share(changed, memory.thumbnails.inside) >= NEW_SHARE
     return np.asarray(differs | (clock_s - memory.looked_s >= REFRESH_S))
 
@@ -229,25 +233,49 @@ def _inside_mask(count: int) -> Mask:
 
 
 def _rail_mask(count: int) -> Mask:
-    across, down = (_steps() >= 0) & (_steps() <= 1), (_steps() > 1) & (_steps() <= 1 + RAIL)
+    across, down = (
+        (_steps() >= 0) & (_steps() <= 1),
+        (_steps() > 1 + RAIL[0]) & (_steps() <= 1 + RAIL[1]),
+    )
     return np.broadcast_to(down[:, None] & across[None, :], (count, THUMB_PX, THUMB_PX)).copy()
 
 
-def _changed(now: Pixels, before: Pixels, lit_by: Mask) -> Mask:
-    """Return which pixels (n, T, T) differ once the light is made equal.
-
-    The gain is the median ratio over the pixels of lit_by, so that it holds while less than half
-    of them are hidden; it is limited, because what darkens a place by more is no change of light.
-    """
-    ratio = (now.sum(-1) + 12) / (before.sum(-1) + 12)
-    gains = [
-        np.median(ratio[index][mask]) if mask.any() else 1.0 for index, mask in enumerate(lit_by)
-    ]
-    gain = np.clip(np.array(gains, np.float32), *GAIN_LIMITS)[:, None, None, None]
+def _changed(now: Pixels, before: Pixels, gain: Pixels, different: float = DIFFERENT) -> Mask:
+    """Return which pixels (n, T, T) differ once the light is made equal."""
     # Compared at the brighter of the two: a dark picture must not hide a difference.
-    limit = DIFFERENT * np.minimum(np.float32(1), gain)
+    limit = different * np.minimum(np.float32(1), gain)
     expected = np.minimum(before * gain, 255)  # a highlight that burns out has not changed
     return np.asarray((np.abs(now - expected) > limit).any(-1))
+
+
+def _light_of_each(now: Pixels, before: Pixels, around: Mask) -> Pixels:
+    """Return the gain (n, 1, 1, 3) of each slot's surroundings, one a colour.
+
+    It is the median ratio, so it holds while less than half of them have changed.
+    """
+    ratio = (now + 4) / (before + 4)
+    unknown = np.ones(3, np.float32)
+    gains = [
+        np.median(one[mask], axis=0) if mask.any() else unknown
+        for one, mask in zip(ratio, around, strict=True)
+    ]
+    return _limited(np.array(gains, np.float32)[:, None, None, :])
+
+
+def _light_of_all(now: Pixels, before: Pixels) -> Pixels:
+    """Return the gain (1, 1, 1, 3) of the whole picture, one a colour.
+
+    Over a long time a slot's surroundings change too much to tell of the light, but not all
+    slots do. Exposure and white balance, which cameras change when somebody steps in, are the
+    same for all.
+    """
+    ratio = (now[:, ::2, ::2] + 4) / (before[:, ::2, ::2] + 4)
+    return _limited(np.median(ratio, axis=(0, 1, 2), keepdims=True))
+
+
+def _limited(gain: Pixels) -> Pixels:
+    """What darkens a place by more is no change of light."""
+    return np.clip(gain, *GAIN_LIMITS).astype(np.float32)
 
 
 def _share(changed: Mask, where: Mask) -> NDArray[np.float64]:

@@ -18,7 +18,7 @@ from queue import Empty, SimpleQueue
 
 from edge import __version__, messages
 from edge.classifier import Classifier
-from edge.decide import decide, expire
+from edge.decide import Rule, decide, expire
 from edge.desk import Desk
 from edge.errors import StoreError
 from edge.eye import Eye
@@ -46,6 +46,7 @@ class Post:
     plan: Plan
     eyes: Sequence[Eye]
     gates: Mapping[str, Gate]
+    rules: Mapping[str, Rule]
     ledger: Ledger
     health: Health
     desk: Desk
@@ -59,19 +60,23 @@ def watch(post: Post, stop: threading.Event) -> None:
     The order of the lines is the order of the data: pictures → what they show → what that
     means → the ledger, from which the publisher's thread tells the world.
     """
-    ledger, rule = post.ledger, post.plan.rule
+    ledger, rules = post.ledger, post.rules
     expired_s = 0.0
     while not (stop.wait(TICK_S) or post.desk.reloaded or all(eye.ended for eye in post.eyes)):
         now = Moment.now()
         frames = [frame for eye in post.eyes if (frame := eye.take(now))]
         seen = observe(frames, post.gates, post.plan.classifier, ledger.undecided(), post.health)
-        decided = [decide(ledger.states[one.slot.slot_id], one, rule) for one in seen]
+        decided = [
+            decide(ledger.states[one.slot.slot_id], one, rules[one.slot.slot_id]) for one in seen
+        ]
         cameras = [news for eye in post.eyes if (news := eye.news(now))]
         ledger.note(decided, cameras, health_report(post, now), now)
 
         if now.clock_s - expired_s >= EXPIRE_EVERY_S:
-            states = list(ledger.states.values())
-            ledger.note([expire(one, now.clock_s, now.at, rule) for one in states], [], {}, now)
+            states = ledger.states.items()
+            aged = [expire(state, now.clock_s, now.at, rules[slot]) for slot, state in states]
+            ledger.note(aged, [], {}, now)
+            post.outlet.publisher.check()
             expired_s = now.clock_s
         answer_requests(post, now)
 
@@ -171,6 +176,7 @@ def open_post(
     """Take up the ledger and start the cameras; stop the cameras afterwards."""
     cameras = plan.config.site.cameras
     ledger = _take_up_ledger(plan, outlet, started, stop)
+    outlet.publisher.start()
     leave = threading.Event()
     sizes = plan.config.planogram.reference_size
     eyes = [Eye(one.id, one.url, one.every_s, leave, sizes(one.id)) for one in cameras]
@@ -178,6 +184,7 @@ def open_post(
         plan=plan,
         eyes=eyes,
         gates={camera.id: Gate(plan.slots_of(camera.id)) for camera in cameras},
+        rules={slot.slot_id: plan.rule_of(slot.camera_id) for slot in plan.slots},
         ledger=ledger,
         health=Health(plan.config.site.state, Moment.now()),
         desk=Desk(ledger, read),

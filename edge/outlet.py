@@ -37,6 +37,8 @@ def serves(site: Site) -> tuple[object, ...]:
 def open_outlet(site: Site, on_request: OnRequest, stop: threading.Event) -> Iterator[Outlet]:
     """Open state file and delivery, and close them in order: what still waits is sent first.
 
+    The publisher is to be started when the ledger has written what there is to be told.
+
     A state file that cannot be opened is reported and tried again until stop is set. Raises
     UnavailableError where the embedded broker's port is in use.
     """
@@ -45,7 +47,6 @@ def open_outlet(site: Site, on_request: OnRequest, stop: threading.Event) -> Ite
         store = _open_patiently(site, stop)
         stack.callback(store.close)
         publisher = Publisher(store, open_sink(destination), on_request)
-        publisher.start()
         stack.callback(publisher.stop)
         yield Outlet(store, publisher, destination.url)
 

@@ -47,6 +47,11 @@ class Plan:
             )
         )
 
+    def rule_of(self, camera_id: str) -> Rule:
+        """Return the rule for a camera: one that is looked through rarely is waited for longer."""
+        every_s = {camera.id: camera.every_s for camera in self.config.site.cameras}[camera_id]
+        return patient(self.rule, every_s)
+
     def slots_of(self, camera_id: str) -> tuple[Slot, ...]:
         return tuple(slot for slot in self.slots if slot.camera_id == camera_id)
 
@@ -90,6 +95,17 @@ def merge_rule(decision: Decision, thresholds: Thresholds) -> Rule:
             ]
         )
     return rule
+
+
+def patient(rule: Rule, every_s: float) -> Rule:
+    """Return the rule for looks each every_s: three of them may fail before that means anything."""
+    missed_s = 3 * every_s
+    return replace(
+        rule,
+        max_gap_s=max(rule.max_gap_s, missed_s),
+        stale_after_s=max(rule.stale_after_s, missed_s),
+        unknown_after_s=max(rule.unknown_after_s, missed_s),
+    )
 
 
 def _slots(camera: CameraConfig, config: Config) -> Sequence[Slot]:

@@ -66,13 +66,22 @@ class Publisher:
         self._told: set[str] = set()  # events that arrived, in case the store cannot forget them
 
     def start(self) -> None:
-        self._thread.start()
+        """Begin, unless it has begun: what is retained must have been written before."""
+        if self._thread.ident is None:
+            self._thread.start()
 
     def is_alive(self) -> bool:
         return self._thread.is_alive()
 
+    def check(self) -> None:
+        """Raise RuntimeError if the thread has died of a bug, which it has printed."""
+        if self._thread.ident is not None and not self.is_alive():
+            raise RuntimeError("the publisher's thread has died")
+
     def stop(self, timeout_s: float = 5.0) -> None:
         """Send what still waits if that takes no longer, say `offline` and disconnect."""
+        if self._thread.ident is None:
+            return
         self._give_up_s = time.monotonic() + timeout_s / 2
         self._stopping.set()
         self._store.news.set()

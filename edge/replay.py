@@ -21,7 +21,7 @@ from edge.errors import SourceEnded, UsageError
 from edge.gate import Gate
 from edge.geometry import cut
 from edge.monitor import observe
-from edge.plan import merge_rule
+from edge.plan import merge_rule, patient
 from edge.site import Decision, Site
 from edge.truth import Change, Judge, Truth, read_truth
 from edge.types import Frame, Image, Moment, Slot, SlotCrop, SlotState, State
@@ -86,7 +86,9 @@ def replay(request: Request, progress: Callable[[float], None] = lambda t: None)
         rule = replace(rule, confirm_s=request.confirm_s)
     every_s = request.every_s or _every_s(site, request.camera)
     recording = open_recording(request, every_s)
-    return play(recording, classifier, rule, request.tolerance_s, progress)
+    return play(
+        recording, classifier, patient(rule, recording.every_s), request.tolerance_s, progress
+    )
 
 
 def open_recording(request: Request, every_s: float | None) -> Recording:

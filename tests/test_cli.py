@@ -1,0 +1,182 @@
+"""What a person at the terminal meets: one clear message, the right exit code, no password."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+from test_classifier import metadata, write_bundle
+
+SITE = {
+    "version": 1,
+    "node": "shop",
+    "cameras": [{"id": "aisle", "url": "folder:pictures"}],
+    "planogram": "planogram.yaml",
+    "mqtt": {"url": "stdout:"},
+}
+QUAD = [[0.1, 0.1], [0.4, 0.1], [0.4, 0.9], [0.1, 0.9]]
+PLANOGRAM = {
+    "version": 1,
+    "cameras": {"aisle": {"slots": [{"id": "a1", "name": "Cola", "quad": QUAD}]}},
+}
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """A site whose camera is a folder of three pictures: bright, which is empty, to its bundle."""
+    (tmp_path / "pictures").mkdir()
+    for number in range(3):
+        cv2.imwrite(str(tmp_path / f"pictures/{number}.png"), np.full((48, 64, 3), 250, np.uint8))
+    write_bundle(tmp_path / "model.onnx", metadata())
+    write(tmp_path, "planogram.yaml", PLANOGRAM)
+    return write(tmp_path, "site.yaml", SITE | {"model": "model.onnx"})
+
+
+def write(folder: Path, name: str, content: object) -> Path:
+    (folder / name).write_text(content if isinstance(content, str) else yaml.safe_dump(content))
+    return folder / name
+
+
+def edge(*words: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "edge.cli", *map(str, words)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env=os.environ | environment,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def refused(run: subprocess.CompletedProcess[str], code: int, *parts: str) -> None:
+    """The command ended with the code and one message that holds these parts."""
+    assert run.returncode == code, run.stderr
+    assert run.stdout == ""
+    assert "Traceback" not in run.stderr
+    for part in parts:
+        assert part in run.stderr
+
+
+def test_check_of_a_right_site_says_what_it_found(site):
+    run = edge("check", "-c", site)
+    assert run.returncode == 0, run.stderr
+    assert "aisle (1 slots)" in run.stdout
+
+
+def test_json_is_one_document_and_nothing_else(site):
+    found = json.loads(edge("check", "-c", site, "--json").stdout)
+    assert (found["node"], found["slots"], found["model"]) == ("shop", 1, metadata()["name"])
+
+
+def test_all_problems_of_both_files_come_at_once_with_their_lines(site):
+    write(site.parent, "site.yaml", SITE | {"modell": "x", "node": "Shop 1"})
+    slot = "{id: a1, name: Cola, quad: [[0.1, 0.1], [0.4, 0.1], [0.4, 0.9], [0.1, 0.9]]}"
+    twice = f"version: 1\ncameras:\n  aisel:\n    slots:\n    - {slot}\n    - {slot}\n"
+    write(site.parent, "planogram.yaml", twice)
+    refused(
+        edge("check", "-c", site), 78,
+        "did you mean model?", "node", "the same id stands on line 5", "did you mean aisle?",
+    )  # fmt: skip
+
+
+def test_no_file_says_how_to_get_one(tmp_path):
+    refused(edge("run", "-c", tmp_path / "site.yaml"), 78, "site.yaml", "edge demo")
+
+
+def test_a_model_that_is_none_ends_the_daemon_with_69(site):
+    (site.parent / "model.onnx").write_bytes(b"no model")
+    refused(edge("run", "-c", site), 69, "model.onnx", "trainer export")
+
+
+def test_a_bundle_of_a_newer_format_is_refused_with_69(site):
+    write_bundle(site.parent / "model.onnx", metadata() | {"format": 99})
+    refused(edge("check", "-c", site), 69, "newer", "update shelf-edge")
+
+
+def test_thresholds_that_leave_no_room_are_found_also_if_one_is_the_models(site):
+    write(site.parent, "site.yaml", SITE | {
+        "decision": {"empty_above": 0.1}, "model": "model.onnx"
+    })  # fmt: skip
+    refused(edge("check", "-c", site), 78, "decision", "empty_above (0.1)")
+
+
+def test_a_port_in_use_ends_the_daemon_with_69(site):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        mqtt = {"url": "embedded", "listen": f"127.0.0.1:{port}"}
+        write(site.parent, "site.yaml", SITE | {"mqtt": mqtt, "model": "model.onnx"})
+        refused(edge("run", "-c", site), 69, str(port), "in use")
+
+
+def test_the_daemon_ends_with_0_when_its_recordings_have_ended(site):
+    quick = {"id": "aisle", "url": "folder:pictures", "every_s": 0.2}
+    rule = {"confirm_s": 0.1}
+    write(site.parent, "site.yaml", SITE | {
+        "model": "model.onnx", "cameras": [quick], "decision": rule
+    })  # fmt: skip
+    run = edge("run", "-c", site)
+    assert run.returncode == 0, run.stderr
+    said = [line.partition(" ")[::2] for line in run.stdout.splitlines()]
+    topics = [topic.removeprefix("stock/shop/") for topic, _ in said]
+    events = [json.loads(text)["type"] for topic, text in said if topic == "stock/shop/event"]
+    assert events[0] == "stock.node.started.v1"
+    assert "stock.slot.opened.v1" in events
+    assert said[-1] == ("stock/shop/status", "offline")
+    assert topics.index("info") < topics.index("slot/a1/state") < topics.index("status")
+
+
+def test_a_password_in_a_camera_url_is_never_shown(site):
+    camera = {"id": "aisle", "url": "rtsp://viewer:${SECRET}@127.0.0.1:1/x"}
+    write(site.parent, "site.yaml", SITE | {"cameras": [camera], "model": "model.onnx"})
+    for words in (("check", "-c", site), ("snapshot", "aisle", "-c", site), ("doctor", "-c", site)):
+        run = edge(*words, SECRET="hunter 2&more")
+        for leak in ("hunter", "hunter%202%26more"):
+            assert leak not in run.stdout + run.stderr
+
+
+def test_a_camera_that_is_not_there_makes_snapshot_end_with_69(site):
+    camera = {"id": "aisle", "url": "rtsp://127.0.0.1:1/x"}
+    write(site.parent, "site.yaml", SITE | {"cameras": [camera]})
+    refused(edge("snapshot", "aisle", "-c", site), 69, "camera aisle")
+
+
+def test_snapshot_writes_one_picture(site):
+    run = edge("snapshot", "aisle", "-c", site, "-o", site.parent / "now.png")
+    assert run.returncode == 0, run.stderr
+    assert cv2.imread(run.stdout.strip()).shape == (48, 64, 3)
+
+
+def test_snapshot_of_an_unknown_camera_names_those_there_are(site):
+    refused(edge("snapshot", "aisel", "-c", site), 2, "aisel", "it has: aisle")
+
+
+def test_status_without_a_daemon_says_so_and_after_one_what_it_saw(site):
+    refused(edge("status", "-c", site), 69, "edge run")
+    assert edge("run", "-c", site).returncode == 0
+    found = json.loads(edge("status", "-c", site, "--json").stdout)
+    assert found["slots"]["a1"]["name"] == "Cola"
+    assert found["cameras"]["aisle"]["reason"] == "ended"
+    assert "camera aisle" in edge("status", "-c", site).stdout
+
+
+def test_doctor_measures_this_pc_and_tries_the_cameras(site):
+    found = json.loads(edge("doctor", "-c", site, "--json").stdout)
+    assert found["measured"]["model_ms_per_crop"] > 0
+    assert {one["what"]: one["ok"] for one in found["findings"]}["camera aisle"] is True
+
+
+def test_an_unknown_option_is_wrong_usage():
+    assert edge("run", "--confg", "x").returncode == 2
+
+
+def test_the_version_is_told():
+    assert json.loads(edge("version", "--json").stdout)["shelf-edge"]

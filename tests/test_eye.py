@@ -1,0 +1,102 @@
+"""One camera as the main loop sees it: looks when due, and its status with the reason."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge.eye import Eye
+from edge.types import CameraReason, CameraStatus, EventKind, Frame, Moment
+
+
+@pytest.fixture
+def stop() -> Iterator[threading.Event]:
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+def folder(path: Path, brightness: list[int], size: tuple[int, int] = (64, 48)) -> str:
+    for number, value in enumerate(brightness):
+        image = np.full((size[1], size[0], 3), value, np.uint8)
+        cv2.imwrite(str(path / f"{number}.png"), image)
+    return f"folder:{path}"
+
+
+def wait_for(eye: Eye, status: CameraStatus, reason: CameraReason | None, frames: list[Frame]):
+    """Take frames until the eye reports the status; return the event that came with it."""
+    for _ in range(300):
+        now = Moment.now()
+        if (frame := eye.take(now)) is not None:
+            frames.append(frame)
+        if (news := eye.news(now)) and (news[0].status, news[0].reason) == (status, reason):
+            return news[1]
+        time.sleep(0.02)
+    raise AssertionError(f"never {status} {reason}")
+
+
+def test_pictures_come_and_the_end_of_a_recording_is_a_camera_that_is_down(tmp_path, stop):
+    eye = Eye("cam", folder(tmp_path, [100, 110, 120]), 0.1, stop)
+    eye.start()
+    frames: list[Frame] = []
+    assert wait_for(eye, CameraStatus.ONLINE, None, frames) is None
+    event = wait_for(eye, CameraStatus.OFFLINE, CameraReason.ENDED, frames)
+    assert event is not None
+    assert (event.kind, event.reason) == (EventKind.CAMERA_DOWN, "ended")
+    assert event.subject == "camera/cam"
+    assert eye.ended
+    assert len(frames) >= 2
+
+
+def test_no_look_is_taken_before_it_is_due(tmp_path, stop):
+    eye = Eye("cam", folder(tmp_path, [100] * 50), 0.05, stop)
+    eye._every_s = 10.0  # the camera sends more often than looks are wanted
+    eye.start()
+    frames: list[Frame] = []
+    wait_for(eye, CameraStatus.OFFLINE, CameraReason.ENDED, frames)
+    assert len(frames) == 1
+
+
+def test_a_dark_picture_shows_no_slot_and_says_why(tmp_path, stop):
+    eye = Eye("cam", folder(tmp_path, [3] * 4), 0.1, stop)
+    eye.start()
+    frames: list[Frame] = []
+    event = wait_for(eye, CameraStatus.DEGRADED, CameraReason.DARK, frames)
+    assert event is not None
+    assert event.kind is EventKind.CAMERA_DOWN
+    assert frames == []
+
+
+def test_a_picture_of_another_aspect_than_the_reference_shows_no_slot(tmp_path, stop, caplog):
+    eye = Eye("cam", folder(tmp_path, [100] * 4), 0.1, stop, reference_size=(1920, 1080))
+    eye.start()
+    frames: list[Frame] = []
+    event = wait_for(eye, CameraStatus.DEGRADED, None, frames)
+    assert event is not None
+    assert frames == []
+    assert "64 x 48, the slots were drawn on 1920 x 1080" in caplog.text
+    assert caplog.text.count("another aspect") == 1
+
+
+def test_a_smaller_picture_of_the_same_aspect_is_fine(tmp_path, stop):
+    eye = Eye("cam", folder(tmp_path, [100] * 4), 0.1, stop, reference_size=(1600, 1200))
+    eye.start()
+    frames: list[Frame] = []
+    wait_for(eye, CameraStatus.ONLINE, None, frames)
+    wait_for(eye, CameraStatus.OFFLINE, CameraReason.ENDED, frames)
+    assert frames
+
+
+def test_a_camera_that_is_not_there_is_down_and_says_so(tmp_path, stop):
+    eye = Eye("cam", f"folder:{tmp_path / 'none'}", 0.1, stop)
+    eye.start()
+    event = wait_for(eye, CameraStatus.OFFLINE, CameraReason.CONNECT_FAILED, [])
+    assert event is not None
+    assert event.kind is EventKind.CAMERA_DOWN
+    assert not eye.ended

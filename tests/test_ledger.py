@@ -1,0 +1,199 @@
+"""What is stated is written first: a state file that cannot be written holds decisions back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from edge.decide import Rule, decide, expire
+from edge.errors import StoreError
+from edge.ledger import HEARTBEAT_S, Ledger
+from edge.store import Store, open_store
+from edge.types import (
+    CameraState,
+    CameraStatus,
+    Event,
+    EventKind,
+    Moment,
+    Observation,
+    Score,
+    Slot,
+    SlotState,
+    State,
+    Visibility,
+)
+
+QUAD = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
+SLOTS = [Slot("a1", "cam", QUAD, "Cola", "880"), Slot("a2", "cam", QUAD, "Cola", "880")]
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+RULE = Rule(confirm_s=10, confirm_looks=2)
+
+
+def at(seconds: float) -> Moment:
+    return Moment(NOON + timedelta(seconds=seconds), 1000 + seconds)
+
+
+@pytest.fixture
+def store(tmp_path):
+    opened = open_store(tmp_path)
+    yield opened
+    opened.close()
+
+
+def take_up(store: Store, slots=SLOTS, seconds: float = 0.0) -> Ledger:
+    ledger = Ledger(store, "shop", "model", slots, at(seconds))
+    ledger.begin([], {"info": b"{}"}, at(seconds))
+    return ledger
+
+
+def see(ledger: Ledger, seconds: float, p_empty: float | None, slot: Slot = SLOTS[0]) -> bool:
+    now = at(seconds)
+    score = None if p_empty is None else Score(p_empty)
+    seen = Observation(slot, now.at, now.clock_s, score, since_s=now.clock_s)
+    return ledger.note([decide(ledger.states[slot.slot_id], seen, RULE)], [], {}, now)
+
+
+def events(store: Store) -> list[dict]:
+    waiting = store.oldest_events(100)
+    store.forget(waiting)
+    return [json.loads(event.payload) for event in waiting]
+
+
+def document(store: Store, topic: str):
+    payload = store.document(topic)
+    return None if payload is None else json.loads(payload)
+
+
+def test_a_decision_is_in_the_file_with_its_document_its_event_and_the_inventory(store):
+    ledger = take_up(store)
+    for seconds in (0, 5, 10):
+        see(ledger, seconds, 0.9)
+    (opened,) = events(store)
+    assert opened["type"] == EventKind.OPENED
+    assert opened["data"]["incident_id"] == document(store, "slot/a1/state")["incident_id"]
+    assert document(store, "inventory")["880"] == {
+        "name": "Cola", "slots": 2, "stocked": 0, "empty": 1, "misplaced": 0, "unknown": 1,
+    }  # fmt: skip
+    assert store.states()["a1"].state is State.EMPTY
+
+
+class FailingStore:
+    """A store whose disk is full when told so; the seam below the ledger."""
+
+    def __init__(self, store: Store):
+        self._store, self.full = store, False
+
+    def record(self, *arguments):
+        if self.full:
+            raise StoreError("state.db: disk is full")
+        self._store.record(*arguments)
+
+    def __getattr__(self, name):
+        return getattr(self._store, name)
+
+
+def test_what_cannot_be_written_is_decided_again_when_it_can(store, caplog):
+    disk = FailingStore(store)
+    ledger = take_up(disk)
+    see(ledger, 0, 0.9)
+    disk.full = True
+    assert not see(ledger, 10, 0.9)
+    assert not see(ledger, 15, 0.9)
+    assert ledger.states["a1"].state is State.UNKNOWN
+    assert events(store) == []
+    assert caplog.text.count("disk is full") == 1
+    disk.full = False
+    assert see(ledger, 20, 0.9)
+    assert [one["type"] for one in events(store)] == [EventKind.OPENED]
+    assert "can be written again" in caplog.text
+
+
+def test_a_score_alone_is_no_news_but_is_told_each_five_minutes(store):
+    ledger = take_up(store)
+    for seconds in (0, 5, 10):
+        see(ledger, seconds, 0.1)
+    before = document(store, "slot/a1/state")
+    see(ledger, 100, 0.2)
+    assert document(store, "slot/a1/state") == before
+    see(ledger, 10 + HEARTBEAT_S, 0.3)
+    after = document(store, "slot/a1/state")
+    assert (after["score"], after["seq"]) == (0.3, before["seq"])
+
+
+def test_somebody_in_front_is_news_without_an_event(store):
+    ledger = take_up(store)
+    for seconds in (0, 5, 10):
+        see(ledger, seconds, 0.1)
+    see(ledger, 15, None)
+    state = document(store, "slot/a1/state")
+    assert (state["state"], state["visibility"]) == ("stocked", "blocked")
+    assert events(store) == []
+
+
+def test_a_restart_goes_on_where_it_was(store):
+    ledger = take_up(store)
+    for seconds in (0, 5, 10):
+        see(ledger, seconds, 0.9)
+    incident = ledger.states["a1"].incident_id
+    again = take_up(store, seconds=60)
+    state = again.states["a1"]
+    assert (state.state, state.incident_id) == (State.EMPTY, incident)
+    assert state.visibility is Visibility.STALE
+    see(again, 65, 0.9)
+    assert [one["type"] for one in events(store)] == [EventKind.OPENED]
+
+
+def test_after_a_long_night_nobody_knows_until_it_is_seen(store):
+    ledger = take_up(store)
+    for seconds in (0, 5, 10):
+        see(ledger, seconds, 0.1)
+    morning = 10 + RULE.unknown_after_s + 1
+    again = take_up(store, seconds=morning)
+    now = at(morning)
+    again.note([expire(again.states["a1"], now.clock_s, now.at, RULE)], [], {}, now)
+    assert document(store, "slot/a1/state")["state"] == "unknown"
+
+
+def test_a_slot_that_is_no_longer_configured_is_closed_and_removed(store):
+    ledger = take_up(store)
+    for seconds in (0, 5, 10):
+        see(ledger, seconds, 0.9)
+    events(store)
+    take_up(store, slots=SLOTS[1:], seconds=60)
+    (closed,) = events(store)
+    assert (closed["type"], closed["data"]["reason"]) == (EventKind.CLOSED, "removed")
+    assert closed["data"]["name"] == "Cola"
+    assert store.document("slot/a1/state") is None
+    assert "a1" not in store.states()
+
+
+def test_a_camera_that_goes_down_is_a_document_and_an_event(store):
+    ledger = take_up(store)
+    state = CameraState("cam", CameraStatus.OFFLINE, None, NOON, None)
+    event = Event(EventKind.CAMERA_DOWN, "camera/cam", NOON)
+    ledger.note([], [(state, event)], {}, at(1))
+    assert document(store, "camera/cam/status")["status"] == "offline"
+    assert [one["data"]["camera"] for one in events(store)] == ["cam"]
+
+
+def test_a_state_without_change_costs_no_writing(store):
+    ledger = take_up(store)
+    for seconds in (0, 5, 10):
+        see(ledger, seconds, 0.1)
+    version = store.documents()[-1].version
+    see(ledger, 15, 0.12)
+    assert store.documents()[-1].version == version
+    assert ledger.states["a1"] == replace(
+        ledger.states["a1"], score=0.12, state=State.STOCKED, slot_id="a1"
+    )
+
+
+def test_undecided_slots_are_those_with_evidence_for_another_state(store):
+    ledger = take_up(store)
+    assert ledger.undecided() == set()
+    see(ledger, 0, 0.9)
+    assert ledger.undecided() == {"a1"}
+    assert isinstance(ledger.states["a1"], SlotState)
