@@ -82,13 +82,22 @@ def replay(
     tolerance_s: Annotated[
         float | None, typer.Option(min=0, help="How late a change may be stated.")
     ] = None,
+    until_s: Annotated[float | None, typer.Option(min=0, help="End there.")] = None,
+    picture: Annotated[
+        Path | None, typer.Option(help="Write the last picture, slots coloured by state.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Run a recording through the whole pipeline and say what would have been stated."""
+    from edge.overlay import write_picture
     from edge.replay import Request, replay
 
-    request = Request(source, planogram, config, camera, truth, every_s, confirm_s, tolerance_s)
+    request = Request(
+        source, planogram, config, camera, truth, every_s, confirm_s, tolerance_s, until_s
+    )
     result = replay(request, progress=_progress(as_json))
+    if picture is not None and result.last is not None:
+        write_picture(picture, result.last)
     _show(result.as_json(), as_json, _replay_text)
 
 

@@ -15,15 +15,15 @@ from statistics import median
 from typing import Any
 from urllib.parse import urlsplit
 
-import cv2
 import numpy as np
 
 from edge.cameras import open_camera
 from edge.classifier import Classifier, open_classifier
 from edge.config import load_site
-from edge.errors import CameraError, EdgeError, UnavailableError, UsageError
+from edge.errors import CameraError, EdgeError, UsageError
 from edge.gate import Gate
 from edge.health import memory_bytes
+from edge.overlay import write_picture
 from edge.plan import Plan, read_plan
 from edge.site import Site
 from edge.types import Frame, Slot
@@ -64,17 +64,7 @@ def take_snapshot(site_path: Path, camera_id: str, output: Path) -> Path:
             camera.close()
     except CameraError as error:
         raise CameraError(f"camera {camera_id}: {error}", error.reason) from None
-    try:
-        ok, data = cv2.imencode(output.suffix or ".jpg", image)
-    except cv2.error:
-        ok = False
-    if not ok:
-        raise UsageError(f"{output}: write the picture as .jpg or .png")
-    try:
-        output.write_bytes(data.tobytes())
-    except OSError as error:
-        raise UnavailableError(f"{output}: cannot be written: {error.strerror}") from None
-    return output
+    return write_picture(output, image)
 
 
 def diagnose(site_path: Path | None) -> dict[str, Any]:

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 from edge.cameras import OPENERS, open_camera, scheme_of
+from edge.cameras.folder import ENDINGS
 from edge.classifier import Classifier, open_classifier
 from edge.config import load_planogram, load_site
 from edge.decide import Rule, decide, expire, speaks_for
@@ -21,6 +23,7 @@ from edge.errors import SourceEnded, UsageError
 from edge.gate import Gate
 from edge.geometry import cut
 from edge.monitor import observe
+from edge.overlay import draw_slots
 from edge.plan import merge_rule, patient
 from edge.site import Decision, Site
 from edge.truth import Change, Judge, Truth, read_truth
@@ -52,6 +55,8 @@ class Result:
     seconds: float
     changes: list[Change]
     judged: dict[str, Any] | None
+    last: Image | None
+    """The last picture, every slot coloured by what was stated of it."""
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -75,6 +80,7 @@ class Request:
     every_s: float | None = None
     confirm_s: float | None = None
     tolerance_s: float | None = None
+    until_s: float | None = None
 
 
 def replay(request: Request, progress: Callable[[float], None] = lambda t: None) -> Result:
@@ -86,9 +92,10 @@ def replay(request: Request, progress: Callable[[float], None] = lambda t: None)
         rule = replace(rule, confirm_s=request.confirm_s)
     every_s = request.every_s or _every_s(site, request.camera)
     recording = open_recording(request, every_s)
-    return play(
-        recording, classifier, patient(rule, recording.every_s), request.tolerance_s, progress
-    )
+    if request.until_s is not None:
+        recording = replace(recording, frames=_until(request.until_s, recording.frames))
+    rule = patient(rule, recording.every_s)
+    return play(recording, classifier, rule, request.tolerance_s, progress)
 
 
 def open_recording(request: Request, every_s: float | None) -> Recording:
@@ -124,8 +131,9 @@ def play(
     step = _by_itself(classifier) if alone else _with_memory(recording, classifier, rule)
     judge = _judge(recording, rule, tolerance_s)
     known: dict[str, State] = {}
+    states: Mapping[str, SlotState] = {}
     changes: list[Change] = []
-    looks, t = 0, 0.0
+    looks, t, last = 0, 0.0, None
     for t, image in recording.frames:
         frame = Frame(recording.slots[0].camera_id, image, EPOCH + timedelta(seconds=t), t)
         states = step(frame, recording.slots)
@@ -143,9 +151,11 @@ def play(
         if judge:
             judge.look(t, {slot_id: state.state for slot_id, state in states.items()})
         progress(t)
+        last = image
     seconds = t + (1.0 if recording.is_pictures else 0.0)
     judged = judge.figures(len(recording.slots), seconds, t) if judge else None
-    return Result(recording.slots, looks, seconds, changes, judged)
+    drawn = None if last is None else draw_slots(last, recording.slots, states)
+    return Result(recording.slots, looks, seconds, changes, judged, drawn)
 
 
 Step = Callable[[Frame, Sequence[Slot]], dict[str, SlotState]]
@@ -198,10 +208,17 @@ def _rendered(source: str, camera_id: str, every_s: float) -> Recording:
     return Recording(frames, slots, every_s, False, Truth.model_validate(truth))
 
 
+def _until(end_s: float, frames: Timed) -> Timed:
+    return takewhile(lambda timed: timed[0] <= end_s, frames)
+
+
 def _is_pictures(source: str) -> bool:
     if scheme_of(source) in OPENERS:
         return scheme_of(source) == "folder"
-    return Path(source).is_dir() or (not Path(source).exists() and glob.has_magic(source))
+    path = Path(source)
+    if path.is_file():
+        return path.suffix.lower() in ENDINGS
+    return path.is_dir() or glob.has_magic(source)
 
 
 def _frames(source: str, every_s: float) -> Timed:

@@ -17,7 +17,7 @@ LAYERS = [
     {"errors"},
     {"statefile", "payloads"},
     {"yamlfile", "geometry", "preprocess", "redact", "view", "decide", "messages", "truth"},
-    {"section", "gate", "classifier", "store", "sinks", "rendered"},
+    {"section", "gate", "classifier", "store", "sinks", "rendered", "overlay"},
     {"scene"},
     {"render"},
     {"cameras"},
