@@ -209,7 +209,7 @@ def _shadow(place: Place, front: float) -> Face:
     texture = np.zeros((size, size, 4), np.float32)
     texture[..., 3] = cv2.GaussianBlur(dark, (0, 0), border * 0.45)
     half = min(product.width / 2 * 1.25, (place.right - place.left) / 2)
-    near, far = min(front + 1.6, 0.2), front - product.depth - 1.0
+    near, far = front + 0.9, front - product.depth - 1.0
     left, right = place.centre - half, place.centre + half
     corners = [(left, far), (right, far), (right, near), (left, near)]
     return Face(texture, np.array([(x, place.floor, z) for x, z in corners]))

@@ -86,7 +86,7 @@ def rail(shelf: Shelf, row: int, seed: int, scale: float) -> Face:
         price = 100 * chance.randint(9, 79)
         tag = price_tag(place.product.word, price, chance.random() < 0.25, scale)
         left = round((place.centre - 3.2 + chance.uniform(-0.6, 0.6)) * scale)
-        top = round(0.5 * scale)
+        top = round(0.9 * scale)
         left = min(max(left, 0), strip.shape[1] - tag.shape[1])
         height = min(tag.shape[0], rows - top)
         strip[top : top + height, left : left + tag.shape[1], :3] = tag[:height] / np.float32(255)

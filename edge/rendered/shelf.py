@@ -18,7 +18,7 @@ Points = NDArray[np.float64]
 PITCH = 34.0
 BOARD = 2.4
 DEPTH = 36.0
-RAIL = 4.2
+RAIL = 5.2
 TOP_FLOOR = 122.0
 """Height of the topmost shelf board over the shop's floor; eye level of nobody, reach of all."""
 FRONT = -1.0
@@ -59,7 +59,7 @@ class Lens:
         focal = 0.985 / max(high[0] - low[0], (high[1] - low[1]) * ASPECT)
         self._focal = np.array([focal, focal * ASPECT])
         self._shift = 0.5 - self._focal * (low + high) / 2
-        self._scale = focal / float(np.linalg.norm(target - eye))
+        self._scale = float(focal) / float(np.linalg.norm(target - eye))
 
     def project(self, points: Points) -> Points:
         """Return (…, 2) fractions of the picture for (…, 3) world points."""
@@ -115,7 +115,7 @@ class Shelf:
         left, right = place.centre - half, place.centre + half
         leans_back = _LEANS_BACK[place.product.kind] * place.product.depth
         tilt = self.lens.tilt(np.array([place.centre, place.floor + 10, FRONT]))
-        low = place.floor + 0.1
+        low = place.floor + tilt * FRONT  # down to the board's edge, where the rail begins
         high = place.floor + place.product.height + 0.4 + tilt * leans_back
         corners = [(left, high), (right, high), (right, low), (left, low)]
         seen = self.lens.project(np.array([(x, y, FRONT) for x, y in corners]))

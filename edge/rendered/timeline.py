@@ -11,11 +11,12 @@ from __future__ import annotations
 import bisect
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 
 from edge.rendered.people import Looks, clerk, shopper
-from edge.rendered.shelf import Place, Shelf
+from edge.rendered.shelf import Shelf
 from edge.rendered.visits import TURN_S, Reach, Visit
 
 CALM_S = 60.0
@@ -25,8 +26,10 @@ Who watches it first has to see what is there. The first customer takes the last
 """
 WALK = 78.0
 """Centimetres a second."""
-SHOULDERS = 36.0
-"""Half of what a body with its arms hides of the shelf's front, in centimetres."""
+SHOULDERS = 44.0
+"""Half of what a body with its arms hides of the shelf's front and its surroundings, in cm."""
+WITHIN_REACH = 20.0
+"""Places so near to each other are served from one spot, by turns."""
 
 _DECK = ("buyer",) * 8 + ("browser",) * 3 + ("undecided", "passer")
 
@@ -158,7 +161,7 @@ class Timeline:
     def _planned(self, kind: str, half: _Half) -> Visit:
         match kind:
             case "first":
-                return self._visit(half, [self._stop_at(half, self._opener, [-1])], looking_s=0.4)
+                return self._visit(half, self._stops(half, {self._opener: [-1]}), looking_s=0.4)
             case "relief":
                 return self._refill(half, [self._opener])
             case "clerk":
@@ -176,15 +179,13 @@ class Timeline:
         """Takes one to all of one or two products; what sells well is what is nearly gone."""
         offered = [number for number in half.places if self._stock[number]]
         weights = [1 / self._stock[number] for number in offered]
-        wanted = {
-            self._chance.choices(offered, weights)[0] for _ in range(self._chance.choice([1, 2, 2]))
-        }
-        stops = []
-        for number in self._deepest_first(half, wanted):
+        errands: dict[int, list[int]] = {}
+        for _ in range(self._chance.choice([1, 2, 2])):
+            number = self._chance.choices(offered, weights)[0]
             left = self._stock[number]
             count = left if self._chance.random() < 0.75 else self._chance.randint(1, left)
-            stops.append(self._stop_at(half, number, [-1] * count))
-        return self._visit(half, stops)
+            errands[number] = [-1] * count
+        return self._visit(half, self._stops(half, errands))
 
     def _wanting(self, half: _Half) -> list[int]:
         """Return what is empty, and one more place that is nearly so."""
@@ -194,23 +195,19 @@ class Timeline:
 
     def _refill(self, half: _Half, wanted: Sequence[int]) -> Visit:
         """The clerk fills places up, or nearly up."""
-        stops = []
-        for number in self._deepest_first(half, wanted):
+        errands = {}
+        for number in wanted:
             room = self._shelf.places[number].capacity - self._stock[number]
-            stops.append(
-                self._stop_at(half, number, [1] * self._chance.randint(max(1, room - 1), room))
-            )
-        return self._visit(half, stops, looks=clerk(self._chance))
+            errands[number] = [1] * self._chance.randint(max(1, room - 1), room)
+        return self._visit(half, self._stops(half, errands), looks=clerk(self._chance))
 
     def _change_of_mind(self, half: _Half) -> Visit:
         """Touches one product and leaves it, takes another and puts it back."""
         several = [number for number in half.places if self._stock[number] >= 2]
-        touched = self._chance.choice(half.places)
-        stops = {touched: self._stop_at(half, touched, [0])}
+        errands = {self._chance.choice(half.places): [0]}
         if several:
-            taken = self._chance.choice(several)
-            stops[taken] = self._stop_at(half, taken, [-1, 1])
-        return self._visit(half, [stops[number] for number in self._deepest_first(half, stops)])
+            errands[self._chance.choice(several)] = [-1, 1]
+        return self._visit(half, self._stops(half, errands))
 
     def _still_look(self, half: _Half) -> Visit:
         """Stands still for a minute or more, before an empty slot if there is one."""
@@ -228,11 +225,26 @@ class Timeline:
 
     # --- ways -----------------------------------------------------------------------------------
 
-    def _stop_at(self, half: _Half, number: int, changes: Sequence[int]) -> _Stop:
-        """A stop from which one reaches back, away from the way out, and then hides it no more."""
-        place: Place = self._shelf.places[number]
-        over = place.centre + half.end * self._chance.uniform(24, 33)
-        return _Stop(self._within(half, over), [(number, change) for change in changes])
+    def _stops(self, half: _Half, errands: Mapping[int, Sequence[int]]) -> list[_Stop]:
+        """Return where one stands for errands (place → changes), the deepest first.
+
+        One reaches back, away from the way out, and then hides the places no more.
+        """
+        spots: list[list[int]] = []
+        for number in self._deepest_first(half, errands):
+            depth = self._depth(half, number)
+            if spots and self._depth(half, spots[-1][0]) - depth < WITHIN_REACH:
+                spots[-1].append(number)
+            else:
+                spots.append([number])
+        stops = []
+        for spot in spots:
+            outermost = self._shelf.places[spot[-1]].centre
+            over = self._within(half, outermost + half.end * self._chance.uniform(24, 33))
+            rounds = zip_longest(*([(n, change) for change in errands[n]] for n in spot))
+            reaches = [reach for one_round in rounds for reach in one_round if reach]
+            stops.append(_Stop(over, reaches))
+        return stops
 
     def _within(self, half: _Half, over: float) -> float:
         """A spot from which the body hides nothing of the other half."""
@@ -242,9 +254,7 @@ class Timeline:
         centre = self._shelf.places[number].centre
         return centre if half.end < 0 else self._shelf.width - centre
 
-    def _deepest_first(
-        self, half: _Half, numbers: Sequence[int] | set[int] | dict[int, _Stop]
-    ) -> list[int]:
+    def _deepest_first(self, half: _Half, numbers: Iterable[int]) -> list[int]:
         return sorted(numbers, key=lambda number: (-self._depth(half, number), number))
 
     def _visit(
