@@ -43,7 +43,7 @@ def main() -> None:
     machine = this_machine()
     rows: list[Row] = []
     for clip in (IDLE, BUSY):
-        _tell(f"stream: {rendered(clip)}")
+        _tell(f"stream: {rendered(clip).video} (rendered once, in minutes)")
     for name in given.only or parts:
         _tell(f"measuring: {name}")
         rows += parts[name]()

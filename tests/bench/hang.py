@@ -12,7 +12,7 @@ from pathlib import Path
 from figures import Row, Spread
 from processes import running
 from shop import EVERY_S, open_shop
-from streams import BUSY, CAMERAS
+from streams import BUSY, CAMERAS, rendered
 
 PART = "One of four cameras hangs"
 SETTLE_S = 15.0
@@ -22,7 +22,7 @@ def measure_hang(model: Path | None, seconds: float) -> Iterator[Row]:
     """Yield the longest gaps between two looks of the other cameras, before and meanwhile."""
     hung, *others = CAMERAS
     timed = Path(__file__).with_name("timed.py")
-    with open_shop(BUSY, model) as shop:
+    with open_shop(rendered(BUSY), model) as shop:
         with running([sys.executable, str(timed), str(shop.site)], shop.log):
             shop.wait_until_online()
             time.sleep(SETTLE_S)

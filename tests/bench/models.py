@@ -17,7 +17,7 @@ import numpy as np
 import onnxruntime as ort
 import torch
 from figures import Row, Spread
-from streams import IDLE, first_picture
+from streams import IDLE, first_picture, rendered
 
 from edge.classifier import BundleInfo, open_classifier
 from edge.geometry import cut
@@ -61,8 +61,9 @@ def untrained(recipe: Recipe) -> SlotNet:
 
 def slot_crops(count: int) -> list[Image]:
     """Return crops of real size: the slots of a 1080p picture, again and again."""
-    picture = first_picture(IDLE)
-    slots = [cut(picture, slot.quad) for slot in IDLE.scene().slots()]
+    recording = rendered(IDLE)
+    picture = first_picture(recording)
+    slots = [cut(picture, slot["quad"]) for slot in recording.slots]
     return list(islice(cycle(slots), count))
 
 

@@ -12,34 +12,35 @@ from pathlib import Path
 from figures import Row, Spread
 from processes import cpu_a_minute, peak_mb, running
 from shop import EDGE, EVERY_S, Shop, open_shop
-from streams import BUSY, CAMERAS, COLUMNS, IDLE, ROWS, Clip
+from streams import BUSY, CAMERAS, COLUMNS, IDLE, ROWS, Recording, rendered
 
 DAEMON = "the daemon"
 FFMPEG, NAIVE = "FFmpeg, key frames decoded only", "the naive loop"
-SETTLE_S = 15.0  # every slot was looked at, every connection has settled
+DECIDED_S = 60.0  # at first every slot is looked at each time, until its state is confirmed
+CONNECTED_S = 10.0
 UNIT = "CPU s a camera-minute"
 
 
 def measure_pipeline(model: Path | None, windows: int, window_s: float) -> Iterator[Row]:
     """Yield the figures of an idle shop, then of a busy one."""
-    for clip in (IDLE, BUSY):
-        with open_shop(clip, model) as shop:
-            yield from _measure(shop, clip, windows, window_s)
+    for recording in (rendered(IDLE), rendered(BUSY)):
+        with open_shop(recording, model) as shop:
+            yield from _measure(shop, recording, windows, window_s)
 
 
-def _measure(shop: Shop, clip: Clip, windows: int, window_s: float) -> Iterator[Row]:
-    part = f"Pipeline, {clip.name}: {len(CAMERAS)} cameras of {ROWS * COLUMNS} slots"
+def _measure(shop: Shop, recording: Recording, windows: int, window_s: float) -> Iterator[Row]:
+    part = f"Pipeline, {recording.name}: {len(CAMERAS)} cameras of {ROWS * COLUMNS} slots"
     with running([*EDGE, "run", "-c", str(shop.site)], shop.log) as daemon:
-        shop.wait_until_online()
-        time.sleep(SETTLE_S)
         begun_s = time.monotonic()
+        shop.wait_until_online()
+        time.sleep(DECIDED_S)
         alone = cpu_a_minute({DAEMON: daemon}, windows, window_s)[DAEMON]
         with ExitStack() as stack:
             rivals = {
                 name: stack.enter_context(running(command, shop.folder / "rivals.log"))
                 for name, command in _rivals(shop).items()
             }
-            time.sleep(SETTLE_S)
+            time.sleep(CONNECTED_S)
             beside = cpu_a_minute({DAEMON: daemon, **rivals}, windows, window_s)
         minutes = (time.monotonic() - begun_s) / 60
         memory = peak_mb(daemon)
@@ -49,7 +50,7 @@ def _measure(shop: Shop, clip: Clip, windows: int, window_s: float) -> Iterator[
     yield Row(part, "daemon, most memory", "MB", Spread.single(memory))
     yield Row(part, "daemon, alone", UNIT, Spread.around_mean(_each(alone)))
     yield from _side_by_side(part, beside)
-    yield from _what_it_did(part, shop, clip, minutes)
+    yield from _what_it_did(part, shop, recording, minutes)
 
 
 def _rivals(shop: Shop) -> dict[str, list[str]]:
@@ -76,14 +77,14 @@ def _each(cpu_s: list[float]) -> list[float]:
     return [one / len(CAMERAS) for one in cpu_s]
 
 
-def _what_it_did(part: str, shop: Shop, clip: Clip, minutes: float) -> Iterator[Row]:
+def _what_it_did(part: str, shop: Shop, recording: Recording, minutes: float) -> Iterator[Row]:
     """Yield how much there was to do: who does nothing is quick."""
-    changes = clip.changes_a_minute()
+    changes = recording.changes_a_minute
     yield Row(part, "slots that changed, each camera", "a minute", Spread.single(changes))
     kinds = Counter(event["type"] for event in shop.documents("event"))
     told = ", ".join(f"{kind.removeprefix('stock.')} {count}" for kind, count in kinds.items())
     total = Spread.single(sum(kinds.values()))
-    yield Row(part, f"events in {minutes + SETTLE_S / 60:.1f} minutes", "", total, note=told)
+    yield Row(part, f"events in {minutes:.1f} minutes", "", total, note=told)
     looks = _looks_a_minute(shop)
     if looks is not None:
         yield Row(part, "crops classified, each camera", "a minute", Spread.single(looks))

@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 from mosquitto import Mosquitto, Subscriber, wait_for
 from rtsp_server import RtspServer
-from streams import CAMERAS, Clip, planogram, serve
+from streams import CAMERAS, Recording, planogram, serve
 
 from edge.classifier import SHIPPED
 
@@ -57,13 +57,13 @@ class Shop:
 
 
 @contextlib.contextmanager
-def open_shop(clip: Clip, model: Path | None) -> Iterator[Shop]:
+def open_shop(recording: Recording, model: Path | None) -> Iterator[Shop]:
     """Start all that the daemon needs; it is not started itself."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="shelf-edge-bench-")))
         broker = stack.enter_context(Mosquitto(folder, persistent=False))
-        servers = serve(clip, stack)
-        (folder / "planogram.yaml").write_text(yaml.safe_dump(planogram(clip)))
+        servers = serve(recording, stack)
+        (folder / "planogram.yaml").write_text(yaml.safe_dump(planogram(recording)))
         site = {
             "version": 1,
             "node": NODE,

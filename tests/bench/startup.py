@@ -12,14 +12,14 @@ from figures import Row, Spread
 from mosquitto import wait_for
 from processes import running
 from shop import EDGE, ONLINE_S, Shop, open_shop
-from streams import IDLE
+from streams import IDLE, rendered
 
 PART = "Start-up (files in the disk cache)"
 
 
 def measure_startup(model: Path | None, rounds: int) -> Iterator[Row]:
     """Yield seconds, measured by turns; the ratios are to the daemon's start."""
-    with open_shop(IDLE, model) as shop:
+    with open_shop(rendered(IDLE), model) as shop:
         starts: dict[str, Callable[[], float]] = {
             "`edge run` until `online` is at the broker": lambda: _until_online_s(shop),
             "`edge version`": lambda: _ends_after_s(*EDGE, "version"),
