@@ -35,11 +35,16 @@ _GRID = (480, 270)
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody at one moment. arm is the one that reaches into the shelf, behind the body."""
+    """Somebody at one moment.
+
+    arm is the one that reaches into the shelf, behind the body; serves are the places, as
+    numbers, that the hand will reach into again.
+    """
 
     posture: Posture
     arm: list[Part]
     body: list[Part]
+    serves: set[int]
 
 
 class Scene:
@@ -80,7 +85,7 @@ class Scene:
     def people(self, t: float) -> list[Person]:
         """Return who is there at t, the one farthest from the lens first."""
         return [
-            Person(posture, arm(visit.looks, posture), body(visit.looks, posture))
+            Person(posture, arm(visit.looks, posture), body(visit.looks, posture), visit.serves(t))
             for visit in self._timeline.visits_at(t)
             for posture in [visit.posture(t, self.shelf)]
         ]
@@ -96,8 +101,8 @@ class Scene:
     def truth(self, until_s: float) -> dict[str, Any]:
         """Return what really happened from 0 to until_s, in the format of truth.json.
 
-        Sampled TRUTH_FPS times a second. A slot is occluded while a body or an arm hides it, also
-        between two such times if it shows for a glimpse only: somebody is at work there.
+        Sampled TRUTH_FPS times a second. A slot is occluded while a body or an arm hides it, and
+        from a hand's first reach into it to its last; a glimpse in between does not count.
         """
         slots = self.slots()
         seen: dict[str, list[dict[str, Any]]] = {slot.slot_id: [] for slot in slots}
@@ -124,13 +129,15 @@ class Scene:
         for number in range(int(until_s * TRUTH_FPS) + 1):
             t = round(number / TRUTH_FPS, 3)
             people = self.people(t)
-            now = (self.stock(t), [person.posture for person in people])
+            now = (self.stock(t), [(person.posture, person.serves) for person in people])
             if now == before:
                 continue
             before = now
             parts = [part.outline for one in people for part in one.arm + one.body]
             seen = self.shelf.lens.project(np.concatenate(parts)) if parts else np.zeros((0, 2))
-            yield t, now[0], masks.hidden(seen, [len(part) for part in parts])
+            hidden = masks.hidden(seen, [len(part) for part in parts])
+            hidden[[place for person in people for place in person.serves]] = 1.0
+            yield t, now[0], hidden
 
 
 def _without_glimpses(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ Points = NDArray[np.float64]
 
 PITCH = 34.0
 BOARD = 2.4
-DEPTH = 36.0
+DEPTH = 30.0
 RAIL = 5.2
 TOP_FLOOR = 122.0
 """Height of the topmost shelf board over the shop's floor; eye level of nobody, reach of all."""
@@ -183,7 +183,7 @@ def _lens(rows: int, width: float, chance: random.Random) -> Lens:
     lowest = TOP_FLOOR - PITCH * (rows - 1)
     side = chance.choice([-1, 1])
     eye = np.array(
-        [width * (0.5 + side * chance.uniform(0.05, 0.12)), 207.0, max(255, 1.8 * width)]
+        [width * (0.5 + side * chance.uniform(0.05, 0.12)), 226.0, max(320, 2.2 * width)]
     )
     target = np.array([width / 2, (lowest + TOP_FLOOR + PITCH) / 2, 0.0])
     low, high = lowest - RAIL - 0.8, TOP_FLOOR + PITCH + 3.0

@@ -58,6 +58,15 @@ class Visit:
             return 0.0
         return max(b[0] - a[0] for a, b in zip(self.path, self.path[1:], strict=False))
 
+    def serves(self, t: float) -> set[int]:
+        """Return the places at which the person is at work at t: from first to last reach."""
+        return {
+            reach.place
+            for reach in self.reaches
+            if reach.until_s >= t
+            and any(one.place == reach.place and one.from_s <= t for one in self.reaches)
+        }
+
     def posture(self, t: float, shelf: Shelf) -> Posture:
         """Return how the person stands at t, which lies between start_s and end_s."""
         leg = bisect.bisect_right([corner[0] for corner in self.path], t) - 1
