@@ -34,7 +34,6 @@ check: $(DEVELOP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy --strict edge
-	$(BIN)/mypy trainer
 
 format: $(DEVELOP)
 	$(BIN)/ruff format .

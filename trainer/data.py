@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -31,26 +32,41 @@ from trainer.recipe import Data, Recipe
 T = TypeVar("T")
 Make = Callable[[Generator], Image]
 
+BOX_LABELS = {EMPTY, "stocked"}
+"""Boxes with other labels are remarks of the one who drew them."""
 ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One labelled file. group names what pictures of the same thing share; columns has the rest
-    of its row."""
+    """One labelled file, or a box in it. group names what pictures of the same thing share;
+    columns has the rest of its row; box is x, y, width, height in pixels."""
 
     file: Path
     label: str
     group: str
     columns: dict[str, str]
+    box: tuple[int, int, int, int] | None = None
 
-    def read(self) -> Image:
+    def read(self, rng: Generator | None = None, widen: float = 0.0) -> Image:
+        """Return the picture, or its box with each side moved outwards by up to `widen` of it.
+
+        People draw slots loosely: a box shows slivers of its neighbours, of rail and of tag.
+        """
         image = cv2.imread(str(self.file))
         if image is None:
             raise UnavailableError(
                 f"{self.file}: cannot be read as a picture; mend it or take it out of the data"
             )
-        return image
+        image = np.asarray(image, np.uint8)
+        if self.box is None:
+            return image
+        x, y, wide, high = self.box
+        out = np.zeros(4) if rng is None else rng.uniform(-widen / 3, widen, 4)
+        left, right = x - out[0] * wide, x + (1 + out[1]) * wide
+        top, bottom = y - out[2] * high, y + (1 + out[3]) * high
+        rows = slice(max(0, round(top)), max(1, round(bottom)))
+        return image[rows, max(0, round(left)) : max(1, round(right))]
 
 
 def read_data(text: str, split: str | None = None) -> list[Picture]:
@@ -69,13 +85,16 @@ def read_data(text: str, split: str | None = None) -> list[Picture]:
         raise UnavailableError(f"{path}: no such file or folder; give an index.csv or its folder")
     if path.is_dir() and (path / "index.csv").exists():
         path = path / "index.csv"
-    pictures = _from_folders(path) if path.is_dir() else _from_index(path)
+    if path.is_dir() and any(path.glob("*.json")):
+        pictures = _from_boxes(path)
+    else:
+        pictures = _from_folders(path) if path.is_dir() else _from_index(path)
     if split is not None:
         pictures = [picture for picture in pictures if picture.columns.get("split") == split]
     if not pictures:
         raise UnavailableError(f"{path}: no picture" + (f" of split '{split}'" if split else ""))
     if label:
-        return [Picture(p.file, label, p.group, p.columns) for p in pictures]
+        return [replace(picture, label=label) for picture in pictures]
     return pictures
 
 
@@ -116,6 +135,25 @@ def _from_folders(path: Path) -> list[Picture]:
     ]
 
 
+def _from_boxes(path: Path) -> list[Picture]:
+    """Return the boxes of whole shelf photos, each described by a JSON file beside it."""
+    pictures = []
+    for file in sorted(path.glob("*.json")):
+        try:
+            scene = json.loads(file.read_bytes())
+            if not isinstance(scene, dict) or "image" not in scene:
+                continue  # it describes no photo
+            photo, about = path / scene["image"], {"source": str(scene.get("source_image", ""))}
+            pictures += [
+                Picture(photo, b["label"], file.stem, about, (b["x"], b["y"], b["w"], b["h"]))
+                for b in scene["boxes"]
+                if b["label"] in BOX_LABELS
+            ]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ConfigError([f"{file}: not a description of boxes: {error!r}"]) from None
+    return pictures
+
+
 def check_labels(pictures: Sequence[Picture], classes: Sequence[str]) -> None:
     """Raise ConfigError where a picture's label is no class."""
     strange = sorted({picture.label for picture in pictures} - set(classes))
@@ -142,7 +180,16 @@ class LeaveOut:
     column: str
     value: str
 
-    def __call__(self, picture: Picture) -> bool:
+    def kept(self, sources: Sequence[Sequence[Picture]]) -> list[list[Picture]]:
+        """Return the sources without them, and without what else was cut from the same photo."""
+        out = [p for pictures in sources for p in pictures if self._matches(p)]
+        photos = {picture.columns["source"] for picture in out if "source" in picture.columns}
+        return [
+            [p for p in each if not self._matches(p) and p.columns.get("source") not in photos]
+            for each in sources
+        ]
+
+    def _matches(self, picture: Picture) -> bool:
         return picture.columns.get(self.column) == self.value
 
 
@@ -154,7 +201,8 @@ class Mixture:
 
     def __init__(self, recipe: Recipe, sources: Sequence[Data], leave_out: LeaveOut | None = None):
         self.recipe = recipe
-        self.photos = [_select(source, leave_out) for source in sources]
+        photos = [read_data(source.data, source.split) for source in sources]
+        self.photos = leave_out.kept(photos) if leave_out else photos
         for pictures in self.photos:
             check_labels(pictures, recipe.classes)
         everything = [picture for pictures in self.photos for picture in pictures]
@@ -190,7 +238,7 @@ class Mixture:
         for source, pictures in zip(sources, self.photos, strict=True):
             same = [picture for picture in pictures if picture.label == label]
             if same:
-                kinds.append((lambda rng, same=same: _choose(same, rng).read(), source.may_crop))
+                kinds.append((partial(_photo, same, source.widen), source.may_crop))
                 shares.append(source.share)
         for share, make in ((self.recipe.drawn, self._drawn), (self.recipe.altered, self._altered)):
             if share:
@@ -214,9 +262,8 @@ class Mixture:
         return _choose(self.goods, rng).read() if self.goods and rng.random() < 0.7 else None
 
 
-def _select(source: Data, leave_out: LeaveOut | None) -> list[Picture]:
-    pictures = read_data(source.data, source.split)
-    return [picture for picture in pictures if leave_out is None or not leave_out(picture)]
+def _photo(pictures: Sequence[Picture], widen: float, rng: Generator) -> Image:
+    return _choose(pictures, rng).read(rng, widen)
 
 
 def _choose(items: Sequence[T], rng: Generator) -> T:

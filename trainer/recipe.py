@@ -30,6 +30,8 @@ class Net(Section):
     """A state_dict to start from, $NAME expanded; its surplus stages and its head are left out."""
     freeze: int = Field(default=0, ge=0, le=4)
     """So many leading parts stay as they are: 1 the stem, 2 the first stage too, ..."""
+    freeze_norm: bool = False
+    """Keep the BatchNorm statistics of the weights: those of drawn pictures are no photo's."""
 
 
 class Data(Section):
@@ -40,6 +42,8 @@ class Data(Section):
     """How often, relative to the other sources of a class, one of them is picked."""
     may_crop: float = Field(default=0.1, ge=0, lt=0.5)
     """How much of each side a varied copy may lose."""
+    widen: float = Field(default=0, ge=0, le=0.5)
+    """By how much of its side a box of a photo may be shown larger."""
     split: str | None = None
     """Only rows whose column `split` says this."""
 

@@ -36,7 +36,7 @@ class SlotNet(nn.Module):
         self.parts = nn.ModuleList(
             [nn.Sequential(body.conv1, body.bn1, body.relu, body.maxpool), *kept]
         )
-        self.frozen = net.freeze
+        self.frozen, self.freeze_norm = net.freeze, net.freeze_norm
         self.head = nn.Linear(_width(kept[-1]), classes)
         scale = 1 / (255 * torch.tensor(STD))
         self.register_buffer("scale", scale.view(1, 3, 1, 1), persistent=False)
@@ -56,6 +56,10 @@ class SlotNet(nn.Module):
         super().train(mode)
         for part in self.parts[: self.frozen]:
             part.eval()
+        if self.freeze_norm:
+            for module in self.parts.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
         return self
 
 

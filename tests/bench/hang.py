@@ -23,8 +23,8 @@ def measure_hang(model: Path | None, seconds: float) -> Iterator[Row]:
     hung, *others = CAMERAS
     timed = Path(__file__).with_name("timed.py")
     with open_shop(rendered(BUSY), model) as shop:
-        with running([sys.executable, str(timed), str(shop.site)], shop.log):
-            shop.wait_until_online()
+        with running([sys.executable, str(timed), str(shop.site)], shop.log) as daemon:
+            shop.wait_until_online(daemon)
             time.sleep(SETTLE_S)
             begun_s = time.monotonic()
             time.sleep(seconds)

@@ -32,7 +32,7 @@ def _measure(shop: Shop, recording: Recording, windows: int, window_s: float) ->
     part = f"Pipeline, {recording.name}: {len(CAMERAS)} cameras of {ROWS * COLUMNS} slots"
     with running([*EDGE, "run", "-c", str(shop.site)], shop.log) as daemon:
         begun_s = time.monotonic()
-        shop.wait_until_online()
+        shop.wait_until_online(daemon)
         time.sleep(DECIDED_S)
         alone = cpu_a_minute({DAEMON: daemon}, windows, window_s)[DAEMON]
         with ExitStack() as stack:

@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import yaml
+import psutil
 from mosquitto import Mosquitto, Subscriber, wait_for
 from rtsp_server import RtspServer
 from streams import CAMERAS, Recording, planogram, serve
@@ -39,21 +39,24 @@ class Shop:
     def log(self) -> Path:
         return self.folder / "daemon.log"
 
-    def wait_until_online(self) -> None:
+    def wait_until_online(self, daemon: psutil.Popen) -> None:
         """Wait for the broker to say that the daemon and all its cameras are online."""
-        wait_for(lambda: self.heard("status")[-1:] == [b"online"], ONLINE_S, "the daemon online")
-        for camera in self.servers:
-            topic = f"camera/{camera}/status"
-            wait_for(lambda topic=topic: self._is_online(topic), ONLINE_S, topic)
+
+        def is_online() -> bool:
+            if daemon.poll() is not None:
+                raise SystemExit(f"the daemon ended by itself:\n{self.log.read_text()[-2000:]}")
+            return self.heard("status")[-1:] == [b"online"] and all(
+                document[-1:] and document[-1]["status"] == "online"
+                for document in (self.documents(f"camera/{one}/status") for one in self.servers)
+            )
+
+        wait_for(is_online, ONLINE_S, "the daemon and its cameras online")
 
     def heard(self, topic: str) -> list[bytes]:
         return self.listener.payloads(f"stock/{NODE}/{topic}")
 
     def documents(self, topic: str) -> list[dict[str, Any]]:
         return [json.loads(payload) for payload in self.heard(topic)]
-
-    def _is_online(self, topic: str) -> bool:
-        return any(document["status"] == "online" for document in self.documents(topic))
 
 
 @contextlib.contextmanager
@@ -63,7 +66,8 @@ def open_shop(recording: Recording, model: Path | None) -> Iterator[Shop]:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="shelf-edge-bench-")))
         broker = stack.enter_context(Mosquitto(folder, persistent=False))
         servers = serve(recording, stack)
-        (folder / "planogram.yaml").write_text(yaml.safe_dump(planogram(recording)))
+        # As JSON, which is YAML too: PyYAML would write what the cameras share as aliases.
+        (folder / "planogram.yaml").write_text(json.dumps(planogram(recording), indent=1))
         site = {
             "version": 1,
             "node": NODE,
@@ -75,6 +79,6 @@ def open_shop(recording: Recording, model: Path | None) -> Iterator[Shop]:
             "model": str(model.resolve()) if model else "default",
             "mqtt": {"url": f"mqtt://127.0.0.1:{broker.port}"},
         }
-        (folder / "site.yaml").write_text(yaml.safe_dump(site))
+        (folder / "site.yaml").write_text(json.dumps(site, indent=1))
         listener = stack.enter_context(Subscriber(broker.port, name=""))
         yield Shop(folder, servers, listener, model or SHIPPED)
