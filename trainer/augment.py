@@ -41,7 +41,8 @@ def _reframe(image: Image, rng: Generator, may_crop: float) -> Image:
     new_h = max(8, int(h * (1 - top - bottom)))
     target = np.array([[0, 0], [new_w, 0], [new_w, new_h], [0, new_h]], np.float32)
     move = cv2.getPerspectiveTransform((corners * [w, h]).astype(np.float32), target)
-    return cv2.warpPerspective(image, move, (new_w, new_h), borderMode=cv2.BORDER_REPLICATE)
+    moved = cv2.warpPerspective(image, move, (new_w, new_h), borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(moved, np.uint8)
 
 
 def _light(image: np.ndarray, rng: Generator) -> np.ndarray:
@@ -77,4 +78,4 @@ def _blur(image: np.ndarray, rng: Generator) -> np.ndarray:
 def _compress(image: Image, rng: Generator) -> Image:
     quality = int(rng.integers(20, 95))
     _, jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return cv2.imdecode(jpeg, cv2.IMREAD_COLOR)
+    return np.asarray(cv2.imdecode(jpeg, cv2.IMREAD_COLOR), np.uint8)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -19,6 +19,8 @@ from edge.types import Image
 from trainer.data import Picture, check_labels, read_data
 from trainer.resnet import SlotNet
 from trainer.train import load_run
+
+Real = TypeVar("Real", np.float32, np.float64)
 
 
 class Model(Protocol):
@@ -42,7 +44,7 @@ class RunModel:
         return softmax(self.logits(crops) / self._temperature)
 
 
-def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+def softmax(logits: NDArray[Real]) -> NDArray[Real]:
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return powers / powers.sum(axis=1, keepdims=True)
 
@@ -79,7 +81,7 @@ def evaluate(path: Path, pictures: Sequence[Picture], threads: int = 1) -> dict[
 
 
 def figures(
-    probabilities: NDArray[np.float32], truth: NDArray[np.int64], classes: Sequence[str]
+    probabilities: NDArray[np.floating[Any]], truth: NDArray[np.int64], classes: Sequence[str]
 ) -> dict[str, Any]:
     """Return what the probabilities (n, classes) are worth against the true classes (n,)."""
     n = len(truth)

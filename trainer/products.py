@@ -198,7 +198,7 @@ def _label(rng: Generator, photo: Image | None) -> Image:
         piece = photo[
             y : y + int(rng.uniform(0.3, 0.9) * h), x : x + int(rng.uniform(0.3, 0.9) * w)
         ]
-        return cv2.resize(piece, (64, 64), interpolation=cv2.INTER_AREA)
+        return np.asarray(cv2.resize(piece, (64, 64), interpolation=cv2.INTER_AREA), np.uint8)
     label = np.empty((64, 64, 3), np.float32)
     label[:] = paint(rng)
     for _ in range(rng.integers(1, 4)):

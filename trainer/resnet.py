@@ -24,6 +24,9 @@ STD = (0.229, 0.224, 0.225)
 class SlotNet(nn.Module):
     """(n, size, size, 3) uint8 RGB to (n, classes) logits."""
 
+    scale: Tensor
+    shift: Tensor
+
     def __init__(self, net: Net, classes: int):
         super().__init__()
         body = getattr(models, net.arch)(weights=None)
@@ -63,7 +66,7 @@ class SlotNet(nn.Module):
         return self
 
 
-def _stride_on_first_convolution(body: nn.Module) -> None:
+def _stride_on_first_convolution(body: models.ResNet) -> None:
     for stage in (body.layer2, body.layer3, body.layer4):
         block = stage[0]
         if not hasattr(block, "conv3"):
@@ -89,5 +92,5 @@ def _load(body: nn.Module, name: str) -> None:
 
 def _width(stage: nn.Sequential) -> int:
     """How many channels leave a stage."""
-    last = stage[-1]
+    last: models.resnet.BasicBlock | models.resnet.Bottleneck = stage[-1]
     return (last.conv3 if hasattr(last, "conv3") else last.conv2).out_channels
