@@ -36,6 +36,8 @@ MOVING_SHARE = 0.04  # of the slot
 MOVING_SHARE_AROUND = 0.2  # of its margin: who passes by does not hide the slot
 RAIL = 0.04, 0.19  # of the slot's height below it: the strip in which a person is looked for
 HIDDEN_RAIL = 0.3  # of that strip: more than a new price tag, less than a person
+PATTERNED = 8.0  # of 255: the spread of brightness in a strip with tags, edges or gaps
+SAME_PRINT = 0.4  # correlation with what it was; another tag keeps more, a coat none
 LEAST_RAIL = 0.5  # of the strip must be no other slot; else the whole margin is taken …
 HIDDEN_MARGIN = 0.6  # … of which more must have changed than a neighbour that was emptied
 NEW_SHARE = 0.03  # of the slot, against the last look
@@ -157,6 +159,7 @@ def _hidden(now: Pixels, memory: _Memory, moving: Mask, clock_s: float) -> Mask:
     light = _light_of_all(now, memory.standing)
     changed = _changed(now, memory.standing, light, HIDING)
     hidden = _share(changed, places.rail) >= places.hidden_share
+    hidden |= _lost_print(now, memory.standing, places.rail)
 
     settled = hidden & ~moving
     memory.changed_s = np.where(settled, np.fmin(memory.changed_s, clock_s), np.inf)
@@ -164,6 +167,22 @@ def _hidden(now: Pixels, memory: _Memory, moving: Mask, clock_s: float) -> Mask:
     adopted = settled & (clock_s - memory.changed_s >= patience_s)
     memory.adopt(now, adopted)
     return hidden & ~adopted
+
+
+def _lost_print(now: Pixels, standing: Pixels, rail: Mask) -> Mask:
+    """Return where the strip was patterned and its pattern is gone: a coat as bright as the rail.
+
+    The measure is the correlation of brightness, which no change of light touches.
+    """
+    count = np.maximum(1, rail.sum((1, 2)))
+    grey, grey_before = (np.where(rail, one.mean(-1), 0) for one in (now, standing))
+    flat, flat_before = (
+        np.where(rail, one - (one.sum((1, 2)) / count)[:, None, None], 0)
+        for one in (grey, grey_before)
+    )
+    spread, spread_before = (np.sqrt((one**2).sum((1, 2)) / count) for one in (flat, flat_before))
+    alike = (flat * flat_before).sum((1, 2)) / count / np.maximum(1, spread * spread_before)
+    return np.asarray((spread_before >= PATTERNED) & (alike < SAME_PRINT))
 
 
 def _is_new(now: Pixels, memory: _Memory, clock_s: float) -> Mask:

@@ -32,6 +32,7 @@ class Shelf:
         self.clock_s = 0.0
         self.full = set(PLACES)
         self.person: tuple[int, int] | None = None
+        self.coat = (90, 70, 60)
         self.light = 1.0
         self.tag, self.tag_px = (40, 40, 40), 20
         self._noise = np.random.default_rng(1)
@@ -48,7 +49,7 @@ class Shelf:
             cv2.rectangle(image, (x0 + 8, y0 + 10), (x1 - 8, y1 - 2), (40, 60, 200), -1)
             cv2.circle(image, ((x0 + x1) // 2, (y0 + y1) // 2), 25, (240, 240, 240), -1)
         if self.person:
-            cv2.rectangle(image, (self.person[0], 60), (self.person[1], HEIGHT), (90, 70, 60), -1)
+            cv2.rectangle(image, (self.person[0], 60), (self.person[1], HEIGHT), self.coat, -1)
         noisy = image * self.light + self._noise.normal(0, 3, image.shape)
         return np.clip(noisy, 0, 255).astype(np.uint8)
 
@@ -104,6 +105,12 @@ def test_a_shopper_who_stands_still_blocks_the_slot_for_as_long_as_they_stand():
     shelf.person = None
     shelf.look()
     assert shelf.look()["middle"] is not Verdict.BLOCKED
+
+
+def test_a_coat_as_bright_as_the_rail_hides_its_tags():
+    shelf = Shelf().watched_for(120)
+    shelf.person, shelf.coat = (255, 385), (218, 222, 225)
+    assert {shelf.look()["middle"] for _ in range(24)} == {Verdict.BLOCKED}
 
 
 def test_what_was_emptied_behind_a_shopper_is_looked_at_when_they_have_gone():
