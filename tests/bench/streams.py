@@ -23,7 +23,7 @@ from edge.render import Renderer
 from edge.scene import Scene
 from edge.types import Image
 
-VERSION = 2  # a higher number has everything rendered anew
+VERSION = 3  # a higher number has everything rendered anew
 FOLDER = Path(__file__).resolve().parents[2] / "bench-data"
 ROWS, COLUMNS = 4, 10
 SIZE, FPS, KEY_S = (1920, 1080), 15, 2.0
