@@ -153,6 +153,19 @@ def test_a_stopped_run_goes_on_to_the_very_same_weights(recipe, photos, run, tmp
     assert all(torch.equal(state[key], expected[key]) for key in expected)
 
 
+def test_evaluating_on_some_threads_leaves_training_its_own_number(run):
+    import torch
+
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        model, _ = open_model(run, threads=1)
+        model.probabilities([np.zeros((32, 32, 3), np.uint8)])
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_a_run_folder_takes_no_other_recipe_and_no_other_data(recipe, photos, run, tmp_path):
     other = tmp_path / "other.yaml"
     other.write_text(RECIPE.replace("lr: 0.05", "lr: 0.04"))

@@ -33,12 +33,18 @@ class RunModel:
     """A run's net, as it is before export: FP32 and, unless its recipe says otherwise, T = 1."""
 
     def __init__(self, net: SlotNet, input_size: int, temperature: float, threads: int):
-        torch.set_num_threads(threads)
         self._net, self._input_size, self._temperature = net, input_size, temperature
+        self._threads = threads
 
     @torch.inference_mode()
     def logits(self, crops: Sequence[Image]) -> NDArray[np.float32]:
-        return self._net(torch.from_numpy(to_batch(crops, self._input_size))).numpy()
+        # The number is the whole process's, and training sums in another order with another one.
+        before = torch.get_num_threads()
+        torch.set_num_threads(self._threads)
+        try:
+            return self._net(torch.from_numpy(to_batch(crops, self._input_size))).numpy()
+        finally:
+            torch.set_num_threads(before)
 
     def probabilities(self, crops: Sequence[Image]) -> NDArray[np.float32]:
         return softmax(self.logits(crops) / self._temperature)
