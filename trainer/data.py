@@ -53,12 +53,12 @@ class Picture:
 
         People draw slots loosely: a box shows slivers of its neighbours, of rail and of tag.
         """
-        image = cv2.imread(str(self.file))
-        if image is None:
+        pixels = cv2.imread(str(self.file))
+        if pixels is None:
             raise UnavailableError(
                 f"{self.file}: cannot be read as a picture; mend it or take it out of the data"
             )
-        image = np.asarray(image, np.uint8)
+        image = np.asarray(pixels, np.uint8)
         if self.box is None:
             return image
         x, y, wide, high = self.box
@@ -100,8 +100,8 @@ def read_data(text: str, split: str | None = None) -> list[Picture]:
 
 def _from_index(path: Path) -> list[Picture]:
     try:
-        with path.open(newline="") as file:
-            rows = csv.DictReader(file)
+        with path.open(newline="") as text:
+            rows = csv.DictReader(text)
             missing = {"file", "label", "group"} - set(rows.fieldnames or ())
             if missing:
                 raise ConfigError(
@@ -267,7 +267,7 @@ def _photo(pictures: Sequence[Picture], widen: float, rng: Generator) -> Image:
 
 
 def _choose(items: Sequence[T], rng: Generator) -> T:
-    return items[rng.integers(len(items))]
+    return items[int(rng.integers(len(items)))]
 
 
 def batches(
