@@ -50,11 +50,13 @@ class Thresholds(BaseModel):
 
 
 class Temperature(BaseModel):
-    """What the logits were divided by before the softmax; it is part of the graph."""
+    """How sure a model may be: logits are shifted for `empty`, then divided; all in the graph."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     value: float = Field(gt=0)
+    shift: float = 0.0
+    """Added to the logit of `empty`: in a new shop the threshold moves more than the features."""
     fitted_on: str
 
 

@@ -5,8 +5,10 @@ import pytest
 
 pytest.importorskip("torch", reason="the trainer is an extra: pip install -e .[trainer]")
 
-from trainer.evaluate import expected_calibration_error, figures
-from trainer.export import fit_temperature, parity
+from edge.classifier import Temperature
+from trainer.evaluate import expected_calibration_error, figures, tempered
+from trainer.export import parity
+from trainer.temper import fit_temperature
 from trainer.train import lr_scale
 
 
@@ -16,6 +18,7 @@ def rows(*p_empty: float) -> np.ndarray:
 
 
 CLASSES = ("empty", "stocked")
+PLAIN = Temperature(value=1, fitted_on="nothing")
 
 
 def test_figures_of_four_pictures_by_hand():
@@ -52,12 +55,30 @@ def test_the_temperature_that_made_logits_too_sure_is_found_again():
     honest = rng.normal(0, 2, (20000, 2)).astype(np.float32)
     p = np.exp(honest[:, 1]) / np.exp(honest).sum(axis=1)
     truth = (rng.random(20000) < p).astype(np.int64)
-    assert fit_temperature(honest * 3, truth) == pytest.approx(3, rel=0.05)
+    value, shift = fit_temperature(honest * 3, truth, shift_of=None)
+    assert (value, shift) == (pytest.approx(3, rel=0.05), 0)
+
+
+def test_the_threshold_that_moved_in_another_shop_is_found_again():
+    rng = np.random.default_rng(1)
+    honest = rng.normal(0, 2, (20000, 2)).astype(np.float32)
+    p = np.exp(honest[:, 1]) / np.exp(honest).sum(axis=1)
+    truth = (rng.random(20000) < p).astype(np.int64)
+    moved = honest - np.array([1.5, 0], np.float32)
+    value, shift = fit_temperature(moved, truth, shift_of=0)
+    assert (value, shift) == (pytest.approx(1, rel=0.05), pytest.approx(1.5, abs=0.1))
+
+
+def test_a_shift_makes_empty_likelier_and_no_temperature_leaves_softmax():
+    logits = np.array([[0, 0.5]], np.float32)
+    plain = tempered(logits, None, CLASSES)
+    shifted = tempered(logits, Temperature(value=1, shift=1, fitted_on="here"), CLASSES)
+    assert shifted[0, 0] > 0.5 > plain[0, 0]
 
 
 def test_a_quantization_that_changes_nothing_agrees_and_diverges_by_nought():
     logits = np.array([[2, -1], [0, 1]], np.float32)
-    report = parity(logits, logits, np.array([0, 0]), 1.0, CLASSES)
+    report = parity(logits, logits, np.array([0, 0]), PLAIN, CLASSES)
     assert (report["agreement"], report["kl"]) == (1.0, 0.0)
     assert report["top1_fp32"] == report["top1_int8"] == 0.5
 

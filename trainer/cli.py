@@ -17,6 +17,7 @@ from trainer.evaluate import read_pictures
 from trainer.export import export as export_run
 from trainer.export import held_out_pictures
 from trainer.recipe import Data, load_recipe
+from trainer.temper import temper as fit_temper
 from trainer.train import fit as fit_run
 from trainer.train import load_run
 
@@ -73,6 +74,23 @@ def export(
     """Write a run as an INT8 bundle, and report what quantization changed."""
     recipe, _, _ = load_run(run)
     _print(export_run(run, out, held_out_pictures(recipe, data or [])), as_json)
+
+
+@app.command()
+def temper(
+    asked: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN:COLUMN=VALUE…", help="Runs, and what each has not seen."),
+    ],
+    data: DataOption = None,
+    as_json: Json = False,
+) -> None:
+    """Fit temperature and shift, for a recipe, on pictures that runs have not seen."""
+    if not data:
+        raise UsageError("trainer temper: name the pictures with --data")
+    pairs = [one.rpartition(":")[::2] for one in asked]
+    found = fit_temper([(Path(run), read_pictures(data, only)) for run, only in pairs])
+    _print(found.model_dump(), as_json)
 
 
 def _column_and_value(text: str | None) -> LeaveOut | None:

@@ -212,8 +212,8 @@ def _stains(canvas: Canvas, rng: Generator) -> None:
         )
         mark = np.zeros((h, w), np.float32)
         cv2.ellipse(mark, at, size, rng.uniform(0, 180), 0, 360, 1.0, -1, cv2.LINE_AA)
-        mark = cv2.GaussianBlur(mark, (0, 0), rng.uniform(0.5, 5))
-        canvas *= (1 + mark * rng.uniform(-0.5, 0.35))[..., None]
+        soft = cv2.GaussianBlur(mark, (0, 0), rng.uniform(0.5, 5))
+        canvas *= (1 + soft * rng.uniform(-0.5, 0.35))[..., None]
 
 
 def _hook(canvas: Canvas, rng: Generator) -> None:

@@ -12,11 +12,12 @@ import torch
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, precision_recall_fscore_support, roc_auc_score
 
-from edge.classifier import EMPTY, MAX_BATCH, open_classifier
+from edge.classifier import EMPTY, MAX_BATCH, Temperature, open_classifier
 from edge.errors import UsageError
 from edge.preprocess import to_batch
 from edge.types import Image
 from trainer.data import Picture, check_labels, read_data
+from trainer.recipe import Recipe
 from trainer.resnet import SlotNet
 from trainer.train import load_run
 
@@ -32,9 +33,8 @@ class Model(Protocol):
 class RunModel:
     """A run's net, as it is before export: FP32 and, unless its recipe says otherwise, T = 1."""
 
-    def __init__(self, net: SlotNet, input_size: int, temperature: float, threads: int):
-        self._net, self._input_size, self._temperature = net, input_size, temperature
-        self._threads = threads
+    def __init__(self, net: SlotNet, recipe: Recipe, threads: int):
+        self._net, self._recipe, self._threads = net, recipe, threads
 
     @torch.inference_mode()
     def logits(self, crops: Sequence[Image]) -> NDArray[np.float32]:
@@ -42,12 +42,12 @@ class RunModel:
         before = torch.get_num_threads()
         torch.set_num_threads(self._threads)
         try:
-            return self._net(torch.from_numpy(to_batch(crops, self._input_size))).numpy()
+            return self._net(torch.from_numpy(to_batch(crops, self._recipe.input_size))).numpy()
         finally:
             torch.set_num_threads(before)
 
     def probabilities(self, crops: Sequence[Image]) -> NDArray[np.float32]:
-        return softmax(self.logits(crops) / self._temperature)
+        return tempered(self.logits(crops), self._recipe.temperature, self._recipe.classes)
 
 
 def softmax(logits: NDArray[Real]) -> NDArray[Real]:
@@ -55,12 +55,21 @@ def softmax(logits: NDArray[Real]) -> NDArray[Real]:
     return powers / powers.sum(axis=1, keepdims=True)
 
 
+def tempered(
+    logits: NDArray[Real], temperature: Temperature | None, classes: Sequence[str]
+) -> NDArray[Real]:
+    """Return the probabilities (n, classes) that a bundle with this temperature gives."""
+    if temperature is None:
+        return softmax(logits)
+    shift = np.array([temperature.shift if name == EMPTY else 0 for name in classes], logits.dtype)
+    return softmax((logits + shift) / logits.dtype.type(temperature.value))
+
+
 def open_model(path: Path, threads: int) -> tuple[Model, tuple[str, ...]]:
     """Return a run or a bundle, and its classes."""
     if path.is_dir():
         recipe, net, _ = load_run(path)
-        temperature = recipe.temperature.value if recipe.temperature else 1.0
-        return RunModel(net, recipe.input_size, temperature, threads), recipe.classes
+        return RunModel(net, recipe, threads), recipe.classes
     classifier = open_classifier(path, threads)
     return classifier, classifier.info.classes
 

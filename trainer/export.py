@@ -27,6 +27,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from edge.classifier import (
+    EMPTY,
     FORMAT,
     MAX_BATCH,
     METADATA_KEY,
@@ -37,9 +38,10 @@ from edge.classifier import (
 from edge.errors import UsageError
 from edge.preprocess import RESIZE, to_batch
 from trainer.data import Mixture, Picture, read_data
-from trainer.evaluate import RunModel, figures, softmax
+from trainer.evaluate import RunModel, figures, tempered
 from trainer.recipe import Recipe
 from trainer.resnet import SlotNet
+from trainer.temper import fit_temperature
 from trainer.train import load_run
 
 QUANTIZATION = "U8S8 per channel, QDQ, reduce_range, MinMax over {n} representative pictures"
@@ -58,11 +60,11 @@ def export(run: Path, out: Path, held_out: Sequence[Picture]) -> dict[str, Any]:
     truth = np.array([recipe.classes.index(picture.label) for picture in held_out])
     int8 = _int8_logits(model, recipe, held_out)
     temperature = recipe.temperature or Temperature(
-        value=fit_temperature(int8, truth),
+        value=fit_temperature(int8, truth, shift_of=None)[0],
         fitted_on=f"INT8 logits of {len(held_out)} held-out pictures",
     )
     fp32 = _fp32_logits(net, recipe, held_out)
-    report = parity(fp32, int8, truth, temperature.value, recipe.classes)
+    report = parity(fp32, int8, truth, temperature, recipe.classes)
     info = BundleInfo(
         format=FORMAT,
         name=recipe.name,
@@ -78,7 +80,7 @@ def export(run: Path, out: Path, held_out: Sequence[Picture]) -> dict[str, Any]:
         quantization=QUANTIZATION.format(n=REPRESENTATIVE),
         sources=recipe.sources,
     )
-    _add_softmax(model, temperature.value)
+    _add_softmax(model, temperature, recipe.classes)
     _add_metadata(model, info)
     out.parent.mkdir(parents=True, exist_ok=True)
     new = out.with_suffix(".new")
@@ -89,28 +91,12 @@ def export(run: Path, out: Path, held_out: Sequence[Picture]) -> dict[str, Any]:
             "temperature": temperature.value, **report}  # fmt: skip
 
 
-def fit_temperature(logits: NDArray[np.float32], truth: NDArray[np.int64]) -> float:
-    """Return the T > 0 that makes softmax(logits / T) least surprised (Guo et al. 2017)."""
-    log_t = torch.zeros((), requires_grad=True)
-    optimizer = torch.optim.LBFGS([log_t], max_iter=100, line_search_fn="strong_wolfe")
-    x, y = torch.from_numpy(logits), torch.from_numpy(truth)
-
-    def closure() -> torch.Tensor:
-        optimizer.zero_grad()
-        loss = torch.nn.functional.cross_entropy(x / log_t.exp(), y)
-        loss.backward()
-        return loss
-
-    optimizer.step(closure)
-    return float(np.clip(log_t.exp().item(), 0.25, 10))
-
-
 def parity(
     fp32: NDArray[np.float32], int8: NDArray[np.float32], truth: NDArray[np.int64],
-    temperature: float, classes: Sequence[str],
+    temperature: Temperature, classes: Sequence[str],
 ) -> dict[str, Any]:  # fmt: skip
     """Return what quantization changed: both top-1, how often they agree, mean KL(FP32 | INT8)."""
-    p, q = (softmax(logits.astype(np.float64) / temperature) for logits in (fp32, int8))
+    p, q = (tempered(logits.astype(np.float64), temperature, classes) for logits in (fp32, int8))
     divergence = (p * (np.log(np.clip(p, 1e-12, 1)) - np.log(np.clip(q, 1e-12, 1)))).sum(axis=1)
     of_q = figures(q, truth, classes)
     return {
@@ -190,7 +176,7 @@ def _before_first_convolution(model: onnx.ModelProto) -> list[str]:
 
 
 def _fp32_logits(net: SlotNet, recipe: Recipe, pictures: Sequence[Picture]) -> NDArray[np.float32]:
-    model = RunModel(net, recipe.input_size, 1.0, torch.get_num_threads())
+    model = RunModel(net, recipe, torch.get_num_threads())
     return np.concatenate([model.logits(crops) for crops in _read(pictures)])
 
 
@@ -207,14 +193,23 @@ def _read(pictures: Sequence[Picture]) -> Iterator[list[NDArray[np.uint8]]]:
         yield [picture.read() for picture in pictures[start : start + MAX_BATCH]]
 
 
-def _add_softmax(model: onnx.ModelProto, temperature: float) -> None:
-    """Append logits / T and softmax, so that what leaves the graph are calibrated probabilities."""
+def _add_softmax(model: onnx.ModelProto, temperature: Temperature, classes: Sequence[str]) -> None:
+    """Append shift, division and softmax, so that calibrated probabilities leave the graph."""
     graph = model.graph
-    graph.initializer.append(
-        helper.make_tensor("temperature", TensorProto.FLOAT, [], [temperature])
+    shift = [temperature.shift if name == EMPTY else 0.0 for name in classes]
+    graph.initializer.extend(
+        [
+            helper.make_tensor("shift", TensorProto.FLOAT, [len(shift)], shift),
+            helper.make_tensor("temperature", TensorProto.FLOAT, [], [temperature.value]),
+        ]
     )
-    graph.node.append(helper.make_node("Div", [graph.output[0].name, "temperature"], ["cooled"]))
-    graph.node.append(helper.make_node("Softmax", ["cooled"], [OUTPUT], axis=1))
+    graph.node.extend(
+        [
+            helper.make_node("Add", [graph.output[0].name, "shift"], ["shifted"]),
+            helper.make_node("Div", ["shifted", "temperature"], ["cooled"]),
+            helper.make_node("Softmax", ["cooled"], [OUTPUT], axis=1),
+        ]
+    )
     graph.output[0].name = OUTPUT
 
 
