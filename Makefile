@@ -34,6 +34,7 @@ check: $(DEVELOP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy --strict edge
+	$(BIN)/mypy trainer
 
 format: $(DEVELOP)
 	$(BIN)/ruff format .
