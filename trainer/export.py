@@ -199,13 +199,13 @@ def _add_softmax(model: onnx.ModelProto, temperature: Temperature, classes: Sequ
     shift = [temperature.shift if name == EMPTY else 0.0 for name in classes]
     graph.initializer.extend(
         [
-            helper.make_tensor("shift", TensorProto.FLOAT, [len(shift)], shift),
+            helper.make_tensor("empty_shift", TensorProto.FLOAT, [len(shift)], shift),
             helper.make_tensor("temperature", TensorProto.FLOAT, [], [temperature.value]),
         ]
     )
     graph.node.extend(
         [
-            helper.make_node("Add", [graph.output[0].name, "shift"], ["shifted"]),
+            helper.make_node("Add", [graph.output[0].name, "empty_shift"], ["shifted"]),
             helper.make_node("Div", ["shifted", "temperature"], ["cooled"]),
             helper.make_node("Softmax", ["cooled"], [OUTPUT], axis=1),
         ]
