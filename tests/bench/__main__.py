@@ -22,7 +22,7 @@ from models import measure_models
 from pipeline import measure_pipeline
 from startup import measure_startup
 from streams import BUSY, IDLE, rendered
-from table import as_json, as_markdown
+from table import as_json, as_markdown, heading
 
 from edge.errors import EdgeError
 
@@ -40,14 +40,16 @@ def main() -> None:
         "hang": lambda: measure_hang(given.model, seconds / 2),
         "startup": lambda: measure_startup(given.model, rounds),
     }
-    machine = this_machine()
-    rows: list[Row] = []
     for clip in (IDLE, BUSY):
         _tell(f"stream: {rendered(clip).video} (rendered once, in minutes)")
+    machine = this_machine()
+    print(heading(machine), flush=True)
+    rows: list[Row] = []
     for name in given.only or parts:
         _tell(f"measuring: {name}")
-        rows += parts[name]()
-    print(as_markdown(machine, rows))
+        found = list(parts[name]())
+        print(as_markdown(found), flush=True)
+        rows += found
     if given.json:
         given.json.write_text(as_json(machine, rows) + "\n", encoding="utf-8")
 

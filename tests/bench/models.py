@@ -24,7 +24,7 @@ from edge.geometry import cut
 from edge.preprocess import to_batch
 from edge.types import Image
 from trainer.export import INPUT, to_onnx
-from trainer.recipe import Recipe
+from trainer.recipe import Net, Recipe
 from trainer.resnet import SlotNet
 
 BATCHES, THREADS = (1, 16, 64), (1, 2)
@@ -36,7 +36,7 @@ Runner = Callable[[Sequence[Image]], object]
 def measure_models(model: Path | None, rounds: int) -> Iterator[Row]:
     """Yield milliseconds a crop of each runner for each batch size and number of threads."""
     info = open_classifier(model).info
-    recipe = Recipe.model_validate_json(json.dumps(info.recipe))
+    recipe = recipe_of(info)
     net = untrained(recipe)
     crops = slot_crops(max(BATCHES))
     with TemporaryDirectory() as folder:
@@ -51,6 +51,14 @@ def measure_models(model: Path | None, rounds: int) -> Iterator[Row]:
             torch.set_num_threads(threads)
             for batch in BATCHES:
                 yield from _compared(runners, crops[:batch], threads, rounds)
+
+
+def recipe_of(info: BundleInfo) -> Recipe:
+    """Return what decides about speed; the bundle's trainer may have known other keys."""
+    net = Net.model_validate_json(json.dumps(info.recipe["net"]))
+    return Recipe(
+        name=info.name, classes=info.classes, input_size=info.input_size, net=net, steps=1
+    )
 
 
 def untrained(recipe: Recipe) -> SlotNet:

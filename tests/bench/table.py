@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from itertools import groupby
 
@@ -15,8 +15,13 @@ Middle (smallest – largest). Times: the median of interleaved rounds. CPU: the
 windows. "× ours": the figure divided by ours, round by round or window by window."""
 
 
-def as_markdown(machine: Machine, rows: Sequence[Row]) -> str:
-    lines = [str(machine), "", CAPTION]
+def heading(machine: Machine) -> str:
+    return f"{machine}\n\n{CAPTION}"
+
+
+def as_markdown(rows: Iterable[Row]) -> str:
+    """Return one table a part, in the order of the rows."""
+    lines = []
     for part, group in groupby(rows, key=lambda row: row.part):
         lines += ["", f"### {part}", "", "| what | figure | unit | × ours | |"]
         lines += ["|---|---:|---|---:|---|", *(_line(row) for row in group)]
