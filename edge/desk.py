@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -11,6 +12,8 @@ from edge.errors import EdgeError, RequestError
 from edge.ledger import Ledger
 from edge.plan import Plan
 from edge.types import Event, Moment, SlotState
+
+log = logging.getLogger(__name__)
 
 PICTURES_OFF = "pictures of slots are not sent: they are off"
 
@@ -45,10 +48,19 @@ class Desk:
                 until = now.at + timedelta(minutes=minutes)
                 self._note(snooze(self._slot(slot_id), until, now.at), now)
             case payloads.ReloadRequest():
-                self.reloaded = self._read()
+                self._reload()
             case payloads.SnapshotRequest(slot=slot_id):
                 self._slot(slot_id)
                 raise ValueError(PICTURES_OFF)
+
+    def _reload(self) -> None:
+        """Read the configuration anew. The log says how that went: a signal has no answer."""
+        try:
+            self.reloaded = self._read()
+        except EdgeError as error:
+            log.error("the configuration stays as it was: %s", error)
+            raise
+        log.info("the configuration has been read anew")
 
     def _slot(self, slot_id: str) -> SlotState:
         if slot_id not in self._ledger.states:

@@ -8,7 +8,8 @@ margin around it. Two questions are asked of each:
   Whoever hides a slot stands on the floor, and so hides the rail and the tag below it too; what
   is taken out of a slot, or stacked behind it, shows above and beside the rail, not on it.
 
-Light is taken out first: a gain for the slot's own surroundings. Waiting until nobody is in front
+Light is taken out first: by the gain of the slot's surroundings from one picture to the next, by
+that of the whole picture over a longer time. Waiting until nobody is in front
 is what the field's patents do as well (WO2018204836: detect motion, its end, wait, then look).
 """
 
@@ -159,7 +160,8 @@ def _hidden(now: Pixels, memory: _Memory, moving: Mask, clock_s: float) -> Mask:
     light = _light_of_all(now, memory.standing)
     changed = _changed(now, memory.standing, light, HIDING)
     hidden = _share(changed, places.rail) >= places.hidden_share
-    hidden |= _lost_print(now, memory.standing, places.rail)
+    # Where neighbours stand for the rail, their print goes with the products that are taken.
+    hidden |= places.has_rail & _lost_print(now, memory.standing, places.rail)
 
     settled = hidden & ~moving
     memory.changed_s = np.where(settled, np.fmin(memory.changed_s, clock_s), np.inf)
@@ -214,9 +216,9 @@ class _Thumbnails:
             for other in slots:
                 if other is not slot:
                     rail[index] &= ~contains(other.quad, fractions[index])
-        has_rail = rail.sum((1, 2)) >= LEAST_RAIL * _rail_mask(1).sum()
-        self.rail = np.where(has_rail[:, None, None], rail, self.outside)
-        self.hidden_share = np.where(has_rail, HIDDEN_RAIL, HIDDEN_MARGIN)
+        self.has_rail = rail.sum((1, 2)) >= LEAST_RAIL * _rail_mask(1).sum()
+        self.rail = np.where(self.has_rail[:, None, None], rail, self.outside)
+        self.hidden_share = np.where(self.has_rail, HIDDEN_RAIL, HIDDEN_MARGIN)
 
     def fit(self, image: Image) -> bool:
         return (image.shape[1], image.shape[0]) == self._picture_size

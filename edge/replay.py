@@ -27,7 +27,7 @@ from edge.overlay import draw_slots
 from edge.plan import merge_rule, patient
 from edge.site import Decision, Site
 from edge.truth import Change, Judge, Truth, read_truth
-from edge.types import Frame, Image, Moment, Slot, SlotCrop, SlotState, State
+from edge.types import Frame, Image, Moment, Slot, SlotCrop, SlotState, State, Visibility
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SETTLE_LOOKS, SETTLE_S = 3, 5.0  # what the default tolerance adds to confirm_s
@@ -185,7 +185,8 @@ def _by_itself(classifier: Classifier) -> Step:
         states = {}
         for slot, score in zip(slots, classifier.score(crops), strict=True):
             state = speaks_for(score, HALF) or State.UNKNOWN
-            states[slot.slot_id] = SlotState(slot.slot_id, state, score=score.p_empty)
+            clear = Visibility.CLEAR
+            states[slot.slot_id] = SlotState(slot.slot_id, state, clear, score=score.p_empty)
         return states
 
     return step

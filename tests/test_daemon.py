@@ -174,12 +174,15 @@ def test_a_reload_takes_the_new_planogram_and_a_wrong_one_changes_nothing(
         refused = ask(listener, "reload", "{}")
         assert refused["status"] == "error"
         assert "planogram.yaml" in refused["error"]
+        daemon.send(signal.SIGHUP)
+        wait_for(lambda: daemon.log().count("the configuration stays as it was") == 2, 20)
         assert ask(listener, "ping", "")["status"] == "ok"
 
         (tmp_path / "planogram.yaml").write_text(good)
         site(tmp_path, shelf, broker, slots=2)
         daemon.send(signal.SIGHUP)
         wait_for(lambda: listener.payloads("stock/shop/slot/slot-1/state"), 20)
+        assert "the configuration has been read anew" in daemon.log()
         assert daemon.end() == 0
 
 

@@ -113,6 +113,34 @@ def test_a_coat_as_bright_as_the_rail_hides_its_tags():
     assert {shelf.look()["middle"] for _ in range(24)} == {Verdict.BLOCKED}
 
 
+def test_without_a_rail_emptied_neighbours_do_not_hide_a_slot():
+    side = 3
+    slots = []
+    for row in range(side):
+        for column in range(side):
+            x, y, wide = 0.1 + 0.2 * column, 0.1 + 0.2 * row, 0.2
+            quad = ((x, y), (x + wide, y), (x + wide, y + wide), (x, y + wide))
+            slots.append(Slot(f"{row}{column}", "cam", quad, "grid"))
+    gate, noise = Gate(slots), np.random.default_rng(2)
+
+    def look(clock_s: float, gone: set[str]) -> dict[str, Verdict]:
+        image = np.full((HEIGHT, WIDTH, 3), 150, np.uint8)
+        for one in slots:
+            if one.slot_id not in gone:
+                (x0, y0), (x1, y1) = np.array(one.quad)[[0, 2]] * (WIDTH, HEIGHT)
+                box = (int(x0) + 8, int(y0) + 6), (int(x1) - 8, int(y1) - 6)
+                cv2.rectangle(image, *box, (40, 60, 200), -1)
+                cv2.circle(image, (int(x0 + x1) // 2, int(y0 + y1) // 2), 12, (240,) * 3, -1)
+        noisy = np.clip(image + noise.normal(0, 3, image.shape), 0, 255).astype(np.uint8)
+        return {s.slot.slot_id: s.verdict for s in gate.sort(Frame("cam", noisy, NOON, clock_s))}
+
+    for number in range(24):
+        look(5.0 * number, set())
+    gone = {"01", "10", "12", "21"}
+    look(120.0, gone)
+    assert look(125.0, gone)["11"] is not Verdict.BLOCKED
+
+
 def test_what_was_emptied_behind_a_shopper_is_looked_at_when_they_have_gone():
     shelf = Shelf().watched_for(120)
     shelf.person = (255, 385)

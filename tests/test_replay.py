@@ -108,6 +108,16 @@ def test_pictures_are_each_one_look_and_t_counts_them(folder):
         assert found["state_accuracy"] == 1
 
 
+def test_a_picture_judged_by_itself_is_drawn_as_seen_clearly(folder):
+    cv2.imwrite(str(folder / "one.png"), picture(0))
+    files = {"planogram": folder / "planogram.yaml", "config": folder / "site.yaml"}
+    drawn = replay(Request(str(folder / "one.png"), confirm_s=0.0, **files)).last
+    assert drawn is not None
+    x0, _, x1, y1 = SLOTS["a"]
+    inside = drawn[y1 - 25 : y1 - 5, x0 + 5 : x1 - 5]
+    assert inside.std(axis=(0, 1)).max() < 2  # a tint, no hatching
+
+
 def test_without_truth_the_changes_are_listed_all_the_same(folder, video):
     found = run(folder, video, every_s=0.5, confirm_s=1.0, truth=None, camera="cam")
     assert len(found["changes"]) == 2
