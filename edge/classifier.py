@@ -106,8 +106,13 @@ class Classifier:
         rows = [np.empty((0, len(self.info.classes)), np.float32)]
         for start in range(0, len(crops), MAX_BATCH):
             batch = to_batch(crops[start : start + MAX_BATCH], self.info.input_size)
-            rows.append(self._session.run(None, {self._input_name: batch})[0])
+            rows.append(self.probabilities_of(batch))
         return np.concatenate(rows)
+
+    def probabilities_of(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return (n, classes) for what `to_batch` made, at most MAX_BATCH crops."""
+        rows: NDArray[np.float32] = self._session.run(None, {self._input_name: batch})[0]
+        return rows
 
     def score(self, crops: Sequence[SlotCrop]) -> list[Score]:
         """Return what the model says of each crop, in their order."""

@@ -23,12 +23,13 @@ name: tiny
 classes: [empty, stocked]
 input_size: 32
 net: {arch: resnet18, blocks: [1, 1]}
-augment: false
+balanced: true
+augment: none
 steps: 40
 batch: 8
 lr: 0.05
-warmup_steps: 4
-average_steps: 4
+warmup: 0.1
+ema: 0.1
 """
 
 
@@ -132,24 +133,25 @@ def test_trainer_and_daemon_give_the_same_bundle_the_same_probabilities(bundle, 
 def test_a_stopped_run_goes_on_to_the_very_same_weights(recipe, photos, run, tmp_path):
     import torch
 
-    from trainer.data import Mixture
+    from trainer.mixture import open_mixture
     from trainer.recipe import Data, load_recipe
-    from trainer.train import fit, load_run
+    from trainer.runs import load_run
+    from trainer.train import fit
 
     whole = load_recipe(recipe).model_copy(update={"data": (Data(data=str(photos)),)})
 
     class PowerCutError(Exception):
         pass
 
-    def say(text: str) -> None:
-        if text.startswith("step 17/"):
+    def say(state, epoch_ends: bool) -> None:
+        if state.step == 17:
             raise PowerCutError
 
-    mixture = Mixture(whole, whole.data)
+    mixture = open_mixture(whole)
     with pytest.raises(PowerCutError):
-        fit(whole, mixture, tmp_path / "run", say, save_every_s=0)
-    fit(whole, mixture, tmp_path / "run", lambda text: None)
-    state, expected = (load_run(each)[1].state_dict() for each in (tmp_path / "run", run))
+        fit(mixture, tmp_path / "run", say, save_every_s=0)
+    fit(mixture, tmp_path / "run", lambda state, epoch_ends: None)
+    state, expected = (load_run(each).net.state_dict() for each in (tmp_path / "run", run))
     assert all(torch.equal(state[key], expected[key]) for key in expected)
 
 

@@ -10,14 +10,18 @@ pytest.importorskip("torch", reason="the trainer is an extra: pip install -e .[t
 
 from edge.errors import ConfigError, UsageError
 from trainer import augment, draw
-from trainer.data import LeaveOut, Mixture, batches, digest, read_data
+from trainer.data import LeaveOut, digest, read_data, read_source
+from trainer.mixture import Mixture, batches
 from trainer.recipe import Recipe, load_recipe
 
 ROOT = Path(__file__).parent.parent
 
 
 def recipe(**changes) -> Recipe:
-    about = {"name": "r", "classes": ("empty", "stocked"), "input_size": 32, "steps": 4, "batch": 6}
+    about = {
+        "name": "r", "classes": ("empty", "stocked"), "input_size": 32, "balanced": True,
+        "steps": 4, "batch": 6,
+    }  # fmt: skip
     return Recipe(**about | {"drawn": 1} | changes)
 
 
@@ -32,7 +36,8 @@ def write_photos(folder: Path, labels: str) -> None:
 
 def mixture(folder: Path, leave_out: LeaveOut | None = None, **changes) -> Mixture:
     whole = recipe(data=({"data": str(folder)},), **changes)
-    return Mixture(whole, whole.data, leave_out)
+    photos = [read_source(source) for source in whole.data]
+    return Mixture(whole, leave_out.kept(photos) if leave_out else photos)
 
 
 def test_a_picture_depends_on_the_recipe_and_its_number_alone(tmp_path):
@@ -112,7 +117,7 @@ def test_whatever_the_seed_a_drawn_slot_is_a_picture(stocked):
         assert image.dtype == np.uint8
         assert image.ndim == 3
         assert min(image.shape[:2]) >= 40
-        varied = augment.vary(image, rng, 0.4)
+        varied = augment.camera(image, rng, 0.4)
         assert varied.dtype == np.uint8
         assert min(varied.shape[:2]) >= 8
 
@@ -150,6 +155,6 @@ def test_a_wrong_recipe_is_refused_with_its_line(tmp_path, line, words):
     assert words in str(caught.value)
 
 
-def test_a_recipe_without_the_class_empty_is_refused():
-    with pytest.raises(ValueError, match="must be called 'empty'"):
+def test_slots_can_only_be_drawn_for_a_recipe_that_knows_empty():
+    with pytest.raises(ValueError, match="need a class 'empty'"):
         recipe(classes=("cola", "tea"))

@@ -9,7 +9,6 @@ from edge.classifier import Temperature
 from trainer.evaluate import expected_calibration_error, figures, tempered
 from trainer.export import parity
 from trainer.temper import fit_temperature
-from trainer.train import lr_scale
 
 
 def rows(*p_empty: float) -> np.ndarray:
@@ -81,11 +80,3 @@ def test_a_quantization_that_changes_nothing_agrees_and_diverges_by_nought():
     report = parity(logits, logits, np.array([0, 0]), PLAIN, CLASSES)
     assert (report["agreement"], report["kl"]) == (1.0, 0.0)
     assert report["top1_fp32"] == report["top1_int8"] == 0.5
-
-
-def test_the_learning_rate_rises_then_falls_to_nought():
-    scales = [lr_scale(step, 100, 10) for step in range(100)]
-    assert scales[9] == scales[10] == max(scales) == 1
-    assert np.diff(scales[:10]).min() > 0
-    assert np.diff(scales[10:]).max() < 0
-    assert scales[-1] < 0.001

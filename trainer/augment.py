@@ -1,20 +1,169 @@
-"""What a camera and a hand do to a picture: crops that are a little off, light, blur, noise, JPEG.
+"""Varied copies of a picture, in the ways a recipe's `augment` may name.
 
-A slot's crop may be 30 pixels wide, out of a compressed stream, under a yellow lamp. The net must
-have seen that, or its probabilities mean nothing in the next shop.
+`camera` is ours: a slot's crop may be 30 pixels wide, out of a compressed stream, under a yellow
+lamp. The net must have seen that, or its probabilities mean nothing in the next shop. The others
+are what the papers used, to be compared with.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import cv2
 import numpy as np
 from numpy.random import Generator
 
 from edge.types import Image
+from trainer.recipe import Recipe
 
 
-def vary(image: Image, rng: Generator, may_crop: float) -> Image:
-    """Return a varied copy. may_crop: how much of each side may be lost at most, 0 to 0.5."""
+def vary(image: Image, rng: Generator, recipe: Recipe, may_crop: float) -> Image:
+    """Return a copy varied as the recipe says; it may have another size.
+
+    may_crop: how much of each side `camera` may take away at most, 0 to 0.5.
+    """
+    if recipe.augment == "none":
+        return image
+    if recipe.augment == "camera":
+        return camera(image, rng, may_crop)
+    if recipe.augment == "keras":
+        return _keras(image, rng)
+    image = _random_part(image, rng, recipe.crop_area)
+    if recipe.mirror and rng.random() < 0.5:
+        image = image[:, ::-1]
+    if recipe.augment == "paper":
+        return _paper_colours(image, rng)
+    return _trivial(image, rng) if recipe.augment == "trivial" else image
+
+
+def _random_part(image: Image, rng: Generator, area: tuple[float, float]) -> Image:
+    """Return a part with so much of the picture's area, its aspect changed by up to 4 : 3."""
+    h, w = image.shape[:2]
+    for _ in range(10):
+        aspect = np.exp(rng.uniform(np.log(3 / 4), np.log(4 / 3)))
+        side = np.sqrt(rng.uniform(*area) * h * w)
+        wide, high = max(1, round(side * np.sqrt(aspect))), max(1, round(side / np.sqrt(aspect)))
+        if wide <= w and high <= h:
+            x, y = int(rng.integers(w - wide + 1)), int(rng.integers(h - high + 1))
+            return image[y : y + high, x : x + wide]
+    return image
+
+
+# -- what the papers did --------------------------------------------------------------------------
+
+PCA_VALUES = np.array([55.46, 4.794, 1.148], np.float32)  # ImageNet's, of RGB in 0 to 255
+PCA_VECTORS = np.array(
+    [[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]], np.float32
+)
+
+
+def _paper_colours(image: Image, rng: Generator) -> Image:
+    """arXiv:1812.01187, § 2.1: hue, saturation and brightness by 0.6 to 1.4, and PCA noise."""
+    hsv = cv2.cvtColor(image, cv2.COLOR_BGR2HSV).astype(np.float32)
+    hsv *= rng.uniform(0.6, 1.4, 3).astype(np.float32)
+    hsv[..., 0] %= 180
+    varied = cv2.cvtColor(np.clip(hsv, 0, 255).astype(np.uint8), cv2.COLOR_HSV2BGR)
+    noise = PCA_VECTORS @ (rng.normal(0, 0.1, 3).astype(np.float32) * PCA_VALUES)
+    return np.clip(varied + noise[::-1], 0, 255).astype(np.uint8)
+
+
+def _keras(image: Image, rng: Generator) -> Image:
+    """ImageDataGenerator as small studies set it: turned by up to 40°, shifted, sheared and zoomed
+    by up to a fifth, mirrored; borders repeat the nearest pixel."""
+    h, w = image.shape[:2]
+    turn, shear = np.radians(rng.uniform(-40, 40)), np.radians(rng.uniform(-11.5, 11.5))
+    zoom = rng.uniform(0.8, 1.2, 2)
+    turned = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    matrix = turned @ np.array([[1, -np.sin(shear)], [0, np.cos(shear)]]) @ np.diag(zoom)
+    middle = np.array([w, h]) / 2
+    shift = rng.uniform(-0.2, 0.2, 2) * [w, h]
+    moved = cv2.warpAffine(
+        image,
+        np.column_stack([matrix, middle + shift - matrix @ middle]),
+        (w, h),
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return np.asarray(moved[:, ::-1] if rng.random() < 0.5 else moved, np.uint8)
+
+
+def _trivial(image: Image, rng: Generator) -> Image:
+    """TrivialAugment (arXiv:2103.10158, wide): one operation, its strength drawn from 0 to 1."""
+    operation = TRIVIAL[int(rng.integers(len(TRIVIAL)))]
+    strength = rng.random()
+    return operation(image, strength if rng.random() < 0.5 else -strength)
+
+
+def _moved(image: Image, matrix: list[list[float]]) -> Image:
+    """Move about the middle; what comes in from outside is middle grey."""
+    h, w = image.shape[:2]
+    middle = np.array([w, h]) / 2
+    move = np.array(matrix, np.float64)
+    move[:, 2] = move[:, 2] * [w, h] + middle - move[:, :2] @ middle
+    return np.asarray(cv2.warpAffine(image, move, (w, h), borderValue=(128, 128, 128)), np.uint8)
+
+
+def _blended(image: Image, other: np.ndarray | float, strength: float) -> Image:
+    """Return the image moved away from another one (strength 1) or towards it (-1)."""
+    pixels = image.astype(np.float32)
+    return np.clip(pixels + 0.99 * strength * (pixels - other), 0, 255).astype(np.uint8)
+
+
+def _turned(image: Image, strength: float) -> Image:
+    angle = np.radians(135 * strength)
+    cos, sin = float(np.cos(angle)), float(np.sin(angle))
+    return _moved(image, [[cos, -sin, 0], [sin, cos, 0]])
+
+
+def _greyed(image: Image) -> np.ndarray:
+    return cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)[..., None].astype(np.float32)
+
+
+def _smooth(image: Image) -> np.ndarray:
+    return cv2.blur(image, (3, 3)).astype(np.float32)
+
+
+def _posterized(image: Image, strength: float) -> Image:
+    keep = 8 - round(6 * abs(strength))
+    return np.asarray(image & (0xFF << (8 - keep) & 0xFF), np.uint8)
+
+
+def _solarized(image: Image, strength: float) -> Image:
+    return np.where(image < 256 * (1 - abs(strength)), image, 255 - image).astype(np.uint8)
+
+
+def _stretched(image: Image, _: float) -> Image:
+    low, high = float(image.min()), float(image.max())
+    return ((image - low) * (255 / max(1.0, high - low))).astype(np.uint8)
+
+
+def _equalized(image: Image, _: float) -> Image:
+    channels = [cv2.equalizeHist(np.ascontiguousarray(image[..., k])) for k in range(3)]
+    return np.stack(channels, axis=2).astype(np.uint8)
+
+
+TRIVIAL: tuple[Callable[[Image, float], Image], ...] = (
+    lambda image, _: image,
+    lambda image, s: _moved(image, [[1, 0.99 * s, 0], [0, 1, 0]]),
+    lambda image, s: _moved(image, [[1, 0, 0], [0.99 * s, 1, 0]]),
+    lambda image, s: _moved(image, [[1, 0, 0.3 * s], [0, 1, 0]]),
+    lambda image, s: _moved(image, [[1, 0, 0], [0, 1, 0.3 * s]]),
+    _turned,
+    lambda image, s: _blended(image, 0, s),  # brightness
+    lambda image, s: _blended(image, _greyed(image), s),  # colour
+    lambda image, s: _blended(image, float(image.mean()), s),  # contrast
+    lambda image, s: _blended(image, _smooth(image), s),  # sharpness
+    _posterized,
+    _solarized,
+    _stretched,
+    _equalized,
+)
+
+
+# -- what a camera and a hand do ------------------------------------------------------------------
+
+
+def camera(image: Image, rng: Generator, may_crop: float) -> Image:
+    """Return a copy a little off, in other light, with fewer pixels, blurred, noisy, compressed."""
     image = _reframe(image, rng, may_crop)
     if rng.random() < 0.5:
         image = image[:, ::-1]

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from edge.errors import EdgeError, UsageError
-from trainer.data import LeaveOut, Mixture
+from trainer.data import LeaveOut, read_source
 from trainer.evaluate import evaluate as evaluate_model
 from trainer.evaluate import read_pictures
 from trainer.export import export as export_run
 from trainer.export import held_out_pictures
-from trainer.recipe import Data, load_recipe
+from trainer.mixture import open_mixture
+from trainer.recipe import Data, Recipe, load_recipe
+from trainer.runs import State, load_run
 from trainer.temper import temper as fit_temper
+from trainer.train import Say
 from trainer.train import fit as fit_run
-from trainer.train import load_run
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 
@@ -29,6 +32,10 @@ DataOption = Annotated[
         "--data", help="An index.csv, a folder of class folders, or either =label; repeat"
     ),
 ]
+Changes = Annotated[
+    list[str] | None, typer.Option("--set", help="KEY=VALUE instead of the recipe's; repeat.")
+]
+Unfinished = Annotated[bool, typer.Option(help="Also a run that was stopped, with what it has.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
@@ -40,13 +47,14 @@ def fit(
     leave_out: Annotated[
         str | None, typer.Option(help="COLUMN=VALUE: rows that are kept back, for a later look.")
     ] = None,
+    changes: Changes = None,
 ) -> None:
     """Train one recipe."""
-    recipe = load_recipe(recipe_file)
-    sources = [Data(data=text) for text in data] if data else recipe.data
-    recipe = recipe.model_copy(update={"data": tuple(sources)})
-    mixture = Mixture(recipe, sources, _column_and_value(leave_out))
-    fit_run(recipe, mixture, out, _progress())
+    recipe = read_recipe(recipe_file, data, changes)
+    mixture = open_mixture(recipe, _column_and_value(leave_out))
+    held_out = [picture for source in recipe.held_out for picture in read_source(source)]
+    with progress() as say:
+        fit_run(mixture, out, say, held_out)
     typer.echo(out)
 
 
@@ -69,11 +77,12 @@ def export(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run's folder.")],
     out: Annotated[Path, typer.Option(help="The bundle to write, *.onnx.")],
     data: DataOption = None,
+    unfinished: Unfinished = False,
     as_json: Json = False,
 ) -> None:
     """Write a run as an INT8 bundle, and report what quantization changed."""
-    recipe, _, _ = load_run(run)
-    _print(export_run(run, out, held_out_pictures(recipe, data or [])), as_json)
+    held_out = held_out_pictures(load_run(run, unfinished=unfinished).recipe, data or [])
+    _print(export_run(run, out, held_out, unfinished), as_json)
 
 
 @app.command()
@@ -102,10 +111,29 @@ def _column_and_value(text: str | None) -> LeaveOut | None:
     return LeaveOut(column, value)
 
 
-def _progress() -> Callable[[str], None]:
-    """On a terminal one line that changes, elsewhere a line each time."""
-    end = "\r" if sys.stderr.isatty() else "\n"
-    return lambda text: print(f"{text:<70}", end=end, file=sys.stderr, flush=True)
+def read_recipe(file: Path, data: list[str] | None, changes: list[str] | None) -> Recipe:
+    """Return the recipe as the command line changes it."""
+    recipe = load_recipe(file, changes or ())
+    if not data:
+        return recipe
+    return recipe.model_copy(update={"data": tuple(Data(data=text) for text in data)})
+
+
+@contextmanager
+def progress() -> Iterator[Say]:
+    """One line an epoch; on a terminal also a bar."""
+    with typer.progressbar(length=1000, file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
+
+        def say(state: State, epoch_ends: bool) -> None:
+            bar.update(1000 * state.step // state.steps - bar.pos)
+            if epoch_ends:
+                row = state.curve[-1]
+                held_out = "" if row.held_out is None else f"  held out {row.held_out:.4f}"
+                text = f"step {row.step}/{state.steps}  loss {row.loss:.4f}{held_out}"
+                end = "\n" if not sys.stderr.isatty() else "\x1b[K\n"
+                print(f"\r{text}  {row.ms_per_image} ms a picture", end=end, file=sys.stderr)
+
+        yield say
 
 
 def _print(figures: dict[str, Any], as_json: bool) -> None:

@@ -1,8 +1,4 @@
-"""Labelled pictures: an index.csv or a folder of class folders, and the mixture a net is fed.
-
-Picture number i of a mixture is a function of the recipe and i alone. So a run that was stopped
-goes on with exactly the pictures it would have seen, and two runs of one recipe see the same.
-"""
+"""Labelled pictures: an index.csv, a folder of class folders, or boxes in whole shelf photos."""
 
 from __future__ import annotations
 
@@ -10,27 +6,18 @@ import csv
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import cv2
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
 from edge.classifier import EMPTY
 from edge.errors import ConfigError, UnavailableError, UsageError
-from edge.preprocess import to_batch
 from edge.types import Image
-from trainer import augment, draw
-from trainer.recipe import Data, Recipe
-
-T = TypeVar("T")
-Make = Callable[[Generator], Image]
+from trainer.recipe import Data
 
 BOX_LABELS = {EMPTY, "stocked"}
 """Boxes with other labels are remarks of the one who drew them."""
@@ -48,28 +35,73 @@ class Picture:
     columns: dict[str, str]
     box: tuple[int, int, int, int] | None = None
 
-    def read(self, rng: Generator | None = None, widen: float = 0.0) -> Image:
-        """Return the picture, or its box with each side moved outwards by up to `widen` of it.
+    def read(self) -> Image:
+        """Return the picture, or its box. Raises UnavailableError where the file is no picture."""
+        return self.cut(read_pixels(self.file))
+
+    def cut(self, pixels: Image, rng: Generator | None = None, widen: float = 0.0) -> Image:
+        """Return its box out of its file's pixels, each side moved out by up to `widen` of it.
 
         People draw slots loosely: a box shows slivers of its neighbours, of rail and of tag.
         """
-        pixels = cv2.imread(str(self.file))
-        if pixels is None:
-            raise UnavailableError(
-                f"{self.file}: cannot be read as a picture; mend it or take it out of the data"
-            )
-        image = np.asarray(pixels, np.uint8)
         if self.box is None:
-            return image
+            return pixels
         x, y, wide, high = self.box
         out = np.zeros(4) if rng is None else rng.uniform(-widen / 3, widen, 4)
         left, right = x - out[0] * wide, x + (1 + out[1]) * wide
         top, bottom = y - out[2] * high, y + (1 + out[3]) * high
         rows = slice(max(0, round(top)), max(1, round(bottom)))
-        return image[rows, max(0, round(left)) : max(1, round(right))]
+        return pixels[rows, max(0, round(left)) : max(1, round(right))]
 
 
-def read_data(text: str, split: str | None = None) -> list[Picture]:
+def read_pixels(file: Path) -> Image:
+    """Return a file's pixels, upright, BGR. Raises UnavailableError where it is no picture."""
+    pixels = cv2.imread(str(file))
+    if pixels is None:
+        raise UnavailableError(
+            f"{file}: cannot be read as a picture; mend it, take it out of the data, or write "
+            "`unreadable: skip` in the recipe"
+        )
+    return np.asarray(pixels, np.uint8)
+
+
+class Pixels:
+    """Reads pictures for training, and keeps the small ones: decoding must not be the limit.
+
+    near: pixels that the shorter side needs at most; larger pictures are shrunk to it.
+    """
+
+    def __init__(self, near: int, keep_bytes: int = 2 << 30):
+        self._near, self._room = near, keep_bytes
+        self._kept: dict[Path, Image] = {}
+
+    def of(self, picture: Picture) -> Image:
+        """Return the pixels of the picture's whole file."""
+        kept = self._kept.get(picture.file)
+        if kept is not None:
+            return kept
+        pixels = read_pixels(picture.file)
+        if picture.box is None:
+            pixels = _shrunk(pixels, self._near)
+        if pixels.nbytes <= self._room:
+            self._room -= pixels.nbytes
+            self._kept[picture.file] = pixels
+        return pixels
+
+
+def _shrunk(pixels: Image, near: int) -> Image:
+    scale = near / min(pixels.shape[:2])
+    if scale >= 1:
+        return pixels
+    return np.asarray(cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
+
+
+def read_source(source: Data) -> list[Picture]:
+    """Return the pictures of a recipe's source."""
+    return read_data(source.data, source.split, source.only)
+
+
+def read_data(text: str, split: str | None = None, only: Sequence[str] = ()) -> list[Picture]:
     """Return the pictures that DATA names: an index.csv, a folder with one, or class folders.
 
     `PATH=label` gives all of them that label; $NAME and ~ are expanded. Raises UnavailableError
@@ -91,8 +123,11 @@ def read_data(text: str, split: str | None = None) -> list[Picture]:
         pictures = _from_folders(path) if path.is_dir() else _from_index(path)
     if split is not None:
         pictures = [picture for picture in pictures if picture.columns.get("split") == split]
+    if only:
+        pictures = [picture for picture in pictures if picture.label in only]
     if not pictures:
-        raise UnavailableError(f"{path}: no picture" + (f" of split '{split}'" if split else ""))
+        what = (f" of split '{split}'" if split else "") + (f" labelled {only}" if only else "")
+        raise UnavailableError(f"{path}: no picture{what}")
     if label:
         return [replace(picture, label=label) for picture in pictures]
     return pictures
@@ -191,104 +226,3 @@ class LeaveOut:
 
     def _matches(self, picture: Picture) -> bool:
         return picture.columns.get(self.column) == self.value
-
-
-class Mixture:
-    """Photos of several sources, drawn slots and altered slots, in the recipe's shares.
-
-    Each class is picked as often as any other: the prior of a training set is nobody's shop.
-    """
-
-    def __init__(self, recipe: Recipe, sources: Sequence[Data], leave_out: LeaveOut | None = None):
-        self.recipe = recipe
-        photos = [read_data(source.data, source.split) for source in sources]
-        self.photos = leave_out.kept(photos) if leave_out else photos
-        for pictures in self.photos:
-            check_labels(pictures, recipe.classes)
-        everything = [picture for pictures in self.photos for picture in pictures]
-        self.goods = [picture for picture in everything if picture.label != EMPTY]
-        self.empties = [picture for picture in everything if picture.label == EMPTY]
-        if recipe.altered and not self.empties:
-            raise ConfigError(["altered: there is no photo of an empty slot that could be altered"])
-        self._kinds = {label: self._kinds_of(label, sources) for label in recipe.classes}
-
-    def digest(self) -> str:
-        return digest([picture for pictures in self.photos for picture in pictures])
-
-    def image(self, i: int, augmented: bool = True) -> tuple[Image, str]:
-        """Return picture number i and its label."""
-        rng = np.random.default_rng((self.recipe.seed, i))
-        label = _choose(self.recipe.classes, rng)
-        kinds, limits = self._kinds[label]
-        make, may_crop = kinds[int(np.searchsorted(limits, rng.random(), side="right"))]
-        image = make(rng)
-        if augmented and self.recipe.augment:
-            image = augment.vary(image, rng, may_crop)
-        return image, label
-
-    def _kinds_of(
-        self, label: str, sources: Sequence[Data]
-    ) -> tuple[list[tuple[Make, float]], NDArray[np.float64]]:
-        """Return the ways to come by a picture of a class, and where each one's share ends.
-
-        With each way goes how much of a side may be cut off: of a slot little, of goods much.
-        """
-        kinds: list[tuple[Make, float]] = []
-        shares: list[float] = []
-        for source, pictures in zip(sources, self.photos, strict=True):
-            same = [picture for picture in pictures if picture.label == label]
-            if same:
-                kinds.append((partial(_photo, same, source.widen), source.may_crop))
-                shares.append(source.share)
-        for share, make in ((self.recipe.drawn, self._drawn), (self.recipe.altered, self._altered)):
-            if share:
-                kinds.append((partial(make, stocked=label != EMPTY), 0.06))
-                shares.append(share)
-        if not shares:
-            raise UsageError(
-                f"there is no picture of the class '{label}' to learn from; name data in the "
-                "recipe or with --data"
-            )
-        return kinds, np.cumsum(shares) / sum(shares)
-
-    def _drawn(self, rng: Generator, stocked: bool) -> Image:
-        return draw.slot(rng, stocked, self._print(rng))
-
-    def _altered(self, rng: Generator, stocked: bool) -> Image:
-        return draw.alter(_choose(self.empties, rng).read(), rng, stocked, self._print(rng))
-
-    def _print(self, rng: Generator) -> Image | None:
-        """A photo of goods, for what is printed on drawn ones."""
-        return _choose(self.goods, rng).read() if self.goods and rng.random() < 0.7 else None
-
-
-def _photo(pictures: Sequence[Picture], widen: float, rng: Generator) -> Image:
-    return _choose(pictures, rng).read(rng, widen)
-
-
-def _choose(items: Sequence[T], rng: Generator) -> T:
-    return items[int(rng.integers(len(items)))]
-
-
-def batches(
-    mixture: Mixture, first: int, last: int, threads: int = 2
-) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
-    """Yield the batches number first to last - 1, made a little ahead in threads.
-
-    Threads suffice, and an error in one arrives as itself: OpenCV and torch let go of the lock.
-    """
-    recipe = mixture.recipe
-    column = {name: index for index, name in enumerate(recipe.classes)}
-
-    def make(number: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-        drawn = [mixture.image(number * recipe.batch + k) for k in range(recipe.batch)]
-        labels = np.array([column[label] for _, label in drawn])
-        return to_batch([image for image, _ in drawn], recipe.input_size), labels
-
-    cv2.setNumThreads(1)  # a small picture is not worth OpenCV's own threads
-    with ThreadPoolExecutor(threads) as pool:
-        ahead = [pool.submit(make, n) for n in range(first, min(first + 2 * threads, last))]
-        for number in range(first, last):
-            yield ahead.pop(0).result()
-            if number + 2 * threads < last:
-                ahead.append(pool.submit(make, number + 2 * threads))

@@ -11,15 +11,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, precision_recall_fscore_support, roc_auc_score
+from torch import Tensor
 
 from edge.classifier import EMPTY, MAX_BATCH, Temperature, open_classifier
 from edge.errors import UsageError
 from edge.preprocess import to_batch
 from edge.types import Image
 from trainer.data import Picture, check_labels, read_data
+from trainer.net import SlotNet
 from trainer.recipe import Recipe
-from trainer.resnet import SlotNet
-from trainer.train import load_run
+from trainer.runs import load_run
 
 Real = TypeVar("Real", np.float32, np.float64)
 
@@ -38,11 +39,13 @@ class RunModel:
 
     @torch.inference_mode()
     def logits(self, crops: Sequence[Image]) -> NDArray[np.float32]:
+        images = torch.from_numpy(to_batch(crops, self._recipe.input_size))
         # The number is the whole process's, and training sums in another order with another one.
         before = torch.get_num_threads()
         torch.set_num_threads(self._threads)
         try:
-            return self._net(torch.from_numpy(to_batch(crops, self._recipe.input_size))).numpy()
+            logits: Tensor = self._net(images.to(self._net.scale.device))
+            return logits.cpu().numpy()
         finally:
             torch.set_num_threads(before)
 
@@ -68,8 +71,8 @@ def tempered(
 def open_model(path: Path, threads: int) -> tuple[Model, tuple[str, ...]]:
     """Return a run or a bundle, and its classes."""
     if path.is_dir():
-        recipe, net, _ = load_run(path)
-        return RunModel(net, recipe, threads), recipe.classes
+        run = load_run(path)
+        return RunModel(run.net, run.recipe, threads), run.recipe.classes
     classifier = open_classifier(path, threads)
     return classifier, classifier.info.classes
 
@@ -78,14 +81,8 @@ def evaluate(path: Path, pictures: Sequence[Picture], threads: int = 1) -> dict[
     """Return the figures of a run or a bundle on pictures, as one JSON-able dict."""
     model, classes = open_model(path, threads)
     check_labels(pictures, classes)
-    rows, elapsed_s = [], 0.0
-    for start in range(0, len(pictures), MAX_BATCH):
-        crops = [picture.read() for picture in pictures[start : start + MAX_BATCH]]
-        began_s = time.perf_counter()
-        rows.append(model.probabilities(crops))
-        elapsed_s += time.perf_counter() - began_s
-    probabilities = np.concatenate(rows)
-    truth = np.array([classes.index(picture.label) for picture in pictures])
+    probabilities, elapsed_s = predict(model, pictures)
+    truth = true_columns(pictures, classes)
     found = figures(probabilities, truth, classes)
     coarse = [picture.columns.get("coarse") for picture in pictures]
     if all(coarse):
@@ -93,6 +90,31 @@ def evaluate(path: Path, pictures: Sequence[Picture], threads: int = 1) -> dict[
     found["ms_per_image"] = round(1e3 * elapsed_s / len(pictures), 3)
     found["threads"] = threads
     return found
+
+
+def predict(model: Model, pictures: Sequence[Picture]) -> tuple[NDArray[np.float32], float]:
+    """Return the probabilities (n, classes) of pictures, and the seconds that the model took."""
+    rows, elapsed_s = [], 0.0
+    for start in range(0, len(pictures), MAX_BATCH):
+        crops = [picture.read() for picture in pictures[start : start + MAX_BATCH]]
+        began_s = time.perf_counter()
+        rows.append(model.probabilities(crops))
+        elapsed_s += time.perf_counter() - began_s
+    return np.concatenate(rows), elapsed_s
+
+
+def true_columns(pictures: Sequence[Picture], classes: Sequence[str]) -> NDArray[np.int64]:
+    column = {name: index for index, name in enumerate(classes)}
+    return np.array([column[picture.label] for picture in pictures])
+
+
+def top1(net: SlotNet, recipe: Recipe, pictures: Sequence[Picture]) -> float:
+    """Return the share of pictures whose class a net in training says, as it would be tested."""
+    was_training = net.training
+    model = RunModel(net.eval(), recipe, torch.get_num_threads())
+    probabilities, _ = predict(model, pictures)
+    net.train(was_training)
+    return float((probabilities.argmax(axis=1) == true_columns(pictures, recipe.classes)).mean())
 
 
 def figures(

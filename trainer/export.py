@@ -37,27 +37,31 @@ from edge.classifier import (
 )
 from edge.errors import UsageError
 from edge.preprocess import RESIZE, to_batch
-from trainer.data import Mixture, Picture, read_data
-from trainer.evaluate import RunModel, figures, tempered
+from trainer.data import Picture, read_data, read_source
+from trainer.evaluate import RunModel, figures, tempered, true_columns
+from trainer.mixture import open_mixture
+from trainer.net import SlotNet
 from trainer.recipe import Recipe
-from trainer.resnet import SlotNet
+from trainer.runs import load_run
 from trainer.temper import fit_temperature
-from trainer.train import load_run
 
 QUANTIZATION = "U8S8 per channel, QDQ, reduce_range, MinMax over {n} representative pictures"
 REPRESENTATIVE = 256
 INPUT, OUTPUT = "images", "probabilities"
 
 
-def export(run: Path, out: Path, held_out: Sequence[Picture]) -> dict[str, Any]:
+def export(
+    run: Path, out: Path, held_out: Sequence[Picture], unfinished: bool = False
+) -> dict[str, Any]:
     """Write the bundle of a finished run; return the report FP32 against INT8 on held_out."""
-    recipe, net, data_digest = load_run(run)
+    found = load_run(run, unfinished=unfinished)
+    recipe, net = found.recipe, found.net
     with TemporaryDirectory() as folder, _quiet():
         plain, quantized = Path(folder, "plain.onnx"), Path(folder, "int8.onnx")
         to_onnx(net, recipe, plain)
         _quantize(plain, quantized, _representative(recipe))
         model = onnx.load(quantized)
-    truth = np.array([recipe.classes.index(picture.label) for picture in held_out])
+    truth = true_columns(held_out, recipe.classes)
     int8 = _int8_logits(model, recipe, held_out)
     temperature = recipe.temperature or Temperature(
         value=fit_temperature(int8, truth, shift_of=None)[0],
@@ -75,7 +79,7 @@ def export(run: Path, out: Path, held_out: Sequence[Picture]) -> dict[str, Any]:
         temperature=temperature,
         recipe=recipe.model_dump(mode="json"),
         recipe_hash=recipe.digest(),
-        data_digest=data_digest,
+        data_digest=found.data_digest,
         accuracy={"held_out": report},
         quantization=QUANTIZATION.format(n=REPRESENTATIVE),
         sources=recipe.sources,
@@ -116,7 +120,7 @@ def held_out_pictures(recipe: Recipe, texts: Sequence[str]) -> list[Picture]:
         return [picture for text in texts for picture in read_data(text)]
     if not recipe.held_out:
         raise UsageError("nothing to measure the export on: give --data, or held_out in the recipe")
-    return [p for source in recipe.held_out for p in read_data(source.data, source.split)]
+    return [p for source in recipe.held_out for p in read_source(source)]
 
 
 def to_onnx(net: SlotNet, recipe: Recipe, path: Path) -> None:
@@ -138,7 +142,7 @@ def to_onnx(net: SlotNet, recipe: Recipe, path: Path) -> None:
 
 def _representative(recipe: Recipe) -> NDArray[np.uint8]:
     """Pictures as the net met them in training, without the variation."""
-    mixture = Mixture(recipe, recipe.data)
+    mixture = open_mixture(recipe)
     images = [mixture.image(i, augmented=False)[0] for i in range(REPRESENTATIVE)]
     return to_batch(images, recipe.input_size)
 

@@ -1,37 +1,64 @@
 """A recipe: everything that decides how a model comes out, in one YAML file.
 
-One file is one row of a results table. A key that nobody reads would be a setting that does not
-exist, so unknown keys are refused.
+One file is one row of a results table. Each trick is one field; switched off it has its neutral
+value, so that an ablation is the recipe with one field changed. Sections (§) are those of He et al.
+2019, arXiv:1812.01187. A key that nobody reads would be a setting that does not exist, so unknown
+keys are refused.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+import yaml
+from pydantic import Field, ValidationError, model_validator
 
-from edge.classifier import EMPTY, Source, Temperature, Thresholds
-from edge.errors import ConfigError
+from edge.classifier import EMPTY, OCCUPANCY, Source, Temperature, Thresholds
+from edge.errors import ConfigError, UsageError
 from edge.section import Section, validate
 from edge.yamlfile import read_yaml
 
+Arch = Literal[
+    "resnet10", "resnet14", "resnet18", "resnet26", "resnet34",
+    "resnet50", "resnet101", "resnet152",
+    "simple_cnn", "vgg16", "vgg19", "inception_v3", "resnext50_32x4d", "densenet201",
+]  # fmt: skip
+Augment = Literal["none", "crop", "paper", "keras", "trivial", "camera"]
+
+AFTERWARDS = {"name", "held_out", "unreadable", "temperature", "thresholds", "costs", "sources"}
+"""What does not change the weights: a run need not be made anew for it."""
+
 
 class Net(Section):
-    """A ResNet, cut after some stage. Names and letters as in arXiv:1812.01187, section 4."""
+    """The network. A ResNet may be tweaked, narrowed and cut after some block."""
 
-    arch: Literal["resnet18", "resnet34", "resnet50"] = "resnet50"
-    blocks: tuple[int, ...] = Field(default=(3, 4, 6, 3), min_length=1, max_length=4)
+    arch: Arch = "resnet50"
+    b: bool = True
+    """§ 4.2: a bottleneck halves the picture in its 3x3 convolution, not in the first 1x1."""
+    c: bool = False
+    """§ 4.2: three 3x3 convolutions instead of the first 7x7."""
+    d: bool = False
+    """§ 4.2: a shortcut that halves the picture averages before its 1x1 convolution."""
+    width: float = Field(default=1, gt=0, le=4)
+    """Channels of every stage, relative to the published net."""
+    blocks: tuple[int, ...] | None = Field(default=None, min_length=1, max_length=4)
     """How many residual blocks of each stage are kept; fewer numbers leave whole stages out."""
-    stride_on: Literal["1x1", "3x3"] = "3x3"
-    """Where a bottleneck halves the picture: 1x1 is He's original, 3x3 the variant B."""
     weights: str | None = None
-    """A state_dict to start from, $NAME expanded; its surplus stages and its head are left out."""
-    freeze: int = Field(default=0, ge=0, le=4)
+    """What training starts from: a file with a state_dict ($NAME expanded), or `imagenet` for
+    torchvision's, downloaded. Surplus stages and the head are left out."""
+    settle: int = Field(default=0, ge=0)
+    """Over so many pictures BatchNorm statistics are taken anew before training: b and d change
+    the net that weights were made for."""
+    freeze: int = Field(default=0, ge=0)
     """So many leading parts stay as they are: 1 the stem, 2 the first stage too, ..."""
     freeze_norm: bool = False
     """Keep the BatchNorm statistics of the weights: those of drawn pictures are no photo's."""
+    dropout: float = Field(default=0, ge=0, lt=1)
+    """Before the last layer."""
 
 
 class Data(Section):
@@ -39,19 +66,42 @@ class Data(Section):
 
     data: str
     share: float = Field(default=1, gt=0)
-    """How often, relative to the other sources of a class, one of them is picked."""
+    """How often, relative to the other sources of a class, one of them is picked (if balanced)."""
     may_crop: float = Field(default=0.1, ge=0, lt=0.5)
-    """How much of each side a varied copy may lose."""
+    """How much of each side a copy varied by `camera` may lose."""
     widen: float = Field(default=0, ge=0, le=0.5)
     """By how much of its side a box of a photo may be shown larger."""
     split: str | None = None
     """Only rows whose column `split` says this."""
+    only: tuple[str, ...] = ()
+    """Only pictures with one of these labels."""
+
+
+class Distill(Section):
+    """§ 5.3: learn also from what a better net says of the same varied pictures."""
+
+    teacher: str
+    """A run's folder or a bundle; $NAME is expanded. It must know the same classes."""
+    temperature: float = Field(default=20, gt=0)
+    weight: float = Field(default=1, gt=0)
+
+
+class Costs(Section):
+    """What a mistake costs, in any unit: thresholds follow from it."""
+
+    false_alert: float = Field(gt=0)
+    missed_alert: float = Field(gt=0)
 
 
 class Recipe(Section):
     name: str
-    classes: tuple[str, ...] = Field(min_length=2)
+    classes: tuple[str, ...] = ()
+    """Absent: the labels of the data, in alphabetical order."""
     input_size: int = Field(gt=0, multiple_of=16)
+    """Side in pixels of what the finished model is asked about."""
+    train_sizes: tuple[tuple[float, int], ...] = ()
+    """Progressive resizing: from which share of the steps on pictures have which side. Absent:
+    always input_size. A larger input_size than the last of these is the FixRes trick."""
     net: Net = Net()
 
     data: tuple[Data, ...] = ()
@@ -59,49 +109,131 @@ class Recipe(Section):
     """Share of drawn slots."""
     altered: float = Field(default=0, ge=0)
     """Share of photos of empty slots with drawn neighbours and, half of them, drawn products."""
-    augment: bool = True
+    balanced: bool = False
+    """Pick each class as often as any other, instead of each photo once an epoch."""
+    augment: Augment = "camera"
+    """none; crop: random part and mirrored; paper: § 2.1; keras: the ImageDataGenerator set of
+    small studies; trivial: crop and TrivialAugment; camera: what cameras and hands do to slots."""
+    crop_area: tuple[float, float] = (0.35, 1)
+    """Share of the picture that a random part has (crop, paper, trivial)."""
+    mirror: bool = True
+    """Mirror every other picture (crop, paper, trivial)."""
+    unreadable: Literal["refuse", "skip"] = "refuse"
+    """What to do with a file that is no picture; skipped ones are named."""
 
-    steps: int = Field(gt=0)
+    epochs: float | None = Field(default=None, gt=0)
+    steps: int | None = Field(default=None, gt=0)
+    """Length of training: one of both. Drawn slots have no end, so with them it is steps."""
     batch: int = Field(default=64, gt=0)
+    optimizer: Literal["sgd", "rmsprop"] = "sgd"
     lr: float = Field(default=0.02, gt=0)
     """At its highest."""
-    warmup_steps: int = Field(default=0, ge=0)
+    linear_scaling: bool = False
+    """§ 3.1: lr is meant for 256 pictures a step, and taken as lr · batch / 256."""
+    warmup: float = Field(default=0, ge=0, lt=1)
+    """§ 3.1: share of the steps in which lr rises to its height."""
+    schedule: Literal["cosine", "steps", "constant"] = "cosine"
+    """§ 5.1: down half a cosine; or to a tenth after 50 % and again after 75 %."""
     momentum: float = Field(default=0.9, ge=0, lt=1)
     weight_decay: float = Field(default=1e-4, ge=0)
-    """On matrices only: biases and norm scales have one dimension and are left alone."""
+    no_bias_decay: bool = True
+    """§ 3.1: weight decay on matrices only; biases and norm scales have one dimension."""
+    zero_gamma: bool = False
+    """§ 3.1: a residual block begins as the identity. Loaded weights are never touched."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """§ 3.2; auto: half where the processor is faster with it."""
     label_smoothing: float = Field(default=0, ge=0, lt=1)
-    average_steps: int = Field(default=0, ge=0)
-    """The model kept is a running mean of about so many last steps; 0: the last step's."""
+    """§ 5.2"""
+    mixup: float = Field(default=0, ge=0)
+    """§ 5.4: α of the Beta distribution by which two pictures are mixed; 0: never."""
+    cutmix: float = Field(default=0, ge=0)
+    """The same with a rectangle of the other picture (arXiv:1905.04899)."""
+    distill: Distill | None = None
+    ema: float = Field(default=0, ge=0, le=1)
+    """The model kept is a running mean over about this share of the steps; 0: the last one."""
+    channels_last: bool = True
     seed: int = 0
 
     held_out: tuple[Data, ...] = ()
-    """Photos the export measures on, and fits the temperature on where none is written."""
+    """Photos that each epoch and the export measure on; the temperature is fitted there where none
+    is written."""
     temperature: Temperature | None = None
     thresholds: Thresholds = Thresholds(chosen_for="nothing: the general values hold")
+    costs: Costs | None = None
+    """Thresholds are chosen from them at the export where none are written."""
     sources: tuple[Source, ...] = ()
 
     @model_validator(mode="after")
     def _check(self) -> Recipe:
-        if EMPTY not in self.classes:
-            raise ValueError(f"classes: one must be called '{EMPTY}'")
-        if self.drawn + self.altered and set(self.classes) != {EMPTY, "stocked"}:
-            raise ValueError(f"drawn and altered slots are only '{EMPTY}' or 'stocked'")
+        if (self.epochs is None) == (self.steps is None):
+            raise ValueError("write either epochs or steps")
+        if self.drawn + self.altered:
+            if not self.balanced:
+                raise ValueError("drawn and altered slots need `balanced: true`")
+            if self.steps is None:
+                raise ValueError("drawn and altered slots have no end: write steps")
+            if EMPTY not in self.classes:
+                raise ValueError(f"drawn and altered slots need a class '{EMPTY}'")
+        starts = [start for start, _ in self.train_sizes]
+        if starts and (starts[0] != 0 or starts != sorted(set(starts)) or starts[-1] >= 1):
+            raise ValueError("train_sizes: shares begin with 0 and rise, all below 1")
         return self
+
+    def with_classes(self, labels: Sequence[str]) -> Recipe:
+        """Return the recipe, its classes taken from labels where it names none."""
+        if self.classes:
+            return self
+        classes = tuple(sorted(set(labels)))
+        if len(classes) < 2:
+            raise ConfigError(
+                [f"the data has only the class '{', '.join(classes)}'; a model tells at least two "
+                 "apart: a folder for each"]
+            )  # fmt: skip
+        return self.model_copy(update={"classes": classes})
+
+    @property
+    def only_occupancy(self) -> bool:
+        return set(self.classes) == OCCUPANCY
 
     def digest(self, training_only: bool = False) -> str:
         """Return sixteen hex digits that differ wherever two recipes do.
 
         training_only: what comes after training may differ; a run need not be made anew for it.
         """
-        after = {"held_out", "temperature", "thresholds", "sources"} if training_only else set()
-        text = self.model_dump_json(exclude=after)
+        text = self.model_dump_json(exclude=AFTERWARDS if training_only else set())
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def load_recipe(path: Path) -> Recipe:
-    """Return the recipe in a YAML file. Raises ConfigError with every problem of it."""
+def load_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
+    """Return the recipe in a YAML file, with KEY=VALUE changes (net.width=0.5).
+
+    Raises ConfigError with every problem of the file, UsageError for a change that is none.
+    """
     file = read_yaml(path, "configs/recipes/ holds examples")
     recipe = validate(file, Recipe)
     if recipe is None:
         raise ConfigError([str(problem) for problem in file.problems])
-    return recipe
+    return changed(recipe, changes)
+
+
+def changed(recipe: Recipe, changes: Sequence[str]) -> Recipe:
+    """Return the recipe with KEY=VALUE changes; a value is YAML, a key may be net.width."""
+    about = recipe.model_dump(mode="json")
+    for change in changes:
+        key, equals, value = change.partition("=")
+        *folders, last = key.split(".")
+        place: Any = about
+        for folder in folders:
+            place = place.get(folder) if isinstance(place, dict) else None
+        if not equals or not isinstance(place, dict):
+            raise UsageError(f"--set {change}: write KEY=VALUE, for example lr=0.05, net.width=0.5")
+        try:
+            place[last] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise UsageError(f"--set {change}: the value is no YAML") from None
+    try:
+        return Recipe.model_validate_json(json.dumps(about))  # JSON: lists become tuples
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the recipe"
+        raise UsageError(f"--set: {where}: {first['msg']}") from None

@@ -1,96 +1,157 @@
-"""The net: a ResNet, cut where a small picture has been understood, with scaling built in.
+"""ResNets with the paper's tweaks B, C and D, any width, cut after any block.
 
-It takes what edge.preprocess makes, bytes in RGB, so that nothing between the camera and the
-first convolution can be done in two ways.
+He et al. 2019, arXiv:1812.01187, § 4. The blocks are torchvision's and so are all names, which is
+why its state dicts load into the untweaked net as they are.
 """
 
 from __future__ import annotations
 
-import os
-import pickle
-from pathlib import Path
+from collections.abc import Mapping
+from typing import TypeAlias
 
-import torch
 from torch import Tensor, nn
-from torchvision import models
+from torchvision.models.resnet import BasicBlock, Bottleneck, conv1x1
 
-from edge.errors import ConfigError, UnavailableError
+from edge.errors import ConfigError
 from trainer.recipe import Net
 
-MEAN = (0.485, 0.456, 0.406)  # of ImageNet, RGB, on a 0 to 1 scale
-STD = (0.229, 0.224, 0.225)
+Block: TypeAlias = type[BasicBlock] | type[Bottleneck]
+
+DEPTHS: dict[str, tuple[Block, tuple[int, ...]]] = {
+    "resnet10": (BasicBlock, (1, 1, 1, 1)),
+    "resnet14": (Bottleneck, (1, 1, 1, 1)),
+    "resnet18": (BasicBlock, (2, 2, 2, 2)),
+    "resnet26": (Bottleneck, (2, 2, 2, 2)),
+    "resnet34": (BasicBlock, (3, 4, 6, 3)),
+    "resnet50": (Bottleneck, (3, 4, 6, 3)),
+    "resnet101": (Bottleneck, (3, 4, 23, 3)),
+    "resnet152": (Bottleneck, (3, 8, 36, 3)),
+}
+COUNTER = ".num_batches_tracked"
+STEM, PLANES = 64, (64, 128, 256, 512)
 
 
-class SlotNet(nn.Module):
-    """(n, size, size, 3) uint8 RGB to (n, classes) logits."""
+class ResNet(nn.Module):
+    """(n, 3, h, w) floats to (n, features, h / 32, w / 32), or as far as its last stage goes."""
 
-    scale: Tensor
-    shift: Tensor
-
-    def __init__(self, net: Net, classes: int):
+    def __init__(self, net: Net, zero_gamma: bool = False):
         super().__init__()
-        body = getattr(models, net.arch)(weights=None)
-        if net.stride_on == "1x1":
-            _stride_on_first_convolution(body)
-        if net.weights:
-            _load(body, net.weights)
-        stages = (body.layer1, body.layer2, body.layer3, body.layer4)
-        kept = [stage[:count] for stage, count in zip(stages, net.blocks, strict=False)]
-        self.parts = nn.ModuleList(
-            [nn.Sequential(body.conv1, body.bn1, body.relu, body.maxpool), *kept]
-        )
-        self.frozen, self.freeze_norm = net.freeze, net.freeze_norm
-        self.head = nn.Linear(_width(kept[-1]), classes)
-        scale = 1 / (255 * torch.tensor(STD))
-        self.register_buffer("scale", scale.view(1, 3, 1, 1), persistent=False)
-        shift = -torch.tensor(MEAN) / torch.tensor(STD)
-        self.register_buffer("shift", shift.view(1, 3, 1, 1), persistent=False)
-        for part in self.parts[: self.frozen]:
-            part.requires_grad_(False)
+        block, full = DEPTHS[net.arch]
+        kept = net.blocks or full
+        too_many = [f"{k} of {n}" for k, n in zip(kept, full, strict=False) if not 0 < k <= n]
+        if too_many:
+            raise ConfigError([f"net.blocks: {net.arch} has no {too_many[0]} blocks in a stage"])
+        channels = [_scaled(planes, net.width) for planes in PLANES[: len(kept)]]
+        self.conv1 = _deep_stem(_scaled(STEM, net.width)) if net.c else _stem(net.width)
+        self.bn1 = nn.BatchNorm2d(_scaled(STEM, net.width))
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.MaxPool2d(3, 2, 1)
+        self.features = _scaled(STEM, net.width)
+        for number, (planes, count) in enumerate(zip(channels, kept, strict=True), start=1):
+            stage = self._stage(block, planes, count, stride=1 if number == 1 else 2, net=net)
+            self.add_module(f"layer{number}", stage)
+        self._stages = len(kept)
+        self._initialise(zero_gamma)
 
-    def forward(self, images: Tensor) -> Tensor:
-        x = images.permute(0, 3, 1, 2).float() * self.scale + self.shift
-        for part in self.parts:
-            x = part(x)
-        return self.head(x.mean(dim=(2, 3)))
+    @property
+    def parts(self) -> list[nn.Module]:
+        """The stem and the stages, in order: what `freeze` counts."""
+        stem = nn.Sequential(self.conv1, self.bn1, self.relu, self.maxpool)
+        return [stem, *(self.get_submodule(f"layer{n + 1}") for n in range(self._stages))]
 
-    def train(self, mode: bool = True) -> SlotNet:
-        """Frozen parts stay in evaluation mode: their BatchNorm statistics are frozen too."""
-        super().train(mode)
-        for part in self.parts[: self.frozen]:
-            part.eval()
-        if self.freeze_norm:
-            for module in self.parts.modules():
-                if isinstance(module, nn.BatchNorm2d):
-                    module.eval()
-        return self
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        for number in range(self._stages):
+            x = self.get_submodule(f"layer{number + 1}")(x)
+        return x
+
+    def _stage(self, block: Block, planes: int, count: int, stride: int, net: Net) -> nn.Sequential:
+        out = planes * block.expansion
+        shortcut = None
+        if stride != 1 or self.features != out:
+            shortcut = _shortcut(self.features, out, stride, averaged=net.d)
+        first = block(self.features, planes, stride, shortcut)
+        if isinstance(first, Bottleneck) and not net.b:
+            first.conv1.stride, first.conv2.stride = first.conv2.stride, first.conv1.stride
+        self.features = out
+        return nn.Sequential(first, *(block(out, planes) for _ in range(count - 1)))
+
+    def _initialise(self, zero_gamma: bool) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            elif zero_gamma and isinstance(module, BasicBlock | Bottleneck):
+                last = module.bn3 if isinstance(module, Bottleneck) else module.bn2
+                nn.init.zeros_(last.weight)
+
+    def load_pretrained(self, state: Mapping[str, Tensor]) -> None:
+        """Load a torchvision state_dict of the same depth; stages that were cut are left out.
+
+        With D the averaging is number 0 of a shortcut, so its convolution and norm move up by one.
+        Raises ConfigError where the weights are of another net.
+        """
+        own = self.state_dict()
+        # How many batches a norm has seen is no weight; old files lack it, or its shape differs.
+        state = {k: v for k, v in state.items() if not k.endswith(COUNTER)}
+        state = {_with_pool(key) if _averages(own, key) else key: state[key] for key in state}
+        surplus = [key for key in state if key not in own]
+        known = tuple(f"layer{n + 1}." for n in range(len(PLANES)))
+        strange = [key for key in surplus if not key.startswith((*known, "fc."))]
+        missing = [key for key in own if key not in state and not key.endswith(COUNTER)]
+        wrong = [k for k in own if k in state and own[k].shape != state[k].shape]
+        if strange or missing or wrong:
+            raise ConfigError(
+                [f"weights of another net: '{(strange + missing + wrong)[0]}' does not fit; "
+                 "arch, width and c must be those of the weights"]
+            )  # fmt: skip
+        self.load_state_dict({key: state.get(key, own[key]) for key in own})
 
 
-def _stride_on_first_convolution(body: models.ResNet) -> None:
-    for stage in (body.layer2, body.layer3, body.layer4):
-        block = stage[0]
-        if not hasattr(block, "conv3"):
-            raise ConfigError(["net.stride_on: '1x1' needs bottlenecks; write resnet50 or '3x3'"])
-        block.conv1.stride, block.conv2.stride = block.conv2.stride, block.conv1.stride
+def _scaled(channels: int, width: float) -> int:
+    """Channels come in eights: vector registers hold so many."""
+    return max(8, round(channels * width / 8) * 8)
 
 
-def _load(body: nn.Module, name: str) -> None:
-    path = Path(os.path.expandvars(name)).expanduser()
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise UnavailableError(f"{path}: cannot read the weights: {error.strerror}") from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError):
-        raise UnavailableError(f"{path}: no torch state_dict; give the file anew") from None
-    try:
-        body.load_state_dict(state)
-    except RuntimeError as error:
-        raise ConfigError(
-            [f"{path}: weights of another net: {str(error).splitlines()[1]}"]
-        ) from None
+def _stem(width: float) -> nn.Conv2d:
+    return nn.Conv2d(3, _scaled(STEM, width), 7, 2, 3, bias=False)
 
 
-def _width(stage: nn.Sequential) -> int:
-    """How many channels leave a stage."""
-    last: models.resnet.BasicBlock | models.resnet.Bottleneck = stage[-1]
-    return (last.conv3 if hasattr(last, "conv3") else last.conv2).out_channels
+def _deep_stem(channels: int) -> nn.Sequential:
+    """Tweak C: 3x3 with stride 2, then two more; half the channels until the last."""
+    half = max(8, channels // 2)
+    steps: list[nn.Module] = []
+    for before, stride in ((3, 2), (half, 1)):
+        steps += [
+            nn.Conv2d(before, half, 3, stride, 1, bias=False),
+            nn.BatchNorm2d(half),
+            nn.ReLU(inplace=True),
+        ]
+    return nn.Sequential(*steps, nn.Conv2d(half, channels, 3, 1, 1, bias=False))
+
+
+def _shortcut(before: int, after: int, stride: int, averaged: bool) -> nn.Sequential:
+    """Tweak D averages first: a 1x1 convolution with stride 2 would look at every fourth pixel.
+
+    ceil_mode is False because torch and ONNX round it differently; sizes must be even there.
+    """
+    if not averaged:
+        return nn.Sequential(conv1x1(before, after, stride), nn.BatchNorm2d(after))
+    pool = nn.AvgPool2d(2, stride, ceil_mode=False) if stride > 1 else nn.Identity()
+    return nn.Sequential(pool, conv1x1(before, after), nn.BatchNorm2d(after))
+
+
+def _averages(own: Mapping[str, Tensor], key: str) -> bool:
+    """Whether the net's own shortcut at this place has the averaging in front (tweak D)."""
+    head, found, _ = key.partition(".downsample.")
+    return bool(found) and f"{head}.downsample.2.weight" in own
+
+
+def _with_pool(key: str) -> str:
+    head, _, tail = key.partition(".downsample.")
+    number, _, name = tail.partition(".")
+    return f"{head}.downsample.{int(number) + 1}.{name}"
+
+
+def halvings(net: Net) -> int:
+    """How often a picture's side is halved on its way through."""
+    return 1 + len(net.blocks or PLANES)

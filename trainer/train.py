@@ -1,150 +1,200 @@
-"""Training: one function on one screen, a run folder that survives being killed."""
+"""Training: one function on one screen. tricks.py has what a step does, runs.py what stays."""
 
 from __future__ import annotations
 
-import json
 import math
-import os
-import sys
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import nn
+from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from edge.errors import UnavailableError, UsageError
-from trainer.data import Mixture, batches
+from edge.errors import EdgeError
+from trainer.data import Picture, check_labels
+from trainer.evaluate import top1
+from trainer.mixture import Mixture, batches
+from trainer.net import SlotNet, settle
 from trainer.recipe import Recipe
-from trainer.resnet import SlotNet
+from trainer.runs import Row, State, begin, save
+from trainer.teacher import open_teacher
+from trainer.tricks import half_precision, loss_of, lr_at, make_optimizer, mixed, smoothed
+from trainer.workers import Workers, workers
+
+Say = Callable[[State, bool], None]
+"""Told after each step; True after the last one of an epoch, when the curve has a new row."""
+
+
+class DivergedError(EdgeError):
+    """The loss is no number any more."""
+
+    exit_code = 69
+
+
+class StoppedError(EdgeError):
+    """Somebody pressed Ctrl-C; what was learnt until then is saved."""
+
+    exit_code = 130
 
 
 def fit(
-    recipe: Recipe,
     mixture: Mixture,
     run: Path,
-    say: Callable[[str], None],
+    say: Say,
+    held_out: Sequence[Picture] = (),
     save_every_s: float = 60,
 ) -> None:
-    """Train until the recipe's last step, going on where the run folder stopped."""
-    torch.manual_seed(recipe.seed)
-    model = SlotNet(recipe.net, len(recipe.classes)).to(memory_format=torch.channels_last)
-    optimizer = make_optimizer(model, recipe)
-    average = AveragedModel(
-        model, multi_avg_fn=get_ema_multi_avg_fn(_decay(recipe)), use_buffers=True
-    )
-    first = resume(run, recipe, mixture, model, optimizer, average)
-    model.train()
-    saved_s = started_s = time.monotonic()
-    for step, (images, labels) in enumerate(batches(mixture, first, recipe.steps), start=first):
-        for group in optimizer.param_groups:
-            group["lr"] = recipe.lr * lr_scale(step, recipe.steps, recipe.warmup_steps)
-        with torch.autocast("cpu", torch.bfloat16, enabled=bf16_is_fast()):
-            logits = model(torch.from_numpy(images))
-        loss = F.cross_entropy(
-            logits.float(), torch.from_numpy(labels), label_smoothing=recipe.label_smoothing
-        )
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        average.update_parameters(model)
+    """Train until the recipe's last step, going on where the run folder stopped.
 
-        done = step + 1
-        if done % max(1, recipe.steps // 50) == 0 or done == recipe.steps:
-            ms = (time.monotonic() - started_s) / (done - first) / recipe.batch * 1e3
-            say(f"step {done}/{recipe.steps}  loss {loss.item():.4f}  {ms:.1f} ms a picture")
-        if done == recipe.steps or time.monotonic() - saved_s > save_every_s:
-            save(run, done, model, optimizer, average)
-            saved_s = time.monotonic()
-
-
-def lr_scale(step: int, steps: int, warmup: int) -> float:
-    """A linear warm-up, then half a cosine down to zero (arXiv:1812.01187, 3.1 and 5.1)."""
-    if step < warmup:
-        return (step + 1) / warmup
-    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup)))
-
-
-def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.SGD:
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=True)
-
-
-def bf16_is_fast() -> bool:
-    """Half precision on a CPU only pays where it multiplies bfloat16 itself."""
-    return "avx512_bf16" in Path("/proc/cpuinfo").read_text() if sys.platform == "linux" else False
-
-
-def _decay(recipe: Recipe) -> float:
-    return 1 - 1 / recipe.average_steps if recipe.average_steps else 0.0
-
-
-# -- the run folder -------------------------------------------------------------------------------
-
-
-def resume(
-    run: Path, recipe: Recipe, mixture: Mixture, model: nn.Module, optimizer: torch.optim.Optimizer,
-    average: AveragedModel,
-) -> int:  # fmt: skip
-    """Load the run's last checkpoint, if it has one; return the next step's number.
-
-    Raises UsageError where the folder holds a run of another recipe or of other data.
+    Raises DivergedError, StoppedError, and what reading a picture raises.
     """
-    about = {"recipe": recipe.digest(training_only=True), "data": mixture.digest()}
-    run.mkdir(parents=True, exist_ok=True)
-    if not (run / "run.json").exists():
-        _write(run / "run.json", lambda path: path.write_text(json.dumps(about)))
-    for word, value in json.loads((run / "run.json").read_text()).items():
-        if value != about[word]:
-            raise UsageError(
-                f"{run}: holds a run with another {word}; give another folder as --out"
-            )
-    _write(run / "recipe.json", lambda path: path.write_text(recipe.model_dump_json(indent=1)))
-    if not (run / "checkpoint.pt").exists():
-        return 0
-    state = torch.load(run / "checkpoint.pt", weights_only=True)
-    model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    average.load_state_dict(state["average"])
-    return int(state["step"])
+    recipe = mixture.recipe
+    check_labels(held_out, recipe.classes)
+    with workers(recipe.batch) as team, asked_to_stop() as stop:
+        state = prepare(mixture, run, team)
+        model, half = team.share(state.model), half_precision(recipe, team.device)
+        teacher = open_teacher(recipe, team.device)
+        diary = Diary(mixture, held_out, team, save_every_s)
+        for images, labels in batches(mixture, state.step, state.steps, team.rank, team.count):
+            for group in state.optimizer.param_groups:
+                group["lr"] = lr_at(state.step, state.steps, recipe)
+            x, y = torch.from_numpy(images).to(team.device), torch.from_numpy(labels)
+            targets = smoothed(y, len(recipe.classes), recipe).to(team.device)
+            chance = np.random.default_rng((recipe.seed, state.step, 2))
+            x, targets = mixed(x, targets, recipe, chance)
+            with torch.autocast(team.device, half, enabled=half is not None):
+                logits = model(x)
+            loss = loss_of(logits.float(), targets, x, recipe, teacher)
+            diary.note(loss, state)
+            state.optimizer.zero_grad()
+            state.scaler.scale(loss).backward()
+            state.scaler.step(state.optimizer)
+            state.scaler.update()
+            state.average.update_parameters(state.model)
+            state.step += 1
+
+            epoch_ends = diary.look(state)
+            stopping = team.any_asks(stop())
+            if team.leads and (epoch_ends or stopping or diary.save_is_due()):
+                save(run, state)
+            if team.leads:
+                say(state, epoch_ends)
+            if stopping and state.step < state.steps:
+                raise StoppedError(
+                    f"{run}: stopped at step {state.step} of {state.steps}; "
+                    "the same command goes on"
+                )
 
 
-def save(run: Path, step: int, model: nn.Module, optimizer, average: AveragedModel) -> None:
-    """Write the checkpoint beside the old one, then put it in its place at once."""
-    state = {
-        "step": step,
-        "model": model.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "average": average.state_dict(),
-    }
-    _write(run / "checkpoint.pt", lambda path: torch.save(state, path))
-
-
-def _write(path: Path, write: Callable[[Path], object]) -> None:
-    new = path.with_suffix(".new")
-    write(new)
-    os.replace(new, path)
-
-
-def load_run(run: Path) -> tuple[Recipe, SlotNet, str]:
-    """Return a finished run's recipe, its model in evaluation mode, and its data's digest."""
-    if not (run / "checkpoint.pt").exists():
-        raise UnavailableError(f"{run}: no finished run; train it with 'trainer fit'")
-    recipe = Recipe.model_validate_json((run / "recipe.json").read_text())
-    state = torch.load(run / "checkpoint.pt", weights_only=True)
-    if state["step"] < recipe.steps:
-        raise UnavailableError(
-            f"{run}: stopped at step {state['step']} of {recipe.steps}; go on with 'trainer fit'"
+def prepare(mixture: Mixture, run: Path, team: Workers) -> State:
+    """Return the state that training begins or goes on with."""
+    recipe = mixture.recipe
+    torch.manual_seed(recipe.seed)
+    model = SlotNet(recipe.net, len(recipe.classes), recipe.zero_gamma).to(team.device)
+    if recipe.channels_last:
+        model = model.to(memory_format=torch.channels_last)
+    decay = 1 - 1 / max(1.0, recipe.ema * mixture.steps)
+    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+    fp16 = half_precision(recipe, team.device) is torch.float16
+    scaler = torch.amp.GradScaler(team.device, enabled=fp16)
+    state = State(model, make_optimizer(model, recipe), average, scaler, mixture.steps)
+    begin(run, mixture, state, write=team.leads)
+    if state.step == 0 and recipe.net.settle:
+        few = islice(
+            batches(mixture, 0, mixture.steps), math.ceil(recipe.net.settle / recipe.batch)
         )
-    bare = recipe.net.model_copy(update={"weights": None})
-    model = SlotNet(bare, len(recipe.classes)).to(memory_format=torch.channels_last)
-    average = AveragedModel(model, use_buffers=True)
-    average.load_state_dict(state["average"])
-    model.load_state_dict(average.module.state_dict())
-    return recipe, model.eval(), json.loads((run / "run.json").read_text())["data"]
+        settle(model, [torch.from_numpy(images).to(team.device) for images, _ in few])
+    model.train()
+    return state
+
+
+class Diary:
+    """Losses and times between two looks, and when it is time for the next."""
+
+    def __init__(
+        self, mixture: Mixture, held_out: Sequence[Picture], team: Workers, save_every_s: float
+    ):
+        self._recipe, self._epoch_steps = mixture.recipe, mixture.epoch_steps
+        self._held_out, self._team, self._save_every_s = held_out, team, save_every_s
+        self._losses: list[float] = []
+        self._began_s = self._saved_s = time.monotonic()
+
+    def note(self, loss: Tensor, state: State) -> None:
+        """Remember a step's loss. Raises DivergedError where it is no number."""
+        value = loss.item()
+        if not math.isfinite(value):
+            raise DivergedError(_why_diverged(value, self._losses, state, self._recipe))
+        self._losses.append(value)
+
+    def look(self, state: State) -> bool:
+        """Add a row to the curve where an epoch ends; return whether it does."""
+        if state.step % self._epoch_steps and state.step != state.steps:
+            return False
+        count = len(self._losses)
+        elapsed_s = time.monotonic() - self._began_s
+        held_out = None
+        if self._held_out and self._team.leads:
+            net = state.average.module
+            assert isinstance(net, SlotNet)
+            held_out = top1(net, self._recipe, self._held_out)
+        state.curve.append(
+            Row(
+                step=state.step,
+                epoch=round(state.step / self._epoch_steps, 2),
+                lr=state.optimizer.param_groups[0]["lr"],
+                loss=sum(self._losses) / count,
+                held_out=held_out,
+                ms_per_image=round(1e3 * elapsed_s / count / self._recipe.batch, 2),
+            )
+        )
+        self._losses.clear()
+        self._began_s = time.monotonic()
+        return True
+
+    def save_is_due(self) -> bool:
+        if time.monotonic() - self._saved_s < self._save_every_s:
+            return False
+        self._saved_s = time.monotonic()
+        return True
+
+
+def _why_diverged(value: float, losses: Sequence[float], state: State, recipe: Recipe) -> str:
+    lr = state.optimizer.param_groups[0]["lr"]
+    said = f"the loss is {value} at step {state.step + 1} of {state.steps} (lr {lr:.4g}"
+    said += f", loss before {losses[-1]:.4g})" if losses else ")"
+    bad = [n for n, p in state.model.named_parameters() if not torch.isfinite(p).all()]
+    if bad:
+        said += f"; the weights of {bad[0]} are no numbers any more: lower lr, or lengthen warmup"
+    elif recipe.precision == "fp16":
+        said += "; the weights are fine, so 16 bits overflowed: precision: bf16 or fp32"
+    else:
+        said += "; lower lr, or lengthen warmup"
+    return f"{said}. The last checkpoint is kept"
+
+
+@contextmanager
+def asked_to_stop() -> Iterator[Callable[[], bool]]:
+    """Yield what tells whether Ctrl-C was pressed: a step that has begun is finished first.
+
+    A second Ctrl-C ends the program at once. In a thread that is not the main one nobody asks.
+    """
+    asked: list[int] = []
+
+    def note(number: int, frame: object) -> None:
+        asked.append(number)
+        signal.signal(signal.SIGINT, before)
+
+    try:
+        before = signal.signal(signal.SIGINT, note)
+    except ValueError:  # not the main thread
+        yield lambda: False
+        return
+    try:
+        yield lambda: bool(asked)
+    finally:
+        signal.signal(signal.SIGINT, before)

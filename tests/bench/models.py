@@ -24,8 +24,8 @@ from edge.geometry import cut
 from edge.preprocess import to_batch
 from edge.types import Image
 from trainer.export import INPUT, to_onnx
+from trainer.net import SlotNet
 from trainer.recipe import Net, Recipe
-from trainer.resnet import SlotNet
 
 BATCHES, THREADS = (1, 16, 64), (1, 2)
 LEAST_S = 0.25  # so long is each measured at a time
@@ -55,7 +55,8 @@ def measure_models(model: Path | None, rounds: int) -> Iterator[Row]:
 
 def recipe_of(info: BundleInfo) -> Recipe:
     """Return what decides about speed; the bundle's trainer may have known other keys."""
-    net = Net.model_validate_json(json.dumps(info.recipe["net"]))
+    known = {key: value for key, value in info.recipe["net"].items() if key in Net.model_fields}
+    net = Net.model_validate_json(json.dumps(known))
     return Recipe(
         name=info.name, classes=info.classes, input_size=info.input_size, net=net, steps=1
     )

@@ -1,0 +1,187 @@
+"""What a net is fed: photos once an epoch, or a balanced mixture of photos and drawn slots.
+
+Picture number i is a function of the recipe and i alone. So a run that was stopped goes on with
+exactly the pictures it would have seen, two runs of one recipe see the same, and so do several
+processes that share one run.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache, partial
+from typing import TypeVar
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from edge.classifier import EMPTY
+from edge.errors import ConfigError, UsageError
+from edge.preprocess import to_batch
+from edge.types import Image
+from trainer import draw
+from trainer.augment import vary
+from trainer.data import LeaveOut, Picture, Pixels, check_labels, digest, read_source
+from trainer.recipe import Data, Recipe
+
+T = TypeVar("T")
+Make = Callable[[Generator], Image]
+Batch = tuple[NDArray[np.uint8], NDArray[np.int64]]
+
+GOODS_MAY_CROP = 0.06
+"""How much of a side a drawn slot may lose: its edges were drawn on purpose."""
+
+
+class Mixture:
+    """The endless row of a recipe's training pictures. photos: a list for each source."""
+
+    def __init__(self, recipe: Recipe, photos: Sequence[Sequence[Picture]]):
+        self.photos = [list(pictures) for pictures in photos]
+        self._everything = [
+            (picture, source)
+            for source, pictures in zip(recipe.data, photos, strict=True)
+            for picture in pictures
+        ]
+        pictures = [picture for picture, _ in self._everything]
+        self.recipe = recipe.with_classes([picture.label for picture in pictures])
+        check_labels(pictures, self.recipe.classes)
+        self.goods = [picture for picture in pictures if picture.label != EMPTY]
+        self.empties = [picture for picture in pictures if picture.label == EMPTY]
+        if recipe.altered and not self.empties:
+            raise ConfigError(["altered: there is no photo of an empty slot that could be altered"])
+        self._pixels = Pixels(near=2 * recipe.input_size)
+        self._order = lru_cache(2)(self._shuffled)
+        if recipe.balanced:
+            self._kinds = {label: self._kinds_of(label) for label in self.recipe.classes}
+        elif not pictures:
+            raise UsageError("there is no picture to learn from; name data in the recipe or --data")
+
+    @property
+    def steps(self) -> int:
+        """How many steps the recipe's training takes."""
+        recipe = self.recipe
+        if recipe.steps is not None:
+            return recipe.steps
+        return max(1, math.ceil((recipe.epochs or 0) * len(self._everything) / recipe.batch))
+
+    @property
+    def epoch_steps(self) -> int:
+        """After how many steps it is time to look how far training is."""
+        if self.recipe.epochs is None:
+            return max(1, self.steps // 20)
+        return max(1, round(len(self._everything) / self.recipe.batch))
+
+    def digest(self) -> str:
+        return digest([picture for pictures in self.photos for picture in pictures])
+
+    def image(self, i: int, augmented: bool = True) -> tuple[Image, str]:
+        """Return picture number i and its label."""
+        rng = np.random.default_rng((self.recipe.seed, i))
+        image, may_crop, label = self._pick(i, rng)
+        if augmented:
+            image = vary(image, rng, self.recipe, may_crop)
+        return image, label
+
+    def _pick(self, i: int, rng: Generator) -> tuple[Image, float, str]:
+        if not self.recipe.balanced:
+            epoch, place = divmod(i, len(self._everything))
+            picture, source = self._everything[self._order(epoch)[place]]
+            return self._photo([picture], source, rng), source.may_crop, picture.label
+        label = _choose(self.recipe.classes, rng)
+        kinds, limits = self._kinds[label]
+        make, may_crop = kinds[int(np.searchsorted(limits, rng.random(), side="right"))]
+        return make(rng), may_crop, label
+
+    def _shuffled(self, epoch: int) -> NDArray[np.int64]:
+        return np.random.default_rng((self.recipe.seed, epoch, 1)).permutation(
+            len(self._everything)
+        )
+
+    def _kinds_of(self, label: str) -> tuple[list[tuple[Make, float]], NDArray[np.float64]]:
+        """Return the ways to come by a picture of a class, and where each one's share ends.
+
+        With each way goes how much of a side may be cut off: of a slot little, of goods much.
+        """
+        kinds: list[tuple[Make, float]] = []
+        shares: list[float] = []
+        for source, pictures in zip(self.recipe.data, self.photos, strict=True):
+            same = [picture for picture in pictures if picture.label == label]
+            if same:
+                kinds.append((partial(self._photo, same, source), source.may_crop))
+                shares.append(source.share)
+        if label == EMPTY or self.recipe.only_occupancy:
+            drawn = ((self.recipe.drawn, self._drawn), (self.recipe.altered, self._altered))
+            for share, make in drawn:
+                if share:
+                    kinds.append((partial(make, stocked=label != EMPTY), GOODS_MAY_CROP))
+                    shares.append(share)
+        if not shares:
+            raise UsageError(
+                f"there is no picture of the class '{label}' to learn from; name data in the "
+                "recipe or with --data"
+            )
+        return kinds, np.cumsum(shares) / sum(shares)
+
+    def _photo(self, pictures: Sequence[Picture], source: Data, rng: Generator) -> Image:
+        picture = _choose(pictures, rng) if len(pictures) > 1 else pictures[0]
+        return picture.cut(self._pixels.of(picture), rng, source.widen)
+
+    def _drawn(self, rng: Generator, stocked: bool) -> Image:
+        return draw.slot(rng, stocked, self._print(rng))
+
+    def _altered(self, rng: Generator, stocked: bool) -> Image:
+        empty = _choose(self.empties, rng)
+        return draw.alter(empty.cut(self._pixels.of(empty)), rng, stocked, self._print(rng))
+
+    def _print(self, rng: Generator) -> Image | None:
+        """A photo of goods, for what is printed on drawn ones."""
+        if not self.goods or rng.random() >= 0.7:
+            return None
+        goods = _choose(self.goods, rng)
+        return goods.cut(self._pixels.of(goods))
+
+
+def open_mixture(recipe: Recipe, leave_out: LeaveOut | None = None) -> Mixture:
+    """Return what a recipe's net is fed. Raises where its data is missing or wrong."""
+    photos = [read_source(source) for source in recipe.data]
+    return Mixture(recipe, leave_out.kept(photos) if leave_out else photos)
+
+
+def _choose(items: Sequence[T], rng: Generator) -> T:
+    return items[int(rng.integers(len(items)))]
+
+
+def size_at(recipe: Recipe, share: float) -> int:
+    """Return the side in pixels of training pictures after this share of the steps."""
+    sizes = [size for start, size in recipe.train_sizes if start <= share]
+    return sizes[-1] if sizes else recipe.input_size
+
+
+def batches(
+    mixture: Mixture, first: int, last: int, rank: int = 0, ranks: int = 1, threads: int = 2
+) -> Iterator[Batch]:
+    """Yield the batches number first to last - 1, made a little ahead in threads.
+
+    Of several processes each makes its own share of every batch. Threads suffice, and an error in
+    one arrives as itself: OpenCV and torch let go of the lock.
+    """
+    recipe = mixture.recipe
+    column = {name: index for index, name in enumerate(recipe.classes)}
+
+    def make(number: int) -> Batch:
+        mine = range(number * recipe.batch + rank, (number + 1) * recipe.batch, ranks)
+        drawn = [mixture.image(i) for i in mine]
+        labels = np.array([column[label] for _, label in drawn])
+        size = size_at(recipe, number / mixture.steps)
+        return to_batch([image for image, _ in drawn], size), labels
+
+    cv2.setNumThreads(1)  # a small picture is not worth OpenCV's own threads
+    with ThreadPoolExecutor(threads) as pool:
+        ahead = [pool.submit(make, n) for n in range(first, min(first + 2 * threads, last))]
+        for number in range(first, last):
+            yield ahead.pop(0).result()
+            if number + 2 * threads < last:
+                ahead.append(pool.submit(make, number + 2 * threads))
