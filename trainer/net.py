@@ -89,6 +89,8 @@ def _read_weights(net: Net) -> Mapping[str, Tensor]:
     if net.weights == "imagenet":
         return _download(net.arch)
     path = Path(os.path.expandvars(net.weights)).expanduser()
+    if path.is_dir():
+        return _of_run(path)
     try:
         state: Any = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
@@ -100,6 +102,16 @@ def _read_weights(net: Net) -> Mapping[str, Tensor]:
     if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
         raise UnavailableError(f"{path}: no torch state_dict; {HOW_TO_GET}")
     return state
+
+
+def _of_run(folder: Path) -> Mapping[str, Tensor]:
+    """Return the body that a run keeps."""
+    try:
+        kept = torch.load(folder / "last.pt", map_location="cpu", weights_only=True)["average"]
+    except (OSError, pickle.UnpicklingError, RuntimeError, EOFError):
+        raise UnavailableError(f"{folder}: holds no run to start from; {HOW_TO_GET}") from None
+    body = "module.body."
+    return {key.removeprefix(body): kept[key] for key in kept if key.startswith(body)}
 
 
 def _download(arch: str) -> Mapping[str, Tensor]:

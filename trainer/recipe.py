@@ -48,8 +48,9 @@ class Net(Section):
     blocks: tuple[int, ...] | None = Field(default=None, min_length=1, max_length=4)
     """How many residual blocks of each stage are kept; fewer numbers leave whole stages out."""
     weights: str | None = None
-    """What training starts from: a file with a state_dict ($NAME expanded), or `imagenet` for
-    torchvision's, downloaded. Surplus stages and the head are left out."""
+    """What training starts from: a file with a state_dict ($NAME expanded), the folder of a run
+    with the same kind of net, or `imagenet` for torchvision's, downloaded. Surplus blocks, stages
+    and the head are left out."""
     settle: int = Field(default=0, ge=0)
     """Over so many pictures BatchNorm statistics are taken anew before training: b and d change
     the net that weights were made for."""
@@ -82,6 +83,8 @@ class Distill(Section):
 
     teacher: str
     """A run's folder or a bundle; $NAME is expanded. It must know the same classes."""
+    size: int | None = Field(default=None, gt=0)
+    """Side in pixels of what a run is asked about; absent: its own input_size, which may be slow."""
     temperature: float = Field(default=20, gt=0)
     weight: float = Field(default=1, gt=0)
 

@@ -87,13 +87,15 @@ class ResNet(nn.Module):
     def load_pretrained(self, state: Mapping[str, Tensor]) -> None:
         """Load a torchvision state_dict of the same depth; stages that were cut are left out.
 
-        With D the averaging is number 0 of a shortcut, so its convolution and norm move up by one.
+        With D the averaging is number 0 of a shortcut, so there torchvision's convolution and norm
+        move up by one; a state_dict of our own has them in their place.
         Raises ConfigError where the weights are of another net.
         """
         own = self.state_dict()
         # How many batches a norm has seen is no weight; old files lack it, or its shape differs.
         state = {k: v for k, v in state.items() if not k.endswith(COUNTER)}
-        state = {_with_pool(key) if _averages(own, key) else key: state[key] for key in state}
+        if not any(".downsample.2." in key for key in state):
+            state = {_with_pool(key) if _averages(own, key) else key: state[key] for key in state}
         surplus = [key for key in state if key not in own]
         known = tuple(f"layer{n + 1}." for n in range(len(PLANES)))
         strange = [key for key in surplus if not key.startswith((*known, "fc."))]

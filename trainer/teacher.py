@@ -28,7 +28,7 @@ def open_teacher(recipe: Recipe, device: str) -> Teacher | None:
     if path.is_dir():
         run = load_run(path)
         _check_classes(path, run.recipe.classes, recipe.classes)
-        net, size = run.net.to(device), run.recipe.input_size
+        net, size = run.net.to(device), recipe.distill.size or run.recipe.input_size
         dtype = half_precision(recipe, device)
 
         @torch.no_grad()
