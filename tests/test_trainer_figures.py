@@ -6,9 +6,17 @@ import pytest
 pytest.importorskip("torch", reason="the trainer is an extra: pip install -e .[trainer]")
 
 from edge.classifier import Temperature
-from trainer.evaluate import expected_calibration_error, figures, tempered
+from trainer.evaluate import tempered
 from trainer.export import parity
+from trainer.figures import (
+    coarse_figures,
+    expected_calibration_error,
+    figures,
+    presence_figures,
+)
+from trainer.recipe import Costs
 from trainer.temper import fit_temperature
+from trainer.thresholds import aurc, risk_coverage, thresholds_from, with_prior
 
 
 def rows(*p_empty: float) -> np.ndarray:
@@ -80,3 +88,141 @@ def test_a_quantization_that_changes_nothing_agrees_and_diverges_by_nought():
     report = parity(logits, logits, np.array([0, 0]), PLAIN, CLASSES)
     assert (report["agreement"], report["kl"]) == (1.0, 0.0)
     assert report["top1_fp32"] == report["top1_int8"] == 0.5
+
+
+# --- fine and coarse -----------------------------------------------------------------------------
+
+FRUIT = ("banana", "gala", "pink", "empty")
+KINDS = {"gala": "apple", "pink": "apple"}
+
+
+def answers(*said: tuple[float, ...]) -> np.ndarray:
+    return np.array(said, np.float32)
+
+
+def test_two_fine_classes_that_share_a_picture_win_as_their_coarse_class():
+    p = answers((0.4, 0.3, 0.3, 0), (0.5, 0.1, 0.1, 0.3), (0, 0.2, 0.7, 0.1), (0, 0.5, 0.4, 0.1))
+    found = coarse_figures(p, np.array([1, 0, 1, 3]), FRUIT, KINDS)
+    assert found["coarse_top1"] == 0.75
+    assert found["per_coarse"]["apple"] == {"precision": 2 / 3, "recall": 1, "support": 2}
+    assert found["per_coarse"]["empty"] == {"precision": None, "recall": 0, "support": 1}
+    assert found["coarse_macro_recall"] == pytest.approx(2 / 3)
+    assert found["coarse_confusion"] == {
+        "apple": {"apple": 2}, "banana": {"banana": 1}, "empty": {"apple": 1},
+    }  # fmt: skip
+
+
+# --- is the expected product there? --------------------------------------------------------------
+
+
+def test_each_picture_is_asked_about_its_own_product_and_about_all_others():
+    p = answers((0.9, 0.1, 0, 0), (0, 0.15, 0.85, 0), (0.1, 0, 0, 0.9))
+    found = presence_figures(p, ["banana", "gala", "empty"], FRUIT, KINDS)
+    every, alike, other = (found[kind] for kind in ("all", "same_coarse", "other_coarse"))
+    assert (every["questions"], alike["questions"], other["questions"]) == (9, 3, 6)
+    assert every["called_misplaced"] == 0.5  # the Gala; the other of two own ones is seen
+    assert every["taken_for_own"] == 0.25  # as Pink Lady; of four others' that are no empty slot
+    assert every["brier"] == pytest.approx((0.01 + 0.01 + 0.7225 + 0.7225 + 0.01) / 9)
+    assert alike["auroc"] == 0.5
+    assert alike["taken_for_own"] == 1
+    assert other["taken_for_own"] == 0
+    assert other["auroc"] is None  # a product is always of its own kind
+
+
+def test_what_is_sure_to_stand_in_a_slot_is_judged_without_the_chance_that_it_is_empty():
+    p = answers((0.1, 0.1, 0.1, 0.7))  # a third of 0.3: more than 0.2 of what is not empty
+    found = presence_figures(p, ["banana"], FRUIT, {})["all"]
+    assert found["called_misplaced"] == 0
+
+
+def test_a_product_that_was_never_learned_is_nobodys_own():
+    p = answers((0.1, 0.1, 0.8, 0), (1, 0, 0, 0))
+    found = presence_figures(p, ["golden", "lemon"], FRUIT, KINDS | {"golden": "apple"})
+    assert found["same_coarse"]["taken_for_own"] == 0.5
+    assert found["other_coarse"]["taken_for_own"] == 0.25
+    assert found["all"]["called_misplaced"] is None
+
+
+def test_goods_shown_to_be_told_apart_from_products_are_no_product_that_a_slot_expects():
+    p = answers((0.1, 0.8, 0.1))
+    found = presence_figures(p, ["other"], ("cola", "other", "empty"), {})
+    assert found["all"]["questions"] == 1
+    assert found["all"]["taken_for_own"] == 0
+
+
+# --- answering only when sure ---------------------------------------------------------------------
+
+
+def test_the_risk_is_the_error_among_the_surest_answers():
+    confidence, right = np.array([0.6, 0.9, 0.8, 0.7]), np.array([False, True, False, True])
+    coverage, risk = risk_coverage(confidence, right)
+    assert coverage.tolist() == [0.25, 0.5, 0.75, 1]
+    assert risk.tolist() == pytest.approx([0, 1 / 2, 1 / 3, 1 / 2])
+    assert aurc(confidence, right) == pytest.approx((0 + 1 / 2 + 1 / 3 + 1 / 2) / 4)
+
+
+def test_answers_that_are_equally_sure_cannot_be_told_apart_whatever_their_order():
+    right = np.array([True, False, True])
+    assert aurc(np.full(3, 0.5), right) == aurc(np.full(3, 0.5), right[::-1])
+    assert aurc(np.array([0.5, 0.4, 0.5]), right) < aurc(np.full(3, 0.5), right)
+
+
+def test_the_figures_show_the_curve_at_ten_points_up_to_all_pictures():
+    p = rows(*np.linspace(0, 1, 40))
+    found = figures(p, (np.arange(40) < 20).astype(np.int64), CLASSES)
+    assert [coverage for coverage, _ in found["risk_coverage"]] == pytest.approx(
+        np.linspace(0.1, 1, 10)
+    )
+    assert found["risk_coverage"][-1][1] == pytest.approx(1 - found["top1"])
+    low, high = found["top1_interval"]
+    assert low < found["top1"] <= high
+    assert len(figures(rows(0.1, 0.9), np.array([1, 0]), CLASSES)["risk_coverage"]) == 2
+
+
+# --- thresholds from costs ------------------------------------------------------------------------
+
+
+def calibrated(share: float, n: int = 200_000) -> tuple[np.ndarray, np.ndarray]:
+    """p(empty) of a calibrated model and whether it is, where this share is empty."""
+    rng = np.random.default_rng(3)
+    empty = rng.random(n) < share
+    seen = rng.normal(np.where(empty, 1, -1), 1)  # so the log likelihood ratio is 2 · seen
+    return 1 / (1 + np.exp(-2 * seen - np.log(share / (1 - share)))), empty
+
+
+def cost(p: np.ndarray, empty: np.ndarray, threshold: float, costs: Costs) -> float:
+    false, missed = (p >= threshold) & ~empty, (p < threshold) & empty
+    return costs.false_alert * false.mean() + costs.missed_alert * missed.mean()
+
+
+@pytest.mark.parametrize(("false_alert", "missed_alert"), [(4, 1), (1, 1), (1, 9)])
+def test_no_other_threshold_costs_less_on_average(false_alert, missed_alert):
+    costs = Costs(false_alert=false_alert, missed_alert=missed_alert)
+    found = thresholds_from(costs, trained_share=0.3)
+    p, empty = calibrated(0.3)
+    least = min(cost(p, empty, threshold, costs) for threshold in np.linspace(0.02, 0.98, 49))
+    assert cost(p, empty, found.empty_above, costs) <= least * 1.01
+
+
+def test_where_fewer_slots_are_empty_than_in_training_the_model_must_be_surer():
+    costs = Costs(false_alert=1, missed_alert=2, empty_share=0.05)
+    found = thresholds_from(costs, trained_share=0.5)
+    assert found.empty_above == pytest.approx(0.5 / (0.5 + 0.05 / 0.95), abs=1e-5)
+    p, empty = calibrated(0.05)
+    said = with_prior(p, before=0.05, after=0.5)  # as the model trained on halves says it
+    best = cost(said, empty, found.empty_above, costs)
+    uncorrected = thresholds_from(costs.model_copy(update={"empty_share": None}), 0.5)
+    assert best < 0.8 * cost(said, empty, uncorrected.empty_above, costs)
+    assert "0.05 of all slots empty, 0.5 in training" in found.chosen_for
+
+
+def test_four_to_one_gives_the_daemons_general_values():
+    found = thresholds_from(Costs(false_alert=4, missed_alert=1), trained_share=0.5)
+    assert (found.empty_above, found.stocked_below) == (0.8, 0.4)
+    assert found.chosen_for.startswith("a false alert at 4 and a missed one at 1;")
+
+
+@pytest.mark.parametrize("ratio", [1e-12, 1e12])
+def test_however_lopsided_the_costs_the_daemon_can_use_the_thresholds(ratio):
+    found = thresholds_from(Costs(false_alert=ratio, missed_alert=1), trained_share=0.5)
+    assert 0 < found.stocked_below < found.empty_above < 1

@@ -1,23 +1,23 @@
-"""Figures: how good a model is on pictures it has not seen. No threshold is used."""
+"""How good a model is on pictures it has not seen: a run or a bundle is asked, and judged."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.metrics import average_precision_score, precision_recall_fscore_support, roc_auc_score
 from torch import Tensor
 
-from edge.classifier import EMPTY, MAX_BATCH, Temperature, open_classifier
+from edge.classifier import EMPTY, MAX_BATCH, OCCUPANCY, Temperature, open_classifier
 from edge.errors import UsageError
 from edge.preprocess import to_batch
 from edge.types import Image
 from trainer.data import Picture, check_labels, read_data
+from trainer.figures import coarse_figures, figures, presence_figures
 from trainer.net import SlotNet
 from trainer.recipe import Recipe
 from trainer.runs import load_run
@@ -77,19 +77,56 @@ def open_model(path: Path, threads: int) -> tuple[Model, tuple[str, ...]]:
     return classifier, classifier.info.classes
 
 
-def evaluate(path: Path, pictures: Sequence[Picture], threads: int = 1) -> dict[str, Any]:
-    """Return the figures of a run or a bundle on pictures, as one JSON-able dict."""
+def evaluate(
+    path: Path,
+    pictures: Sequence[Picture],
+    threads: int = 1,
+    unknown: Sequence[Picture] = (),
+    coarse_of: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Return the figures of a run or a bundle on pictures, as one JSON-able dict.
+
+    unknown: pictures of products of which some were never learned; those are asked about too.
+    coarse_of: fine class to coarse class; None: as the pictures say.
+    """
     model, classes = open_model(path, threads)
     check_labels(pictures, classes)
+    coarse_of = coarse_classes([*pictures, *unknown]) if coarse_of is None else coarse_of
     probabilities, elapsed_s = predict(model, pictures)
     truth = true_columns(pictures, classes)
     found = figures(probabilities, truth, classes)
-    coarse = [picture.columns.get("coarse") for picture in pictures]
-    if all(coarse):
-        found["coarse_top1"] = _coarse_top1(probabilities, pictures, classes)
+    if coarse_of:
+        found |= coarse_figures(probabilities, truth, classes, coarse_of)
+    if set(classes) != OCCUPANCY:
+        labels = [picture.label for picture in pictures]
+        found["presence"] = presence_figures(probabilities, labels, classes, coarse_of)
+    if unknown:
+        found["unknown"] = _unknown_figures(model, unknown, classes, coarse_of)
     found["ms_per_image"] = round(1e3 * elapsed_s / len(pictures), 3)
     found["threads"] = threads
     return found
+
+
+def coarse_classes(pictures: Sequence[Picture]) -> dict[str, str]:
+    """Return the coarse class of each label whose pictures say one."""
+    return {p.label: p.columns["coarse"] for p in pictures if p.columns.get("coarse")}
+
+
+def _unknown_figures(
+    model: Model,
+    pictures: Sequence[Picture],
+    classes: Sequence[str],
+    coarse_of: Mapping[str, str],
+) -> dict[str, Any]:
+    strangers = [picture for picture in pictures if picture.label not in classes]
+    if set(classes) == OCCUPANCY or not strangers:
+        raise UsageError(
+            "--unknown needs a model of products, and pictures of a product it does not know; "
+            f"it knows {', '.join(classes)}"
+        )
+    probabilities, _ = predict(model, strangers)
+    labels = [picture.label for picture in strangers]
+    return presence_figures(probabilities, labels, classes, coarse_of)
 
 
 def predict(model: Model, pictures: Sequence[Picture]) -> tuple[NDArray[np.float32], float]:
@@ -115,74 +152,6 @@ def top1(net: SlotNet, recipe: Recipe, pictures: Sequence[Picture]) -> float:
     probabilities, _ = predict(model, pictures)
     net.train(was_training)
     return float((probabilities.argmax(axis=1) == true_columns(pictures, recipe.classes)).mean())
-
-
-def figures(
-    probabilities: NDArray[np.floating[Any]], truth: NDArray[np.int64], classes: Sequence[str]
-) -> dict[str, Any]:
-    """Return what the probabilities (n, classes) are worth against the true classes (n,)."""
-    n = len(truth)
-    p = probabilities.astype(np.float64)
-    guess = p.argmax(axis=1)
-    order = np.argsort(-p, axis=1, kind="stable")
-    precision, recall, _, support = precision_recall_fscore_support(
-        truth, guess, labels=range(len(classes)), zero_division=np.nan
-    )
-    one_hot = np.eye(len(classes))[truth]
-    result: dict[str, Any] = {
-        "n": n,
-        "top1": float((guess == truth).mean()),
-        "top5": float((order[:, :5] == truth[:, None]).any(axis=1).mean()),
-        "macro_recall": float(recall[support > 0].mean()),
-        "nll": float(-np.log(np.clip(p[np.arange(n), truth], 1e-12, 1)).mean()),
-        "brier": float(((p - one_hot) ** 2).sum(axis=1).mean()),
-        "ece": expected_calibration_error(p.max(axis=1), guess == truth),
-        "auroc": None,
-        "average_precision": None,
-        "per_class": {
-            name: {
-                "precision": _or_none(precision[k]),
-                "recall": _or_none(recall[k]) if support[k] else None,
-                "support": int(support[k]),
-            }
-            for k, name in enumerate(classes)
-        },
-    }
-    if EMPTY in classes:
-        column = list(classes).index(EMPTY)
-        is_empty = truth == column
-        if 0 < is_empty.sum() < n:
-            result["auroc"] = float(roc_auc_score(is_empty, p[:, column]))
-            result["average_precision"] = float(average_precision_score(is_empty, p[:, column]))
-    return result
-
-
-def expected_calibration_error(
-    confidence: NDArray[np.float64], right: NDArray[np.bool_], bins: int = 15
-) -> float:
-    """Return |confidence - accuracy| averaged over bins of equally many pictures."""
-    order = np.argsort(confidence, kind="stable")
-    parts = [part for part in np.array_split(order, bins) if len(part)]
-    gaps = [len(part) * abs(confidence[part].mean() - right[part].mean()) for part in parts]
-    return float(sum(gaps) / len(order))
-
-
-def _coarse_top1(
-    probabilities: NDArray[np.float32], pictures: Sequence[Picture], classes: Sequence[str]
-) -> float:
-    coarse_of = {picture.label: picture.columns["coarse"] for picture in pictures}
-    names = sorted({coarse_of.get(name, name) for name in classes})
-    member = np.array(
-        [[coarse_of.get(name, name) == coarse for coarse in names] for name in classes]
-    )
-    guess = (probabilities @ member).argmax(axis=1)
-    return float(
-        np.mean([names[g] == p.columns["coarse"] for g, p in zip(guess, pictures, strict=True)])
-    )
-
-
-def _or_none(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
 
 
 def read_pictures(texts: Sequence[str], only: str | None) -> list[Picture]:

@@ -31,6 +31,10 @@ Augment = Literal["none", "crop", "paper", "keras", "trivial", "camera"]
 
 AFTERWARDS = {"name", "held_out", "unreadable", "temperature", "thresholds", "costs", "sources"}
 """What does not change the weights: a run need not be made anew for it."""
+STEPS_ONLY = (
+    "steps", "balanced", "label_smoothing", "mixup", "cutmix", "distill", "ema", "train_sizes"
+)  # fmt: skip
+"""What only a training in steps can do."""
 
 
 class Net(Section):
@@ -94,6 +98,8 @@ class Costs(Section):
 
     false_alert: float = Field(gt=0)
     missed_alert: float = Field(gt=0)
+    empty_share: float | None = Field(default=None, gt=0, lt=1)
+    """How many of a store's slots are empty at a time; absent: as many as in training."""
 
 
 class Recipe(Section):
@@ -128,7 +134,9 @@ class Recipe(Section):
     steps: int | None = Field(default=None, gt=0)
     """Length of training: one of both. Drawn slots have no end, so with them it is steps."""
     batch: int = Field(default=64, gt=0)
-    optimizer: Literal["sgd", "rmsprop"] = "sgd"
+    optimizer: Literal["sgd", "rmsprop", "logistic"] = "sgd"
+    """logistic: no steps; the head of a frozen body in one go, as scikit-learn's regression, from
+    so many copies of each photo as there are epochs."""
     lr: float = Field(default=0.02, gt=0)
     """At its highest."""
     linear_scaling: bool = False
@@ -170,6 +178,10 @@ class Recipe(Section):
     def _check(self) -> Recipe:
         if (self.epochs is None) == (self.steps is None):
             raise ValueError("write either epochs or steps")
+        if self.optimizer == "logistic":
+            useless = [name for name in STEPS_ONLY if getattr(self, name)]
+            if useless:
+                raise ValueError(f"optimizer: logistic takes no steps, so leave out {useless[0]}")
         if self.drawn + self.altered:
             if not self.balanced:
                 raise ValueError("drawn and altered slots need `balanced: true`")
