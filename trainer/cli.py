@@ -13,8 +13,8 @@ import typer
 
 from edge.errors import EdgeError, UsageError
 from trainer.data import LeaveOut, read_source
+from trainer.evaluate import coarse_classes, read_pictures
 from trainer.evaluate import evaluate as evaluate_model
-from trainer.evaluate import read_pictures
 from trainer.export import export as export_run
 from trainer.export import held_out_pictures
 from trainer.mixture import open_mixture
@@ -63,13 +63,20 @@ def evaluate(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A run's folder or a bundle.")],
     data: DataOption = None,
     only: Annotated[str | None, typer.Option(help="COLUMN=VALUE: only rows with it.")] = None,
+    unknown: Annotated[
+        list[str] | None,
+        typer.Option(help="DATA of products of which the model does not know some: are they told?"),
+    ] = None,
     threads: Annotated[int, typer.Option(min=1)] = 1,
     as_json: Json = False,
 ) -> None:
     """Measure a run or a bundle on pictures."""
     if not data:
         raise UsageError("trainer evaluate: name the pictures with --data")
-    _print(evaluate_model(model, read_pictures(data, only), threads), as_json)
+    strangers = read_pictures(unknown or [], None)
+    kinds = coarse_classes([*read_pictures(data, None), *strangers])
+    pictures = read_pictures(data, only)
+    _print(evaluate_model(model, pictures, threads, strangers, kinds), as_json)
 
 
 @app.command()
@@ -151,6 +158,8 @@ def _print(figures: dict[str, Any], as_json: bool) -> None:
 
 
 def _say(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return " ".join(_say(inner) for inner in value)
     return f"{value:.4f}" if isinstance(value, float) else "-" if value is None else str(value)
 
 
