@@ -45,7 +45,7 @@ class Mixture:
             for source, pictures in zip(recipe.data, photos, strict=True)
             for picture in pictures
         ]
-        pictures = [picture for picture, _ in self._everything]
+        self.pictures = pictures = [picture for picture, _ in self._everything]
         self.recipe = recipe.with_classes([picture.label for picture in pictures])
         check_labels(pictures, self.recipe.classes)
         self.goods = [picture for picture in pictures if picture.label != EMPTY]
@@ -87,13 +87,17 @@ class Mixture:
 
     def _pick(self, i: int, rng: Generator) -> tuple[Image, float, str]:
         if not self.recipe.balanced:
-            epoch, place = divmod(i, len(self._everything))
-            picture, source = self._everything[self._order(epoch)[place]]
+            picture, source = self._everything[self.photo_number(i)]
             return self._photo([picture], source, rng), source.may_crop, picture.label
         label = _choose(self.recipe.classes, rng)
         kinds, limits = self._kinds[label]
         make, may_crop = kinds[int(np.searchsorted(limits, rng.random(), side="right"))]
         return make(rng), may_crop, label
+
+    def photo_number(self, i: int) -> int:
+        """Return which of `pictures` picture number i shows, where each comes once an epoch."""
+        epoch, place = divmod(i, len(self._everything))
+        return int(self._order(epoch)[place])
 
     def _shuffled(self, epoch: int) -> NDArray[np.int64]:
         return np.random.default_rng((self.recipe.seed, epoch, 1)).permutation(

@@ -1,4 +1,4 @@
-"""The net as a whole: scaling, a body, a head; and where a body's weights come from.
+"""The net as a whole: scaling, a body, a head.
 
 It takes what edge.preprocess makes, bytes in RGB, so that nothing between the camera and the
 first convolution can be done in two ways.
@@ -6,28 +6,17 @@ first convolution can be done in two ways.
 
 from __future__ import annotations
 
-import os
-import pickle
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torchvision import models
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from edge.errors import ConfigError, UnavailableError
+from edge.errors import ConfigError
 from trainer.baselines import BASELINES, Baseline
-from trainer.recipe import Net
-from trainer.resnet import DEPTHS, ResNet
-
-MEAN = (0.485, 0.456, 0.406)  # of ImageNet, RGB, on a 0 to 1 scale
-STD = (0.229, 0.224, 0.225)
-
-HOW_TO_GET = (
-    "write `weights: FILE` with a torchvision state_dict "
-    "(https://download.pytorch.org/models/), or train from scratch without the key"
-)
+from trainer.recipe import Net, Recipe
+from trainer.resnet import DEPTHS, MEAN, STD, ResNet
+from trainer.weights import load_weights
 
 
 class SlotNet(nn.Module):
@@ -73,59 +62,52 @@ class SlotNet(nn.Module):
         return len(self.frozen) == len(self.body.parts)
 
 
-def open_body(net: Net, zero_gamma: bool) -> ResNet | Baseline:
+def open_body(net: Net, zero_gamma: bool = False) -> ResNet | Baseline:
     """Return the body, with its weights where the recipe names some."""
     body = ResNet(net, zero_gamma) if net.arch in DEPTHS else BASELINES[net.arch](net)
+    if net.freeze > len(body.parts):
+        raise ConfigError([f"net.freeze: {net.freeze}, but {net.arch} has {len(body.parts)} parts"])
     if net.weights:
-        try:
-            body.load_pretrained(_read_weights(net))
-        except ConfigError as error:
-            raise ConfigError([f"net.weights {net.weights}: {error}"]) from None
+        load_weights(body, net)
     return body
 
 
-def _read_weights(net: Net) -> Mapping[str, Tensor]:
-    assert net.weights is not None
-    if net.weights == "imagenet":
-        return _download(net.arch)
-    path = Path(os.path.expandvars(net.weights)).expanduser()
-    if path.is_dir():
-        return _of_run(path)
-    try:
-        state: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise UnavailableError(
-            f"{path}: cannot read the weights: {error.strerror}; {HOW_TO_GET}"
-        ) from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError):
-        raise UnavailableError(f"{path}: no torch state_dict; {HOW_TO_GET}") from None
-    if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise UnavailableError(f"{path}: no torch state_dict; {HOW_TO_GET}")
-    return state
+def check_sizes(model: SlotNet, recipe: Recipe) -> None:
+    """Raise ConfigError where pictures of the recipe's sizes do not suit its net."""
+    body, arch = model.body, recipe.net.arch
+    for size in sorted({recipe.input_size, *(size for _, size in recipe.train_sizes)}):
+        if size < body.smallest:
+            raise ConfigError([f"input_size: {size}; {arch} needs {body.smallest} pixels at least"])
+        if size % body.divisor:
+            raise ConfigError(
+                [f"input_size: {size}; with d the side must be even wherever this {arch} halves "
+                 f"it: a multiple of {body.divisor}"]
+            )  # fmt: skip
 
 
-def _of_run(folder: Path) -> Mapping[str, Tensor]:
-    """Return the body that a run keeps."""
-    try:
-        kept = torch.load(folder / "last.pt", map_location="cpu", weights_only=True)["average"]
-    except (OSError, pickle.UnpicklingError, RuntimeError, EOFError):
-        raise UnavailableError(f"{folder}: holds no run to start from; {HOW_TO_GET}") from None
-    body = "module.body."
-    return {key.removeprefix(body): kept[key] for key in kept if key.startswith(body)}
+def running_mean(model: SlotNet, decay: float) -> AveragedModel:
+    """Return what holds the exponential mean of a model's weights and statistics.
+
+    Of frozen parts it holds the very same tensors: they cost no memory, no time and no disk twice.
+    """
+    ema = get_ema_multi_avg_fn(decay)
+
+    def update(means: Sequence[Tensor], news: Sequence[Tensor], count: object) -> None:
+        moved = [(a, b) for a, b in zip(means, news, strict=True) if a.data_ptr() != b.data_ptr()]
+        if moved:
+            ema([a for a, _ in moved], [b for _, b in moved], count)
+
+    average = AveragedModel(model, multi_avg_fn=update, use_buffers=True)
+    twins = average.module
+    assert isinstance(twins, SlotNet)
+    for part, twin in zip(model.frozen, twins.frozen, strict=True):
+        for kept, copy in zip(_tensors(part), _tensors(twin), strict=True):
+            copy.data = kept.data
+    return average
 
 
-def _download(arch: str) -> Mapping[str, Tensor]:
-    try:
-        weights = models.get_model_weights(arch).DEFAULT
-    except ValueError:
-        raise UnavailableError(f"torchvision has no weights for {arch}; {HOW_TO_GET}") from None
-    try:
-        state: Mapping[str, Tensor] = weights.get_state_dict(progress=False, check_hash=True)
-    except OSError as error:
-        raise UnavailableError(
-            f"{arch}: cannot download torchvision's weights ({error}); {HOW_TO_GET}"
-        ) from None
-    return state
+def _tensors(module: nn.Module) -> list[Tensor]:
+    return [*module.parameters(), *module.buffers()]
 
 
 def settle(model: SlotNet, batches: list[Tensor]) -> None:

@@ -6,7 +6,8 @@ why its state dicts load into the untweaked net as they are.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import zip_longest
 from typing import TypeAlias
 
 from torch import Tensor, nn
@@ -27,12 +28,19 @@ DEPTHS: dict[str, tuple[Block, tuple[int, ...]]] = {
     "resnet101": (Bottleneck, (3, 4, 23, 3)),
     "resnet152": (Bottleneck, (3, 8, 36, 3)),
 }
-COUNTER = ".num_batches_tracked"
 STEM, PLANES = 64, (64, 128, 256, 512)
+MEAN = (0.485, 0.456, 0.406)  # of ImageNet, RGB, on a 0 to 1 scale: what weights are made for
+STD = (0.229, 0.224, 0.225)
 
 
 class ResNet(nn.Module):
-    """(n, 3, h, w) floats to (n, features, h / 32, w / 32), or as far as its last stage goes."""
+    """(n, 3, h, w) floats to (n, features, h / 32, w / 32), or as far as its last stage goes.
+
+    divisor: with D the side of a picture must be even wherever it is halved, so a multiple of this.
+    """
+
+    smallest = 16
+    """Side in pixels that a picture needs at least."""
 
     def __init__(self, net: Net, zero_gamma: bool = False):
         super().__init__()
@@ -51,6 +59,9 @@ class ResNet(nn.Module):
             stage = self._stage(block, planes, count, stride=1 if number == 1 else 2, net=net)
             self.add_module(f"layer{number}", stage)
         self._stages = len(kept)
+        self.divisor = 2 ** (1 + len(kept)) if net.d else 1
+        self.left_out = ("fc.", *_cut(full, kept))
+        """Where the names of surplus weights begin."""
         self._initialise(zero_gamma)
 
     @property
@@ -84,29 +95,22 @@ class ResNet(nn.Module):
                 last = module.bn3 if isinstance(module, Bottleneck) else module.bn2
                 nn.init.zeros_(last.weight)
 
-    def load_pretrained(self, state: Mapping[str, Tensor]) -> None:
-        """Load a torchvision state_dict of the same depth; stages that were cut are left out.
+    def renamed(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return a torchvision state_dict under this net's own names.
 
         With D the averaging is number 0 of a shortcut, so there torchvision's convolution and norm
         move up by one; a state_dict of our own has them in their place.
-        Raises ConfigError where the weights are of another net.
         """
+        if any(".downsample.2." in key for key in state):
+            return dict(state)
         own = self.state_dict()
-        # How many batches a norm has seen is no weight; old files lack it, or its shape differs.
-        state = {k: v for k, v in state.items() if not k.endswith(COUNTER)}
-        if not any(".downsample.2." in key for key in state):
-            state = {_with_pool(key) if _averages(own, key) else key: state[key] for key in state}
-        surplus = [key for key in state if key not in own]
-        known = tuple(f"layer{n + 1}." for n in range(len(PLANES)))
-        strange = [key for key in surplus if not key.startswith((*known, "fc."))]
-        missing = [key for key in own if key not in state and not key.endswith(COUNTER)]
-        wrong = [k for k in own if k in state and own[k].shape != state[k].shape]
-        if strange or missing or wrong:
-            raise ConfigError(
-                [f"weights of another net: '{(strange + missing + wrong)[0]}' does not fit; "
-                 "arch, width and c must be those of the weights"]
-            )  # fmt: skip
-        self.load_state_dict({key: state.get(key, own[key]) for key in own})
+        return {_with_pool(key) if _averages(own, key) else key: state[key] for key in state}
+
+
+def _cut(full: Sequence[int], kept: Sequence[int]) -> Iterator[str]:
+    """Yield the names of the blocks that the net of this depth has and a shorter one has not."""
+    for stage, (count, left) in enumerate(zip_longest(full, kept, fillvalue=0), start=1):
+        yield from (f"layer{stage}.{block}." for block in range(left, count))
 
 
 def _scaled(channels: int, width: float) -> int:
@@ -152,8 +156,3 @@ def _with_pool(key: str) -> str:
     head, _, tail = key.partition(".downsample.")
     number, _, name = tail.partition(".")
     return f"{head}.downsample.{int(number) + 1}.{name}"
-
-
-def halvings(net: Net) -> int:
-    """How often a picture's side is halved on its way through."""
-    return 1 + len(net.blocks or PLANES)

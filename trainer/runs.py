@@ -20,7 +20,6 @@ from typing import Any
 
 import torch
 import torchvision
-from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from edge import __version__
@@ -48,7 +47,7 @@ class Row:
 class State:
     """Everything that a step changes."""
 
-    model: nn.Module
+    model: SlotNet
     optimizer: torch.optim.Optimizer
     average: AveragedModel
     scaler: torch.amp.GradScaler
@@ -74,6 +73,11 @@ class State:
         seen = [row for row in self.curve if row.held_out is not None]
         best = max(seen, key=lambda row: row.held_out or 0, default=None)
         return best is not None and best.step == self.step
+
+    @property
+    def is_worth_keeping(self) -> bool:
+        """Whether this state is the last, or the best so far: others are kept once a while."""
+        return self.step == self.steps or self.is_best
 
     def restore(self, saved: dict[str, Any]) -> None:
         self.step = saved["step"]
@@ -123,16 +127,17 @@ def _circumstances(recipe: Recipe) -> dict[str, object]:
 def save(run: Path, state: State) -> None:
     """Write the checkpoint, also as the best if it is, and the curve for whoever looks on."""
     if state.is_best:
-        _replace(run / BEST, lambda path: torch.save(state.saved(), path))
-    _replace(run / LAST, lambda path: torch.save(state.saved(), path))
+        replace_file(run / BEST, lambda path: torch.save(state.saved(), path))
+    replace_file(run / LAST, lambda path: torch.save(state.saved(), path))
     write_json(run / "curve.json", [asdict(row) for row in state.curve])
 
 
 def write_json(path: Path, content: object) -> None:
-    _replace(path, lambda new: new.write_text(json.dumps(content, indent=1)))
+    replace_file(path, lambda new: new.write_text(json.dumps(content, indent=1)))
 
 
-def _replace(path: Path, write: Callable[[Path], object]) -> None:
+def replace_file(path: Path, write: Callable[[Path], object]) -> None:
+    """Write a file beside the old one, then let it take its place."""
     new = path.with_suffix(f".{os.getpid()}.new")
     write(new)
     os.replace(new, path)

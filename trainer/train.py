@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from edge.errors import EdgeError
 from trainer.data import Picture, check_labels
-from trainer.evaluate import top1
+from trainer.lesson import Test, open_lesson
+from trainer.logistic import solve
 from trainer.mixture import Mixture, batches
-from trainer.net import SlotNet, settle
+from trainer.net import SlotNet, check_sizes, running_mean, settle
 from trainer.recipe import Recipe
 from trainer.runs import Row, State, begin, save
 from trainer.teacher import open_teacher
@@ -48,8 +48,11 @@ def fit(
     say: Say,
     held_out: Sequence[Picture] = (),
     save_every_s: float = 60,
+    teacher: Path | None = None,
 ) -> None:
     """Train until the recipe's last step, going on where the run folder stopped.
+
+    teacher: the run or bundle that teaches, where it is not the one that the recipe names.
 
     Raises DivergedError, StoppedError, and what reading a picture raises.
     """
@@ -57,19 +60,22 @@ def fit(
     check_labels(held_out, recipe.classes)
     with workers(recipe.batch) as team, asked_to_stop() as stop:
         state = prepare(mixture, run, team)
-        model, half = team.share(state.model), half_precision(recipe, team.device)
-        teacher = open_teacher(recipe, team.device)
-        diary = Diary(mixture, held_out, team, save_every_s)
-        for images, labels in batches(mixture, state.step, state.steps, team.rank, team.count):
+        if recipe.optimizer == "logistic":
+            finish(mixture, run, say, held_out, state, team)
+            return
+        lesson = open_lesson(mixture, held_out, state, team)
+        model, half = team.share(lesson.learner), half_precision(recipe, team.device)
+        ask_teacher = open_teacher(recipe, team.device, teacher)
+        diary = Diary(mixture, lesson.test, save_every_s)
+        for x, labels in lesson.batches:
             for group in state.optimizer.param_groups:
                 group["lr"] = lr_at(state.step, state.steps, recipe)
-            x, y = torch.from_numpy(images).to(team.device), torch.from_numpy(labels)
-            targets = smoothed(y, len(recipe.classes), recipe).to(team.device)
+            targets = smoothed(labels, len(recipe.classes), recipe).to(team.device)
             chance = np.random.default_rng((recipe.seed, state.step, 2))
             x, targets = mixed(x, targets, recipe, chance)
             with torch.autocast(team.device, half, enabled=half is not None):
                 logits = model(x)
-            loss = loss_of(logits.float(), targets, x, recipe, teacher)
+            loss = loss_of(logits.float(), targets, x, recipe, ask_teacher)
             diary.note(loss, state)
             state.optimizer.zero_grad()
             state.scaler.scale(loss).backward()
@@ -80,7 +86,7 @@ def fit(
 
             epoch_ends = diary.look(state)
             stopping = team.any_asks(stop())
-            if team.leads and (epoch_ends or stopping or diary.save_is_due()):
+            if team.leads and (stopping or state.is_worth_keeping or diary.save_is_due()):
                 save(run, state)
             if team.leads:
                 say(state, epoch_ends)
@@ -91,15 +97,28 @@ def fit(
                 )
 
 
+def finish(
+    mixture: Mixture, run: Path, say: Say, held_out: Sequence[Picture], state: State, team: Workers
+) -> None:
+    """What is solved and not stepped towards has one step, the last."""
+    if state.step == state.steps:
+        return
+    solve(mixture, held_out, state)
+    if team.leads:
+        save(run, state)
+        say(state, True)
+
+
 def prepare(mixture: Mixture, run: Path, team: Workers) -> State:
     """Return the state that training begins or goes on with."""
     recipe = mixture.recipe
     torch.manual_seed(recipe.seed)
     model = SlotNet(recipe.net, len(recipe.classes), recipe.zero_gamma).to(team.device)
+    check_sizes(model, recipe)
     if recipe.channels_last:
         model = model.to(memory_format=torch.channels_last)
     decay = 1 - 1 / max(1.0, recipe.ema * mixture.steps)
-    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+    average = running_mean(model, decay)
     fp16 = half_precision(recipe, team.device) is torch.float16
     scaler = torch.amp.GradScaler(team.device, enabled=fp16)
     state = State(model, make_optimizer(model, recipe), average, scaler, mixture.steps)
@@ -116,11 +135,9 @@ def prepare(mixture: Mixture, run: Path, team: Workers) -> State:
 class Diary:
     """Losses and times between two looks, and when it is time for the next."""
 
-    def __init__(
-        self, mixture: Mixture, held_out: Sequence[Picture], team: Workers, save_every_s: float
-    ):
+    def __init__(self, mixture: Mixture, test: Test | None, save_every_s: float):
         self._recipe, self._epoch_steps = mixture.recipe, mixture.epoch_steps
-        self._held_out, self._team, self._save_every_s = held_out, team, save_every_s
+        self._test, self._save_every_s = test, save_every_s
         self._losses: list[float] = []
         self._began_s = self._saved_s = time.monotonic()
 
@@ -138,10 +155,10 @@ class Diary:
         count = len(self._losses)
         elapsed_s = time.monotonic() - self._began_s
         held_out = None
-        if self._held_out and self._team.leads:
+        if self._test is not None:
             net = state.average.module
             assert isinstance(net, SlotNet)
-            held_out = top1(net, self._recipe, self._held_out)
+            held_out = self._test(net)
         state.curve.append(
             Row(
                 step=state.step,
