@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,7 +19,10 @@ from trainer.export import export as export_run
 from trainer.export import held_out_pictures
 from trainer.mixture import open_mixture
 from trainer.recipe import Data, Recipe, load_recipe
+from trainer.report import write_report
 from trainer.runs import State, load_run
+from trainer.study import Plan, ablate_rows, as_markdown, kfold_rows, run_study
+from trainer.teacher import teacher_recipe
 from trainer.temper import temper as fit_temper
 from trainer.train import Say
 from trainer.train import fit as fit_run
@@ -37,6 +40,21 @@ Changes = Annotated[
 ]
 Unfinished = Annotated[bool, typer.Option(help="Also a run that was stopped, with what it has.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+StudyFolder = Annotated[
+    Path, typer.Option("--out", help="The study's folder; a stopped study goes on.")
+]
+Folds = Annotated[int, typer.Option(min=2, max=99, help="Parts; each is asked about once.")]
+Repeats = Annotated[int, typer.Option(min=1, help="Partitions, each with seeds of its own.")]
+Subset = Annotated[
+    str | None, typer.Option(help="LABEL=N,…: so many pictures of these classes, no others.")
+]
+WorkersOption = Annotated[
+    int, typer.Option("--workers", min=1, help="Processes, of one thread each.")
+]
+On = Annotated[
+    str | None, typer.Option(help="Ray cluster to work on: ray://HOST:10001, auto or local.")
+]
+KeepRuns = Annotated[bool, typer.Option(help="Keep the folder of every run.")]
 
 
 @app.command()
@@ -52,9 +70,9 @@ def fit(
     """Train one recipe."""
     recipe = read_recipe(recipe_file, data, changes)
     mixture = open_mixture(recipe, _column_and_value(leave_out))
-    held_out = [picture for source in recipe.held_out for picture in read_source(source)]
+    typer.echo(mixture.describe(), err=True)
     with progress() as say:
-        fit_run(mixture, out, say, held_out)
+        fit_run(mixture, out, say, mixture.held_out)
     typer.echo(out)
 
 
@@ -68,15 +86,17 @@ def evaluate(
         typer.Option(help="DATA of products of which the model does not know some: are they told?"),
     ] = None,
     threads: Annotated[int, typer.Option(min=1)] = 1,
+    unfinished: Unfinished = False,
     as_json: Json = False,
 ) -> None:
-    """Measure a run or a bundle on pictures."""
+    """Measure a run (or its checkpoint, RUN/best.pt) or a bundle on pictures."""
     if not data:
         raise UsageError("trainer evaluate: name the pictures with --data")
     strangers = read_pictures(unknown or [], None)
     kinds = coarse_classes([*read_pictures(data, None), *strangers])
     pictures = read_pictures(data, only)
-    _print(evaluate_model(model, pictures, threads, strangers, kinds), as_json)
+    found = evaluate_model(model, pictures, threads, strangers, kinds, unfinished)
+    _print(found, as_json)
 
 
 @app.command()
@@ -109,6 +129,96 @@ def temper(
     _print(found.model_dump(), as_json)
 
 
+@app.command()
+def kfold(
+    recipe_file: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe's YAML file.")],
+    out: StudyFolder,
+    data: DataOption = None,
+    folds: Folds = 5,
+    repeats: Repeats = 3,
+    subset: Subset = None,
+    ensemble: Annotated[
+        bool, typer.Option(help="Also average models of inner folds, as many as there are folds.")
+    ] = False,
+    changes: Changes = None,
+    workers: WorkersOption = 1,
+    on: On = None,
+    keep_runs: KeepRuns = False,
+    as_json: Json = False,
+) -> None:
+    """Measure a recipe on few pictures: nets are asked about groups they have not seen."""
+    recipe = read_recipe(recipe_file, data, changes)
+    rows = tuple(kfold_rows(recipe, folds, ensemble))
+    teacher = teacher_recipe(recipe, recipe_file.parent)
+    plan = Plan("kfold", recipe, rows, folds, repeats, teacher, _counts(subset))
+    _print_study(run_study(plan, out, workers, on, keep_runs), as_json)
+
+
+@app.command()
+def ablate(
+    recipe_file: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe's YAML file.")],
+    out: StudyFolder,
+    data: DataOption = None,
+    folds: Folds = 3,
+    repeats: Repeats = 3,
+    subset: Subset = None,
+    rows: Annotated[
+        str | None, typer.Option(help="NAME,…: only these, for example full-mixup,plain+mixup.")
+    ] = None,
+    changes: Changes = None,
+    workers: WorkersOption = 1,
+    on: On = None,
+    keep_runs: KeepRuns = False,
+    as_json: Json = False,
+) -> None:
+    """Measure what each trick of a recipe brings: without it, and it alone on a plain recipe."""
+    recipe = read_recipe(recipe_file, data, changes)
+    chosen = tuple(ablate_rows(recipe, rows.split(",") if rows else ()))
+    teacher = teacher_recipe(recipe, recipe_file.parent)
+    plan = Plan("ablate", recipe, chosen, folds, repeats, teacher, _counts(subset))
+    _print_study(run_study(plan, out, workers, on, keep_runs), as_json)
+
+
+def _counts(subset: str | None) -> tuple[tuple[str, int], ...]:
+    pairs = [each.partition("=") for each in subset.split(",")] if subset else []
+    wrong = [label for label, _, count in pairs if not count.isdecimal() or int(count) == 0]
+    if wrong:
+        raise UsageError(f"--subset {subset}: write LABEL=N,…, for example stocked=132,empty=42")
+    return tuple((label, int(count)) for label, _, count in pairs)
+
+
+def _print_study(study: dict[str, Any], as_json: bool) -> None:
+    typer.echo(json.dumps(study, indent=1) if as_json else as_markdown(study), nl=as_json)
+
+
+@app.command()
+def report(
+    runs: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="RUN…", help="Runs' folders; the first in detail."),
+    ] = None,
+    data: DataOption = None,
+    bundles: Annotated[
+        list[Path] | None, typer.Option("--bundle", help="A bundle to show beside them; repeat.")
+    ] = None,
+    studies: Annotated[
+        list[Path] | None, typer.Option("--study", help="A study's folder; repeat.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The HTML file to write.")] = Path("report.html"),
+    threads: Annotated[int, typer.Option(min=1)] = 1,
+    pictures: Annotated[
+        bool, typer.Option(help="Show pictures of the data, or figures only.")
+    ] = True,
+) -> None:
+    """Write what was learnt as one HTML file to look at.
+
+    Measured is on --data, else on each run's held-out pictures. Pictures from a folder that holds a
+    file NO_PICTURES are never shown.
+    """
+    write_report(out, runs or [], data or [], bundles or [], studies or [], threads, pictures)
+    typer.echo(out)
+
+
 def _column_and_value(text: str | None) -> LeaveOut | None:
     if text is None:
         return None
@@ -128,19 +238,29 @@ def read_recipe(file: Path, data: list[str] | None, changes: list[str] | None) -
 
 @contextmanager
 def progress() -> Iterator[Say]:
-    """One line an epoch; on a terminal also a bar."""
-    with typer.progressbar(length=1000, file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
+    """One line an epoch; on a terminal also a bar, of the steps that are left."""
+    with ExitStack() as stack:
+        bars = []
 
         def say(state: State, epoch_ends: bool) -> None:
-            bar.update(1000 * state.step // state.steps - bar.pos)
+            if sys.stderr.isatty():
+                if not bars:
+                    left = state.steps - state.step + 1
+                    bar = typer.progressbar(length=left, show_pos=True, file=sys.stderr)
+                    bars.append(stack.enter_context(bar))
+                bars[0].update(1)
             if epoch_ends:
-                row = state.curve[-1]
-                held_out = "" if row.held_out is None else f"  held out {row.held_out:.4f}"
-                text = f"step {row.step}/{state.steps}  loss {row.loss:.4f}{held_out}"
-                end = "\n" if not sys.stderr.isatty() else "\x1b[K\n"
-                print(f"\r{text}  {row.ms_per_image} ms a picture", end=end, file=sys.stderr)
+                clear = "\r\x1b[K" if bars else ""
+                typer.echo(f"{clear}{_line(state)}", err=True)
 
         yield say
+
+
+def _line(state: State) -> str:
+    row = state.curve[-1]
+    held_out = "" if row.held_out is None else f"  held out {row.held_out:.4f}"
+    said = f"step {row.step}/{state.steps}  loss {row.loss:.4f}{held_out}"
+    return f"{said}  {row.ms_per_image} ms a picture"
 
 
 def _print(figures: dict[str, Any], as_json: bool) -> None:

@@ -12,20 +12,22 @@ from torch import Tensor
 
 from edge.classifier import MAX_BATCH, open_classifier
 from edge.errors import ConfigError
-from trainer.recipe import Recipe
-from trainer.runs import load_run
+from trainer.recipe import Distill, Recipe, load_recipe
+from trainer.runs import is_run, load_run
 from trainer.tricks import Teacher, half_precision
 
 
-def open_teacher(recipe: Recipe, device: str) -> Teacher | None:
+def open_teacher(recipe: Recipe, device: str, path: Path | None = None) -> Teacher | None:
     """Return what answers a batch of varied pictures with logits, None where nobody teaches.
+
+    path: the run or bundle that teaches, where it is not the one that the recipe names.
 
     Raises ConfigError where the teacher knows other classes.
     """
     if recipe.distill is None:
         return None
-    path = Path(os.path.expandvars(recipe.distill.teacher)).expanduser()
-    if path.is_dir():
+    path = path or _path(recipe.distill)
+    if is_run(path):
         run = load_run(path)
         _check_classes(path, run.recipe.classes, recipe.classes)
         net, size = run.net.to(device), recipe.distill.size or run.recipe.input_size
@@ -44,12 +46,33 @@ def open_teacher(recipe: Recipe, device: str) -> Teacher | None:
         pixels = _resized(images, bundle.info.input_size).round().byte().cpu().numpy()
         parts = np.array_split(pixels, max(1, -(-len(pixels) // MAX_BATCH)))
         rows = np.concatenate([bundle.probabilities_of(part) for part in parts])
-        # Probabilities are softmax(logits / T): their logarithms are those logits, but for a sum.
+        # softmax(logits / T) has logits / T as logarithm, but for a sum that softmax ignores.
         return torch.from_numpy(np.log(np.clip(rows, 1e-12, 1))).to(images.device) * (
             bundle.info.temperature.value
         )
 
     return of_bundle
+
+
+def teacher_recipe(recipe: Recipe, beside: Path) -> Recipe | None:
+    """Return what a teacher is trained by on its pupil's own pictures, where a recipe is named.
+
+    beside: the folder of the pupil's recipe. None: the teacher is a finished run or a bundle, or
+    nobody teaches. Raises ConfigError where the teacher would need a teacher.
+    """
+    if recipe.distill is None or _path(recipe.distill).suffix not in (".yaml", ".yml"):
+        return None
+    file = beside / _path(recipe.distill)
+    teacher = load_recipe(file)
+    if teacher.distill is not None:
+        raise ConfigError(
+            [f"{file}: distill: a teacher that is trained on the way has none itself"]
+        )
+    return teacher.model_copy(update={"data": recipe.data, "classes": recipe.classes})
+
+
+def _path(distill: Distill) -> Path:
+    return Path(os.path.expandvars(distill.teacher)).expanduser()
 
 
 def _check_classes(path: Path, teacher: tuple[str, ...], own: tuple[str, ...]) -> None:

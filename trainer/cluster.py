@@ -1,0 +1,153 @@
+"""A study's fits as tasks of a Ray cluster that is there already.
+
+Each machine needs the same Python, Ray and shelf-edge, and the pictures where the recipe says they
+are; no folder is shared. A task works in a folder of its own and sends its files back, and only
+the one that asked writes them into the study: so a machine that is lost costs a fit, no more.
+"""
+
+from __future__ import annotations
+
+import logging
+import platform
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+from edge.errors import EdgeError, UnavailableError
+from trainer.jobs import Job, Pool, carry_out, folder_of, is_done, make_job, one_thread
+from trainer.recipe import Recipe
+from trainer.runs import replace_file
+
+HOW_TO_GET = "pip install 'shelf-edge[cluster]', here and on each machine of the cluster"
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What a task sends back: its files by name, or why there are none."""
+
+    files: dict[str, bytes]
+    message: str | None = None
+    exit_code: int = 0
+
+
+class TaskError(EdgeError):
+    """What a fit on another machine had to say; its exit code is handed on."""
+
+    def __init__(self, sent: Sent):
+        super().__init__(str(sent.message))
+        self.exit_code = sent.exit_code
+
+
+def work(
+    address: str,
+    study: Path,
+    jobs: Sequence[Job],
+    recipe: Recipe,
+    keep_runs: bool,
+    done: Callable[[Job], None],
+) -> None:
+    """Do the jobs that are not done on the cluster at an address: ray://HOST:10001, auto, local.
+
+    recipe: whose data is the pool that the jobs' numbers mean. Raises UnavailableError where there
+    is no Ray or no such cluster, TaskError with what a fit raised.
+    """
+    ray = _connect(address)
+    try:
+        task = ray.remote(num_cpus=1)(_carry_out)
+        teachers: dict[str, Any] = {}
+        asked: dict[Any, Job] = {}
+        for job in jobs:
+            if is_done(study, job):
+                continue
+            teacher = None
+            if job.teacher is not None:
+                digest = job.teacher.digest
+                if digest not in teachers:
+                    teachers[digest] = task.remote(job.teacher, recipe, None, True)
+                teacher = teachers[digest]
+            asked[task.remote(job, recipe, teacher, keep_runs)] = job
+        while asked:
+            (first, *_), _ = ray.wait(list(asked))
+            job, sent = asked.pop(first), _received(ray, first)
+            _write(folder_of(study, job), sent)
+            done(job)
+    finally:
+        ray.shutdown()
+
+
+def _connect(address: str) -> Any:
+    """Return Ray, connected."""
+    try:
+        import ray
+    except ImportError:
+        raise UnavailableError(f"--on {address}: Ray is not installed: {HOW_TO_GET}") from None
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        first = str(error).strip().partition("\n")[0]
+        raise UnavailableError(
+            f"--on {address}: no Ray cluster answers there ({first}); start one with 'ray start "
+            "--head', or work here with --workers"
+        ) from None
+    return ray
+
+
+def _received(ray: Any, reference: Any) -> Sent:
+    try:
+        sent: Sent = ray.get(reference)
+    except ray.exceptions.RayError as error:
+        first = str(error).strip().partition("\n")[0]
+        raise UnavailableError(
+            f"a task was lost ({first}); the same command goes on with what is left"
+        ) from None
+    if sent.message is not None:
+        raise TaskError(sent)
+    return sent
+
+
+def _write(folder: Path, sent: Sent) -> None:
+    """Write the files of a job; its result comes last, for with it the job is done."""
+    for name in sorted(sent.files, key=lambda name: name == "result.json"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        replace_file(folder / name, partial(Path.write_bytes, data=sent.files[name]))
+
+
+def _carry_out(job: Job, recipe: Recipe, teacher: Sent | None, keep_run: bool) -> Sent:
+    """Do a job on whichever machine this is. Explainable failures travel as what they say."""
+    if teacher is not None and teacher.message is not None:
+        return teacher
+    try:
+        pool = _pool(recipe)
+        _check_same(job, pool)
+        with tempfile.TemporaryDirectory() as name, one_thread():
+            folder, teachers = Path(name, "job"), Path(name, "teacher")
+            folder.mkdir()
+            if teacher is not None:
+                _write(teachers, teacher)
+            carry_out(job, folder, pool, teachers / "run" if teacher is not None else None)
+            files = [file for file in folder.rglob("*") if file.is_file()]
+            content = {str(file.relative_to(folder)): file.read_bytes() for file in files}
+    except EdgeError as error:
+        return Sent({}, str(error), error.exit_code)
+    return Sent({n: c for n, c in content.items() if keep_run or not n.startswith("run/")})
+
+
+@lru_cache(1)
+def _pool(recipe: Recipe) -> Pool:
+    return Pool(recipe)
+
+
+def _check_same(job: Job, pool: Pool) -> None:
+    """Raise UnavailableError where this machine has other pictures than the one that asks."""
+    last = max(job.learns + job.asked)
+    if last < len(pool.pictures):
+        here = make_job(job.name, job.recipe, pool, job.learns, job.asked, job.teacher)
+        if here.digest == job.digest:
+            return
+    raise UnavailableError(
+        f"{platform.node()}: the pictures of the recipe's data are others there; each machine of "
+        "the cluster needs the same ones at the same place"
+    )

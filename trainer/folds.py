@@ -1,0 +1,118 @@
+"""Which pictures are learnt from and which are asked about, when there are too few for both.
+
+Pictures that show the same thing, or were cut from the same photo, are one group and stay
+together: a net that has seen half of a shelf photo knows the other half.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import StratifiedGroupKFold
+
+from edge.errors import UsageError
+from trainer.data import Picture
+
+Indices = tuple[int, ...]
+
+
+def groups_of(sources: Sequence[tuple[str, Sequence[Picture]]]) -> NDArray[np.int64]:
+    """Return the group number of each picture (n,) of all sources, each with its DATA text.
+
+    Joined are pictures of one `group` of a data set, of one photo (column `source`, over all
+    data sets) and of one file.
+    """
+    first_with: dict[tuple[str, ...], int] = {}
+    parent: list[int] = []
+
+    def root(i: int) -> int:
+        while parent[i] != i:
+            i = parent[i]
+        return i
+
+    for text, pictures in sources:
+        folder = text.partition("=")[0]
+        for picture in pictures:
+            here = len(parent)
+            parent.append(here)
+            shared = [("group", folder, picture.group), ("file", str(picture.file))]
+            if picture.columns.get("source"):
+                shared.append(("photo", picture.columns["source"]))
+            for key in shared:
+                parent[root(here)] = root(first_with.setdefault(key, here))
+    roots = np.array([root(i) for i in range(len(parent))])
+    return np.asarray(np.unique(roots, return_inverse=True)[1], np.int64)
+
+
+def subset(
+    wanted: Mapping[str, int], labels: Sequence[str], groups: NDArray[np.int64], seed: int
+) -> Indices:
+    """Return so many pictures of each label, in order: whole groups, then part of one more.
+
+    Labels that are not wanted by name are left out. Raises UsageError where there are too few.
+    """
+    taken: list[int] = []
+    for label, count in wanted.items():
+        own = np.array([i for i, name in enumerate(labels) if name == label], np.int64)
+        if len(own) < count:
+            raise UsageError(
+                f"--subset {label}={count}: there are only {len(own)} pictures of '{label}'"
+            )
+        order = np.random.default_rng((seed, count)).permutation(np.unique(groups[own]))
+        room = count
+        torn: NDArray[np.int64] = np.array([], np.int64)
+        for group in order:
+            members = own[groups[own] == group]
+            if len(members) <= room:
+                taken += members.tolist()
+                room -= len(members)
+            elif not len(torn):
+                torn = members
+        taken += torn[:room].tolist()
+    return tuple(sorted(taken))
+
+
+def split(
+    labels: Sequence[str], groups: NDArray[np.int64], folds: int, seed: int
+) -> list[tuple[Indices, Indices]]:
+    """Return for each fold the pictures to learn from and those to ask about.
+
+    Classes are spread as evenly as whole groups allow; each picture is asked about exactly once.
+    Raises UsageError where there are fewer groups than folds, or a fold cannot learn some class.
+    """
+    _check(labels, groups, folds)
+    parts = StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(
+        np.zeros(len(labels)), labels, groups
+    )
+    found = [(tuple(learns.tolist()), tuple(asked.tolist())) for learns, asked in parts]
+    for learns, asked in found:
+        lost = set(labels) - {labels[i] for i in learns}
+        if lost or not asked:
+            raise UsageError(
+                f"{folds} folds: all pictures of '{min(lost, default='')}' fell into one; take "
+                "another seed (--set seed=1), other folds, or pictures of more groups"
+            )
+    return found
+
+
+def _check(labels: Sequence[str], groups: NDArray[np.int64], folds: int) -> None:
+    count = len(set(groups.tolist()))
+    if count < folds:
+        raise UsageError(
+            f"--folds {folds}: there are only {count} groups of pictures that may be parted; take "
+            "fewer folds, or pictures of more groups"
+        )
+    for label in sorted(set(labels)):
+        own = [g for name, g in zip(labels, groups.tolist(), strict=True) if name == label]
+        if len(set(own)) < 2:
+            raise UsageError(
+                f"class '{label}' has {_pictures(len(own))} in one group, which is either learnt "
+                "from or asked about: add pictures of it from elsewhere, or leave it out "
+                "(`only` in the recipe's data)"
+            )
+
+
+def _pictures(count: int) -> str:
+    return "1 picture" if count == 1 else f"{count} pictures"

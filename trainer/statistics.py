@@ -1,0 +1,95 @@
+"""How sure a figure is: spread over repeats, intervals over pictures, differences in pairs.
+
+Intervals are 95 %. Resampling draws whole groups with replacement: pictures of one shelf are right
+or wrong together, and counting each by itself would make the interval too narrow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.floating[Any]]
+Interval = tuple[float, float]
+
+Z_95 = 1.959964
+RESAMPLES = 1000
+
+
+def spread(values: Sequence[float]) -> dict[str, float | None]:
+    """Return mean and standard deviation (n - 1); of a single value there is no spread."""
+    std = float(np.std(values, ddof=1)) if len(values) > 1 else None
+    return {"mean": float(np.mean(values)), "std": std}
+
+
+def wilson(share: float, n: int) -> Interval:
+    """Return Wilson's interval of a share of n pictures; unlike share ± 2 σ it stays in [0, 1]."""
+    z2 = Z_95**2
+    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = Z_95 / (1 + z2 / n) * np.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
+    return float(max(0, middle - half)), float(min(1, middle + half))
+
+
+def resamples(groups: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return how often each picture was drawn, (RESAMPLES, n); the same every time."""
+    count = int(groups.max()) + 1
+    drawn = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), RESAMPLES)
+    return drawn[:, groups].astype(np.float32)
+
+
+def interval_of_mean(values: Floats, weights: Floats) -> Interval:
+    """Return the interval of the mean of one value a picture (n,)."""
+    return _middle_95(weights @ values / weights.sum(axis=1))
+
+
+def interval_of_auroc(scores: Floats, positive: NDArray[np.bool_], weights: Floats) -> Interval:
+    """Return the interval of the area under the ROC, averaged over repeats: scores (repeats, n)."""
+    return _middle_95(
+        np.mean([weighted_auroc(row, positive, weights) for row in scores], axis=0)
+    )  # fmt: skip
+
+
+def weighted_auroc(scores: Floats, positive: NDArray[np.bool_], weights: Floats) -> Floats:
+    """Return the area (resamples,) where picture i counts weights[:, i] times; ties count half."""
+    order = np.argsort(scores, kind="stable")
+    starts = np.flatnonzero(np.diff(scores[order], prepend=-np.inf))
+    ups = np.add.reduceat((weights * positive)[:, order], starts, axis=1)
+    downs = np.add.reduceat((weights * ~positive)[:, order], starts, axis=1)
+    below = np.cumsum(downs, axis=1) - downs / 2
+    with np.errstate(invalid="ignore"):  # a resample without one of both has no area
+        return np.asarray((ups * below).sum(axis=1) / (ups.sum(axis=1) * downs.sum(axis=1)))
+
+
+def paired_difference(
+    right: NDArray[np.bool_],
+    reference: NDArray[np.bool_],
+    folds: NDArray[np.int64],
+    weights: Floats,
+) -> dict[str, Any]:
+    """Return by how many points one model names more pictures right than another.
+
+    right, reference, folds: (repeats, n), the same pictures in the same folds. The interval says
+    how much it hangs on the pictures; the spreads say how much on partition and training seed.
+    """
+    gain = 100.0 * (right.astype(np.float64) - reference)
+    each_fold = [
+        float(row[fold == number].mean())
+        for row, fold in zip(gain, folds, strict=True)
+        for number in np.unique(fold)
+    ]
+    return {
+        "points": float(gain.mean()),
+        "std_repeats": spread(gain.mean(axis=1).tolist())["std"],
+        "std_folds": spread(each_fold)["std"],
+        "interval": interval_of_mean(gain.mean(axis=0), weights),
+        "only_this_right": int((right & ~reference).sum()),
+        "only_reference_right": int((reference & ~right).sum()),
+    }
+
+
+def _middle_95(values: Floats) -> Interval:
+    low, high = np.nanpercentile(values, [2.5, 97.5])
+    return float(low), float(high)
