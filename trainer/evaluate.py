@@ -20,7 +20,7 @@ from trainer.data import Picture, check_labels, read_data
 from trainer.figures import coarse_figures, figures, presence_figures
 from trainer.net import SlotNet
 from trainer.recipe import Recipe
-from trainer.runs import load_run
+from trainer.runs import is_run, load_run
 
 Real = TypeVar("Real", np.float32, np.float64)
 
@@ -68,10 +68,15 @@ def tempered(
     return softmax((logits + shift) / logits.dtype.type(temperature.value))
 
 
-def open_model(path: Path, threads: int) -> tuple[Model, tuple[str, ...]]:
-    """Return a run or a bundle, and its classes."""
-    if path.is_dir():
-        run = load_run(path)
+def open_model(
+    path: Path, threads: int, unfinished: bool = False
+) -> tuple[Model, tuple[str, ...]]:
+    """Return a run (or its checkpoint, RUN/best.pt) or a bundle, and its classes.
+
+    unfinished: also a run that was stopped, with what it has.
+    """
+    if is_run(path):
+        run = load_run(path, unfinished)
         return RunModel(run.net, run.recipe, threads), run.recipe.classes
     classifier = open_classifier(path, threads)
     return classifier, classifier.info.classes
@@ -83,13 +88,15 @@ def evaluate(
     threads: int = 1,
     unknown: Sequence[Picture] = (),
     coarse_of: Mapping[str, str] | None = None,
+    unfinished: bool = False,
 ) -> dict[str, Any]:
     """Return the figures of a run or a bundle on pictures, as one JSON-able dict.
 
     unknown: pictures of products of which some were never learned; those are asked about too.
     coarse_of: fine class to coarse class; None: as the pictures say.
+    unfinished: also of a run that was stopped, with what it has.
     """
-    model, classes = open_model(path, threads)
+    model, classes = open_model(path, threads, unfinished)
     check_labels(pictures, classes)
     coarse_of = coarse_classes([*pictures, *unknown]) if coarse_of is None else coarse_of
     probabilities, elapsed_s = predict(model, pictures)

@@ -6,11 +6,8 @@ first convolution can be done in two ways.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from edge.errors import ConfigError
 from trainer.baselines import BASELINES, Baseline
@@ -83,31 +80,6 @@ def check_sizes(model: SlotNet, recipe: Recipe) -> None:
                 [f"input_size: {size}; with d the side must be even wherever this {arch} halves "
                  f"it: a multiple of {body.divisor}"]
             )  # fmt: skip
-
-
-def running_mean(model: SlotNet, decay: float) -> AveragedModel:
-    """Return what holds the exponential mean of a model's weights and statistics.
-
-    Of frozen parts it holds the very same tensors: they cost no memory, no time and no disk twice.
-    """
-    ema = get_ema_multi_avg_fn(decay)
-
-    def update(means: Sequence[Tensor], news: Sequence[Tensor], count: object) -> None:
-        moved = [(a, b) for a, b in zip(means, news, strict=True) if a.data_ptr() != b.data_ptr()]
-        if moved:
-            ema([a for a, _ in moved], [b for _, b in moved], count)
-
-    average = AveragedModel(model, multi_avg_fn=update, use_buffers=True)
-    twins = average.module
-    assert isinstance(twins, SlotNet)
-    for part, twin in zip(model.frozen, twins.frozen, strict=True):
-        for kept, copy in zip(_tensors(part), _tensors(twin), strict=True):
-            copy.data = kept.data
-    return average
-
-
-def _tensors(module: nn.Module) -> list[Tensor]:
-    return [*module.parameters(), *module.buffers()]
 
 
 def settle(model: SlotNet, batches: list[Tensor]) -> None:

@@ -4,22 +4,26 @@
     last.pt         the newest checkpoint        curve.json one row an epoch
     best.pt         the best on the held-out pictures, where there are some
 
-Every file is written beside the old one and then takes its place, so that a kill at any moment
-leaves one of both, whole.
+Every file is written beside the old one and then takes its place, so that a kill or a power cut at
+any moment leaves one of both, whole.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import pickle
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 import torchvision
+from pydantic import ValidationError
 from torch.optim.swa_utils import AveragedModel
 
 from edge import __version__
@@ -29,6 +33,8 @@ from trainer.net import SlotNet
 from trainer.recipe import Recipe
 
 LAST, BEST = "last.pt", "best.pt"
+ABOUT, RECIPE, CURVE = "run.json", "recipe.json", "curve.json"
+NEW = ".new"
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,7 @@ class Row:
 
 @dataclass
 class State:
-    """Everything that a step changes."""
+    """Everything that a step changes. losses: of the steps since the curve's newest row."""
 
     model: SlotNet
     optimizer: torch.optim.Optimizer
@@ -53,6 +59,7 @@ class State:
     scaler: torch.amp.GradScaler
     steps: int
     step: int = 0
+    losses: list[float] = field(default_factory=list)
     curve: list[Row] = field(default_factory=list)
 
     def saved(self) -> dict[str, Any]:
@@ -63,7 +70,7 @@ class State:
             "optimizer": self.optimizer.state_dict(),
             "average": self.average.state_dict(),
             "scaler": self.scaler.state_dict(),
-            "random": torch.get_rng_state(),
+            "losses": self.losses,
             "curve": [asdict(row) for row in self.curve],
         }
 
@@ -85,31 +92,65 @@ class State:
         self.optimizer.load_state_dict(saved["optimizer"])
         self.average.load_state_dict(saved["average"])
         self.scaler.load_state_dict(saved["scaler"])
-        torch.set_rng_state(saved["random"])
+        self.losses = saved["losses"]
         self.curve = [Row(**row) for row in saved["curve"]]
 
 
-def begin(run: Path, mixture: Mixture, state: State, write: bool = True) -> None:
-    """Claim the folder for this recipe and data, and load its last checkpoint if it has one.
+@contextmanager
+def claimed(run: Path, mixture: Mixture, write: bool = True) -> Iterator[None]:
+    """Keep the folder for this process, its recipe and its data until the end.
 
     write: whether this process is the one of several that writes.
 
-    Raises UsageError where the folder holds a run of another recipe or of other data.
+    Raises UsageError where the folder holds something else, or a checkpoint of another recipe or of
+    other data; UnavailableError where it cannot be written, or another process is training there.
     """
-    recipe = mixture.recipe
-    about = {"recipe": recipe.digest(training_only=True), "data": mixture.digest()}
-    known = json.loads((run / "run.json").read_text()) if (run / "run.json").exists() else about
+    about = {"recipe": mixture.recipe.digest(training_only=True), "data": mixture.digest()}
+    if not write:
+        _check_is_same(run, about)
+        yield
+        return
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        folder = os.open(run, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise UnavailableError(f"{run}: cannot be the run's folder: {error.strerror}") from None
+    try:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UnavailableError(
+                f"{run}: another process is training there; wait for it, or give another --out"
+            ) from None
+        _check_is_same(run, about)
+        _check_is_free(run)
+        for left in run.glob(f"*{NEW}"):  # by a process that was killed while it wrote
+            left.unlink()
+        write_json(run / ABOUT, about | _circumstances(mixture.recipe))
+        write_json(run / RECIPE, mixture.recipe.model_dump(mode="json"))
+        yield
+    finally:
+        os.close(folder)
+
+
+def _check_is_same(run: Path, about: dict[str, str]) -> None:
+    if not (run / LAST).exists():
+        return  # nothing was learnt yet that another recipe could spoil
+    known = _read_about(run)
     for word, value in about.items():
         if known[word] != value:
             raise UsageError(
                 f"{run}: holds a run with another {word}; give another folder as --out"
             )
-    if write:
-        run.mkdir(parents=True, exist_ok=True)
-        write_json(run / "run.json", about | _circumstances(recipe))
-        write_json(run / "recipe.json", recipe.model_dump(mode="json"))
-    if (run / LAST).exists():
-        state.restore(torch.load(run / LAST, weights_only=True))
+
+
+def _check_is_free(run: Path) -> None:
+    if not (run / ABOUT).exists():
+        strange = sorted(file.name for file in run.iterdir() if not file.name.endswith(NEW))
+        if strange:
+            raise UsageError(
+                f"{run}: holds other things ({strange[0]}); give a new or empty folder as --out"
+            )
 
 
 def _circumstances(recipe: Recipe) -> dict[str, object]:
@@ -119,28 +160,88 @@ def _circumstances(recipe: Recipe) -> dict[str, object]:
         "torchvision": torchvision.__version__,
         "python": platform.python_version(),
         "machine": platform.machine(),
+        "cpu": _cpu(),
         "threads": torch.get_num_threads(),
         "seed": recipe.seed,
     }
 
 
+def _cpu() -> str:
+    """Return the processor's name as Linux knows it, elsewhere the kind of machine."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def resume(run: Path, state: State) -> None:
+    """Give the state what the folder's last checkpoint holds, if there is one.
+
+    Raises UnavailableError where it cannot be read.
+    """
+    if (run / LAST).exists():
+        state.restore(
+            _read_checkpoint(run / LAST, f"delete it to begin anew, or put {BEST} in its place")
+        )
+
+
+def _read_checkpoint(path: Path, way_out: str) -> dict[str, Any]:
+    try:
+        saved: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
+        _ = saved["step"], saved["steps"], saved["average"], saved["curve"]
+    except OSError as error:
+        raise UnavailableError(f"{path}: cannot be read: {error.strerror}") from None
+    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError):
+        raise UnavailableError(f"{path}: is damaged or no checkpoint; {way_out}") from None
+    return saved
+
+
 def save(run: Path, state: State) -> None:
-    """Write the checkpoint, also as the best if it is, and the curve for whoever looks on."""
-    if state.is_best:
-        replace_file(run / BEST, lambda path: torch.save(state.saved(), path))
-    replace_file(run / LAST, lambda path: torch.save(state.saved(), path))
-    write_json(run / "curve.json", [asdict(row) for row in state.curve])
+    """Write the checkpoint, also as the best if it is, and the curve for whoever looks on.
+
+    Raises UnavailableError where that cannot be written; the old files stay.
+    """
+    if state.is_best:  # first: after a kill between the two, this state comes once more
+        replace_file(run / BEST, lambda path: _write_checkpoint(path, state))
+    replace_file(run / LAST, lambda path: _write_checkpoint(path, state))
+    write_json(run / CURVE, [asdict(row) for row in state.curve])
+
+
+def _write_checkpoint(path: Path, state: State) -> None:
+    with path.open("wb") as file:  # given the path, torch hides what the disk said
+        torch.save(state.saved(), file)
 
 
 def write_json(path: Path, content: object) -> None:
-    replace_file(path, lambda new: new.write_text(json.dumps(content, indent=1)))
+    replace_file(path, lambda new: new.write_text(json.dumps(content, indent=1) + "\n"))
 
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file beside the old one, then let it take its place."""
-    new = path.with_suffix(f".{os.getpid()}.new")
-    write(new)
-    os.replace(new, path)
+    """Write a file beside the old one and, once it is on the disk, let it take its place.
+
+    Raises UnavailableError where the disk is full or lets nobody write; the old file stays.
+    """
+    new = path.with_name(f"{path.name}.{os.getpid()}{NEW}")
+    try:
+        write(new)
+        _force_to_disk(new)
+        os.replace(new, path)
+        _force_to_disk(path.parent)  # where the name is kept
+    except OSError as error:
+        new.unlink(missing_ok=True)
+        raise UnavailableError(
+            f"{path}: cannot be written: {error.strerror}; what it held before is kept"
+        ) from None
+
+
+def _force_to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @dataclass(frozen=True)
@@ -153,16 +254,19 @@ class Run:
     curve: tuple[Row, ...]
 
 
-def load_run(run: Path, checkpoint: str = LAST, unfinished: bool = False) -> Run:
-    """Open a run's folder. Raises UnavailableError where it is none, or not at its end.
+def load_run(run: Path, unfinished: bool = False) -> Run:
+    """Open a run's folder, or one of its checkpoints (RUN/best.pt).
 
     unfinished: also one that was stopped, with what it has.
+
+    Raises UnavailableError where it is none, is damaged, or is not at its end.
     """
-    if not (run / checkpoint).exists():
+    folder, checkpoint = (run, run / LAST) if run.is_dir() else (run.parent, run)
+    if not checkpoint.exists():
         raise UnavailableError(f"{run}: no finished run; train it with 'trainer fit'")
-    recipe = Recipe.model_validate_json((run / "recipe.json").read_text())
-    saved = torch.load(run / checkpoint, weights_only=True, map_location="cpu")
-    if saved["step"] < saved["steps"] and checkpoint == LAST and not unfinished:
+    saved = _read_checkpoint(checkpoint, "train it anew with 'trainer fit'")
+    recipe, about = _read_recipe(folder), _read_about(folder)
+    if saved["step"] < saved["steps"] and checkpoint.name == LAST and not unfinished:
         raise UnavailableError(
             f"{run}: stopped at step {saved['step']} of {saved['steps']}; go on with 'trainer fit'"
             ", or add --unfinished"
@@ -170,7 +274,36 @@ def load_run(run: Path, checkpoint: str = LAST, unfinished: bool = False) -> Run
     bare = recipe.net.model_copy(update={"weights": None})
     model = SlotNet(bare, len(recipe.classes)).to(memory_format=torch.channels_last)
     average = AveragedModel(model, use_buffers=True)
-    average.load_state_dict(saved["average"])
+    try:
+        average.load_state_dict(saved["average"])
+    except RuntimeError:
+        raise UnavailableError(f"{checkpoint}: is of another net than {folder / RECIPE}") from None
     model.load_state_dict(average.module.state_dict())
-    data = json.loads((run / "run.json").read_text())["data"]
-    return Run(recipe, model.eval(), data, tuple(Row(**row) for row in saved["curve"]))
+    curve = tuple(Row(**row) for row in saved["curve"])
+    return Run(recipe, model.eval(), about["data"], curve)
+
+
+def is_run(path: Path) -> bool:
+    """Whether a model's path means a run or its checkpoint, and not a bundle."""
+    return path.is_dir() or path.suffix == ".pt"
+
+
+def _read_recipe(run: Path) -> Recipe:
+    try:
+        return Recipe.model_validate_json((run / RECIPE).read_bytes())
+    except (OSError, ValidationError):
+        raise UnavailableError(
+            f"{run / RECIPE}: is missing, damaged or of another version; "
+            "train the run anew with 'trainer fit'"
+        ) from None
+
+
+def _read_about(run: Path) -> dict[str, str]:
+    """Return the digests of the run's recipe and data."""
+    try:
+        known = json.loads((run / ABOUT).read_bytes())
+        return {word: known[word] for word in ("recipe", "data")}
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UnavailableError(
+            f"{run / ABOUT}: is missing or damaged; nobody knows what the run was made from"
+        ) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import signal
 import time
@@ -12,34 +13,46 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import nn
 
-from edge.errors import EdgeError
+from edge.errors import UsageError
 from trainer.data import Picture, check_labels
 from trainer.lesson import Test, open_lesson
 from trainer.logistic import solve
 from trainer.mixture import Mixture, batches
-from trainer.net import SlotNet, check_sizes, running_mean, settle
+from trainer.net import SlotNet, check_sizes, settle
 from trainer.recipe import Recipe
-from trainer.runs import Row, State, begin, save
+from trainer.runs import Row, State, claimed, resume, save
 from trainer.teacher import open_teacher
-from trainer.tricks import half_precision, loss_of, lr_at, make_optimizer, mixed, smoothed
-from trainer.workers import Workers, workers
+from trainer.tricks import (
+    half_precision,
+    loss_of,
+    lr_at,
+    make_optimizer,
+    mixed,
+    running_mean,
+    smoothed,
+)
+from trainer.workers import AgreedError, Workers, workers
+
+log = logging.getLogger(__name__)
 
 Say = Callable[[State, bool], None]
 """Told after each step; True after the last one of an epoch, when the curve has a new row."""
 
 
-class DivergedError(EdgeError):
-    """The loss is no number any more."""
+class DivergedError(AgreedError):
+    """The loss, or a weight, is no number any more."""
 
     exit_code = 69
 
 
-class StoppedError(EdgeError):
+class StoppedError(AgreedError):
     """Somebody pressed Ctrl-C; what was learnt until then is saved."""
 
-    exit_code = 130
+    def __init__(self, message: str, asked_by: int = signal.SIGINT):
+        super().__init__(message)
+        self.exit_code = 128 + asked_by  # as shells count what a signal ended
 
 
 def fit(
@@ -54,11 +67,12 @@ def fit(
 
     teacher: the run or bundle that teaches, where it is not the one that the recipe names.
 
-    Raises DivergedError, StoppedError, and what reading a picture raises.
+    Raises DivergedError, StoppedError, and what claiming the folder, saving there, and reading a
+    picture raise.
     """
     recipe = mixture.recipe
     check_labels(held_out, recipe.classes)
-    with workers(recipe.batch) as team, asked_to_stop() as stop:
+    with workers(recipe.batch) as team, asked_to_stop() as asked, claimed(run, mixture, team.leads):
         state = prepare(mixture, run, team)
         if recipe.optimizer == "logistic":
             finish(mixture, run, say, held_out, state, team)
@@ -66,17 +80,17 @@ def fit(
         lesson = open_lesson(mixture, held_out, state, team)
         model, half = team.share(lesson.learner), half_precision(recipe, team.device)
         ask_teacher = open_teacher(recipe, team.device, teacher)
-        diary = Diary(mixture, lesson.test, save_every_s)
+        clock = Clock(state, save_every_s)
         for x, labels in lesson.batches:
+            chance = chance_of(state.step, recipe, team)
             for group in state.optimizer.param_groups:
                 group["lr"] = lr_at(state.step, state.steps, recipe)
             targets = smoothed(labels, len(recipe.classes), recipe).to(team.device)
-            chance = np.random.default_rng((recipe.seed, state.step, 2))
             x, targets = mixed(x, targets, recipe, chance)
             with torch.autocast(team.device, half, enabled=half is not None):
                 logits = model(x)
             loss = loss_of(logits.float(), targets, x, recipe, ask_teacher)
-            diary.note(loss, state)
+            state.losses.append(number(team.mean(loss.item()), state))
             state.optimizer.zero_grad()
             state.scaler.scale(loss).backward()
             state.scaler.step(state.optimizer)
@@ -84,16 +98,21 @@ def fit(
             state.average.update_parameters(state.model)
             state.step += 1
 
-            epoch_ends = diary.look(state)
-            stopping = team.any_asks(stop())
-            if team.leads and (stopping or state.is_worth_keeping or diary.save_is_due()):
-                save(run, state)
+            epoch_ends = state.step % mixture.epoch_steps == 0 or state.step == state.steps
+            if epoch_ends:
+                state.curve.append(row(state, mixture, lesson.test, clock))
+                state.losses.clear()
+            asked_by = int(team.highest(asked()))
             if team.leads:
+                if asked_by or state.is_worth_keeping or clock.save_is_due():
+                    check_weights(state)
+                    save(run, state)
                 say(state, epoch_ends)
-            if stopping and state.step < state.steps:
+            if asked_by and state.step < state.steps:
                 raise StoppedError(
                     f"{run}: stopped at step {state.step} of {state.steps}; "
-                    "the same command goes on"
+                    "the same command goes on",
+                    asked_by,
                 )
 
 
@@ -111,18 +130,20 @@ def finish(
 
 def prepare(mixture: Mixture, run: Path, team: Workers) -> State:
     """Return the state that training begins or goes on with."""
-    recipe = mixture.recipe
+    recipe, half = mixture.recipe, half_precision(mixture.recipe, team.device)
+    if recipe.precision == "auto" and half is None and team.leads:
+        log.warning("this processor does not multiply bfloat16: training in fp32")
     torch.manual_seed(recipe.seed)
     model = SlotNet(recipe.net, len(recipe.classes), recipe.zero_gamma).to(team.device)
     check_sizes(model, recipe)
     if recipe.channels_last:
         model = model.to(memory_format=torch.channels_last)
-    decay = 1 - 1 / max(1.0, recipe.ema * mixture.steps)
-    average = running_mean(model, decay)
-    fp16 = half_precision(recipe, team.device) is torch.float16
-    scaler = torch.amp.GradScaler(team.device, enabled=fp16)
+    average = running_mean(model, recipe.ema * mixture.steps)
+    scaler = torch.amp.GradScaler(team.device, enabled=half is torch.float16)
     state = State(model, make_optimizer(model, recipe), average, scaler, mixture.steps)
-    begin(run, mixture, state, write=team.leads)
+    resume(run, state)
+    if state.step < team.highest(state.step):
+        raise UsageError(f"{run}: process {team.rank} sees an older run; all need the same folder")
     if state.step == 0 and recipe.net.settle:
         few = islice(
             batches(mixture, 0, mixture.steps), math.ceil(recipe.net.settle / recipe.batch)
@@ -132,46 +153,46 @@ def prepare(mixture: Mixture, run: Path, team: Workers) -> State:
     return state
 
 
-class Diary:
-    """Losses and times between two looks, and when it is time for the next."""
+def chance_of(step: int, recipe: Recipe, team: Workers) -> np.random.Generator:
+    """Return what a step draws from, the same in all processes, and seed torch's dropout anew.
 
-    def __init__(self, mixture: Mixture, test: Test | None, save_every_s: float):
-        self._recipe, self._epoch_steps = mixture.recipe, mixture.epoch_steps
-        self._test, self._save_every_s = test, save_every_s
-        self._losses: list[float] = []
-        self._began_s = self._saved_s = time.monotonic()
+    Both follow from the step, so that a run which goes on draws what it would have drawn.
+    """
+    chance = np.random.default_rng((recipe.seed, step, 2))
+    torch.manual_seed(int(chance.integers(2**62)) + team.rank)
+    return chance
 
-    def note(self, loss: Tensor, state: State) -> None:
-        """Remember a step's loss. Raises DivergedError where it is no number."""
-        value = loss.item()
-        if not math.isfinite(value):
-            raise DivergedError(_why_diverged(value, self._losses, state, self._recipe))
-        self._losses.append(value)
 
-    def look(self, state: State) -> bool:
-        """Add a row to the curve where an epoch ends; return whether it does."""
-        if state.step % self._epoch_steps and state.step != state.steps:
-            return False
-        count = len(self._losses)
-        elapsed_s = time.monotonic() - self._began_s
-        held_out = None
-        if self._test is not None:
-            net = state.average.module
-            assert isinstance(net, SlotNet)
-            held_out = self._test(net)
-        state.curve.append(
-            Row(
-                step=state.step,
-                epoch=round(state.step / self._epoch_steps, 2),
-                lr=state.optimizer.param_groups[0]["lr"],
-                loss=sum(self._losses) / count,
-                held_out=held_out,
-                ms_per_image=round(1e3 * elapsed_s / count / self._recipe.batch, 2),
-            )
-        )
-        self._losses.clear()
-        self._began_s = time.monotonic()
-        return True
+def row(state: State, mixture: Mixture, test: Test | None, clock: Clock) -> Row:
+    """Return the curve's next row. Accuracy is that on held-out pictures: on mixed ones it would
+    mean nothing."""
+    ms_per_image = clock.ms_per_image(state, mixture.recipe.batch)
+    net = state.average.module
+    assert isinstance(net, SlotNet)
+    return Row(
+        step=state.step,
+        epoch=round(state.step / mixture.epoch_steps, 2),
+        lr=state.optimizer.param_groups[0]["lr"],
+        loss=sum(state.losses) / len(state.losses),
+        held_out=test(net) if test else None,
+        ms_per_image=round(ms_per_image, 2),
+    )
+
+
+class Clock:
+    """How long pictures take, testing not counted, and when the next save is due."""
+
+    def __init__(self, state: State, save_every_s: float):
+        self._save_every_s = save_every_s
+        self._step, self._began_s = state.step, time.monotonic()
+        self._saved_s = self._began_s
+
+    def ms_per_image(self, state: State, batch: int) -> float:
+        """Return the mean since the last time that somebody asked."""
+        now_s = time.monotonic()
+        mean = 1e3 * (now_s - self._began_s) / (state.step - self._step) / batch
+        self._step, self._began_s = state.step, now_s
+        return mean
 
     def save_is_due(self) -> bool:
         if time.monotonic() - self._saved_s < self._save_every_s:
@@ -180,14 +201,34 @@ class Diary:
         return True
 
 
-def _why_diverged(value: float, losses: Sequence[float], state: State, recipe: Recipe) -> str:
+def number(loss: float, state: State) -> float:
+    """Return the loss. Raises DivergedError, with the cause, where it is no number."""
+    if not math.isfinite(loss):
+        raise DivergedError(why_diverged(loss, state))
+    return loss
+
+
+def check_weights(state: State) -> None:
+    """Raise DivergedError before weights are saved with which nobody could go on."""
+    if broken(state.model):
+        raise DivergedError(why_diverged(state.losses[-1] if state.losses else math.nan, state))
+
+
+def broken(model: nn.Module) -> str | None:
+    """Return the name of the first parameter with a value that is no number."""
+    names = (name for name, p in model.named_parameters() if not torch.isfinite(p).all())
+    return next(names, None)
+
+
+def why_diverged(loss: float, state: State) -> str:
+    """Return what happened, why, and what to change."""
     lr = state.optimizer.param_groups[0]["lr"]
-    said = f"the loss is {value} at step {state.step + 1} of {state.steps} (lr {lr:.4g}"
-    said += f", loss before {losses[-1]:.4g})" if losses else ")"
-    bad = [n for n, p in state.model.named_parameters() if not torch.isfinite(p).all()]
-    if bad:
-        said += f"; the weights of {bad[0]} are no numbers any more: lower lr, or lengthen warmup"
-    elif recipe.precision == "fp16":
+    said = f"the loss is {loss} at step {state.step + 1} of {state.steps} (lr {lr:.4g}"
+    said += f", loss before {state.losses[-1]:.4g})" if state.losses else ")"
+    weights = broken(state.model)
+    if weights:
+        said += f"; the weights of {weights} are no numbers any more: lower lr, or lengthen warmup"
+    elif state.scaler.is_enabled():
         said += "; the weights are fine, so 16 bits overflowed: precision: bf16 or fp32"
     else:
         said += "; lower lr, or lengthen warmup"
@@ -195,23 +236,28 @@ def _why_diverged(value: float, losses: Sequence[float], state: State, recipe: R
 
 
 @contextmanager
-def asked_to_stop() -> Iterator[Callable[[], bool]]:
-    """Yield what tells whether Ctrl-C was pressed: a step that has begun is finished first.
+def asked_to_stop() -> Iterator[Callable[[], int]]:
+    """Yield what tells which signal asked to stop, Ctrl-C's or a service manager's, 0 for none.
 
-    A second Ctrl-C ends the program at once. In a thread that is not the main one nobody asks.
+    A step that has begun is finished first. A second signal ends the program at once. In a thread
+    that is not the main one nobody asks.
     """
     asked: list[int] = []
 
-    def note(number: int, frame: object) -> None:
-        asked.append(number)
-        signal.signal(signal.SIGINT, before)
+    def note(signal_number: int, frame: object) -> None:
+        asked.append(signal_number)
+        restore()
+
+    def restore() -> None:
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
     try:
-        before = signal.signal(signal.SIGINT, note)
+        before = {each: signal.signal(each, note) for each in (signal.SIGINT, signal.SIGTERM)}
     except ValueError:  # not the main thread
-        yield lambda: False
+        yield lambda: 0
         return
     try:
-        yield lambda: bool(asked)
+        yield lambda: asked[0] if asked else 0
     finally:
-        signal.signal(signal.SIGINT, before)
+        restore()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,9 @@ import torch
 import torch.nn.functional as F
 from numpy.random import Generator
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
+from trainer.net import SlotNet
 from trainer.recipe import Recipe
 
 Teacher = Callable[[Tensor], Tensor]
@@ -33,10 +35,9 @@ def lr_at(step: int, steps: int, recipe: Recipe) -> float:
         return highest * (step + 1) / warmup
     if recipe.schedule == "constant":
         return highest
-    share = (step - warmup) / (steps - warmup)
     if recipe.schedule == "steps":
-        return highest * 0.1 ** ((share >= 0.5) + (share >= 0.75))
-    return highest * 0.5 * (1 + math.cos(math.pi * share))
+        return highest * 0.1 ** ((step >= 0.5 * steps) + (step >= 0.75 * steps))
+    return highest * 0.5 * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup)))
 
 
 def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
@@ -49,9 +50,43 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     ]
     if recipe.optimizer == "rmsprop":
         return torch.optim.RMSprop(groups, lr=recipe.lr, momentum=recipe.momentum)
+    nesterov = recipe.momentum > 0
     return torch.optim.SGD(
-        groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.momentum > 0
+        groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=nesterov, fused=True
     )
+
+
+def running_mean(model: SlotNet, window: float) -> AveragedModel:
+    """Return a copy of the model that follows it as the mean over about so many steps.
+
+    Buffers too: BatchNorm statistics of other weights would fit neither. The n-th step counts
+    (1 - d) / (1 - dⁿ), not 1 - d, as if nothing had been there before the first: a mean over half
+    of a training would else consist of its first weights to one seventh. Of frozen parts it holds
+    the very same tensors: they cost no memory, no time and no disk twice.
+    """
+    decay = 1 - 1 / max(1.0, window)
+
+    def update(means: Sequence[Tensor], news: Sequence[Tensor], before: Tensor | int) -> None:
+        share = (1 - decay) / (1 - decay ** (int(before) + 1))
+        for mean, new in zip(means, news, strict=True):
+            if mean.data_ptr() == new.data_ptr():
+                continue  # frozen
+            if mean.is_floating_point():
+                mean.lerp_(new, share)
+            else:
+                mean.copy_(new)  # a count of batches
+
+    average = AveragedModel(model, multi_avg_fn=update, use_buffers=True)
+    twins = average.module
+    assert isinstance(twins, SlotNet)
+    for part, twin in zip(model.frozen, twins.frozen, strict=True):
+        for kept, copy in zip(_tensors(part), _tensors(twin), strict=True):
+            copy.data = kept.data
+    return average
+
+
+def _tensors(module: nn.Module) -> list[Tensor]:
+    return [*module.parameters(), *module.buffers()]
 
 
 def half_precision(recipe: Recipe, device: str) -> torch.dtype | None:
@@ -67,7 +102,11 @@ def half_precision(recipe: Recipe, device: str) -> torch.dtype | None:
 
 
 def _cpu_multiplies_bf16() -> bool:
-    return "avx512_bf16" in Path("/proc/cpuinfo").read_text() if sys.platform == "linux" else False
+    """Linux tells: on x86 as avx512_bf16 or amx_bf16, on ARM as bf16."""
+    if sys.platform != "linux":
+        return False
+    told = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").split()
+    return not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(told)
 
 
 def mixed(images: Tensor, targets: Tensor, recipe: Recipe, rng: Generator) -> tuple[Tensor, Tensor]:

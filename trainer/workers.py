@@ -1,7 +1,10 @@
 """Several processes that share one run: what torchrun started, or just this one.
 
 Each makes its own share of every batch; gradients are averaged, so that the step is the one that a
-single process would take.
+single process would take. Three things differ from it: BatchNorm normalises over a process's own
+share, mixup and cutmix take the partner out of it (λ is the same for all), and dropout draws other
+masks. Running statistics are those of process 0: DistributedDataParallel hands its buffers to the
+others before each step.
 """
 
 from __future__ import annotations
@@ -15,7 +18,11 @@ import torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from edge.errors import UsageError
+from edge.errors import EdgeError, UnavailableError, UsageError
+
+
+class AgreedError(EdgeError):
+    """What all processes raise after the same step; only the leading one says it."""
 
 
 @dataclass(frozen=True)
@@ -33,22 +40,28 @@ class Workers:
         """Return what to call for a step: the model, its gradients averaged over all processes."""
         return DistributedDataParallel(model) if self.count > 1 else model
 
-    def any_asks(self, asked: bool) -> bool:
-        """Return whether any process was asked to stop: then all do, after the same step."""
-        if self.count == 1:
-            return asked
-        flag = torch.tensor([float(asked)], device=self.device)
-        distributed.all_reduce(flag, distributed.ReduceOp.MAX)
-        return bool(flag.item())
+    def mean(self, value: float) -> float:
+        """Return the mean over all processes. Like `highest`, each of them must ask."""
+        return self._over_all(value, distributed.ReduceOp.SUM) / self.count
 
-    def wait(self) -> None:
-        if self.count > 1:
-            distributed.barrier()
+    def highest(self, value: float) -> float:
+        """Return the highest value that any process has."""
+        return self._over_all(value, distributed.ReduceOp.MAX)
+
+    def _over_all(self, value: float, operation: distributed.ReduceOp.RedOpType) -> float:
+        if self.count == 1:
+            return value
+        whole = torch.tensor(value, dtype=torch.float64, device=self.device)
+        distributed.all_reduce(whole, operation)
+        return float(whole)
 
 
 @contextmanager
 def workers(batch: int) -> Iterator[Workers]:
-    """Join the processes that torchrun started. Raises UsageError where a batch does not divide."""
+    """Join the processes that torchrun started.
+
+    Raises UsageError where a batch does not divide, UnavailableError where another process ends.
+    """
     count, rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
     device = "cuda" if torch.cuda.is_available() else "cpu"
     if batch % count:
@@ -61,5 +74,16 @@ def workers(batch: int) -> Iterator[Workers]:
     distributed.init_process_group("nccl" if device == "cuda" else "gloo")
     try:
         yield Workers(rank, count, device)
+    except AgreedError as error:
+        if rank:
+            raise SystemExit(error.exit_code) from None
+        raise
+    except RuntimeError as error:
+        if not isinstance(error, distributed.DistError) and "gloo" not in str(error):
+            raise
+        raise UnavailableError(
+            f"process {rank}: another process of this training ended, its message has the cause; "
+            "the same command goes on"
+        ) from None
     finally:
         distributed.destroy_process_group()
