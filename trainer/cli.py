@@ -12,16 +12,19 @@ from typing import Annotated, Any
 import typer
 
 from edge.errors import EdgeError, UsageError
+from trainer.ablation import ablate_rows, kfold_rows
 from trainer.data import LeaveOut, read_source
 from trainer.evaluate import coarse_classes, read_pictures
 from trainer.evaluate import evaluate as evaluate_model
 from trainer.export import export as export_run
 from trainer.export import held_out_pictures
+from trainer.layout import Plan
 from trainer.mixture import open_mixture
 from trainer.recipe import Data, Recipe, load_recipe
 from trainer.report import write_report
 from trainer.runs import State, load_run
-from trainer.study import Plan, ablate_rows, as_markdown, kfold_rows, run_study
+from trainer.study import run_study
+from trainer.tables import as_markdown
 from trainer.teacher import teacher_recipe
 from trainer.temper import temper as fit_temper
 from trainer.train import Say

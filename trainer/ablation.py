@@ -1,0 +1,108 @@
+"""The rows of a study: which recipes are compared, and with which other one.
+
+An ablation is one recipe with one field changed. It is read from both ends: what a trick costs when
+it is missing from the whole recipe, and what it brings when it comes alone to a plain one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import yaml
+from torchvision.models.resnet import BasicBlock
+
+from edge.errors import UsageError
+from trainer.recipe import Recipe, changed
+from trainer.resnet import DEPTHS
+
+OFF = {
+    "lr": "0.1",
+    "linear_scaling": "false",
+    "warmup": "0",
+    "zero_gamma": "false",
+    "no_bias_decay": "false",
+    "precision": "fp32",
+    "schedule": "steps",
+    "label_smoothing": "0",
+    "mixup": "0",
+    "distill": "null",
+    "net.b": "false",
+    "net.c": "false",
+    "net.d": "false",
+    "cutmix": "0",
+    "augment": "crop",
+    "ema": "0",
+    "balanced": "false",
+    "train_sizes": "[]",
+}
+"""Each trick's field and the value that switches it off: a learning rate other than the paper's,
+its nine tricks, its three changes of the net, and what came later."""
+
+PLAIN = {"optimizer": "sgd", "linear_scaling": "true", "augment": "crop"}
+"""What else the plain recipe has. Its learning rate is the paper's, 0.1 · batch / 256, to which
+linear scaling adds nothing."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """members: as many models of inner folds are averaged; 0 is one model of all pictures."""
+
+    name: str
+    recipe: Recipe
+    changes: tuple[str, ...] = ()
+    compared_with: str | None = None
+    members: int = 0
+
+
+def kfold_rows(recipe: Recipe, folds: int, ensemble: bool) -> list[Row]:
+    """Return the recipe's row and, to learn what averaging brings, that of averaged models."""
+    rows = [Row("single", recipe)]
+    if ensemble:
+        rows.append(Row("ensemble", recipe, (), "single", folds))
+    return rows
+
+
+def ablate_rows(recipe: Recipe, names: Sequence[str] = ()) -> list[Row]:
+    """Return full, plain, full less each trick and plain with each, as far as the recipe uses it.
+
+    names: only these rows, and those they are compared with. Raises UsageError for a wrong one.
+    """
+    tricks = _tricks(recipe)
+    settings = {key: OFF[key] for key in tricks} | PLAIN
+    to_plain = tuple(f"{key}={value}" for key, value in settings.items())
+    plain = changed(recipe, to_plain)
+    rows = [Row("full", recipe), Row("plain", plain, to_plain, "full")]
+    for key in tricks:
+        off = f"{key}={OFF[key]}"
+        rows.append(Row(f"full-{key}", changed(recipe, [off]), (off,), "full"))
+    for key, value in tricks.items():
+        on = f"{key}={value}"
+        if key != "linear_scaling":
+            rows.append(Row(f"plain+{key}", changed(plain, [on]), (on,), "plain"))
+    return _named(rows, names)
+
+
+def _tricks(recipe: Recipe) -> dict[str, str]:
+    """Return the fields of OFF that the recipe switches on, with its values as YAML."""
+    about = recipe.model_dump(mode="json")
+    flat = about | {f"net.{key}": value for key, value in about["net"].items()}
+    on = {key: json.dumps(flat[key]) for key in OFF if flat[key] != yaml.safe_load(OFF[key])}
+    if DEPTHS.get(recipe.net.arch, (BasicBlock,))[0] is BasicBlock:
+        on.pop("net.b", None)  # it moves a stride within a bottleneck
+    if recipe.drawn + recipe.altered:
+        on.pop("balanced", None)  # drawn slots cannot be picked once an epoch
+    if recipe.augment == "none":
+        on.pop("augment", None)
+    return on
+
+
+def _named(rows: Sequence[Row], names: Sequence[str]) -> list[Row]:
+    known = {row.name: row for row in rows}
+    for name in names:
+        if name not in known:
+            raise UsageError(f"--rows {name}: no such row; this recipe has {', '.join(known)}")
+    wanted = set(names or known)
+    wanted |= {row.compared_with or "" for row in rows if row.name in wanted}
+    return [row for row in rows if row.name in wanted]

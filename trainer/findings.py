@@ -1,0 +1,171 @@
+"""What a study has found so far: figures, their spread, and differences in pairs."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.classifier import EMPTY
+from trainer.ablation import Row
+from trainer.evaluate import figures, true_columns
+from trainer.jobs import Job, Result, is_done, read_probabilities, read_result
+from trainer.layout import Layout
+from trainer.runs import replace_file
+from trainer.statistics import (
+    Interval,
+    interval_of_auroc,
+    interval_of_mean,
+    paired_difference,
+    resamples,
+    spread,
+    wilson,
+)
+
+FIGURES = (
+    "top1", "top5", "macro_recall", "nll", "brier", "ece", "auroc", "average_precision",
+)  # fmt: skip
+
+MEASURED = (
+    "top1_per_repeat", "top1_per_fold", "figures", "intervals", "difference", "seconds_per_fit",
+    "ms_per_image", "oof",
+)  # fmt: skip
+"""What study.json says of a row once a repeat of it is whole."""
+
+
+class Findings:
+    """What the finished jobs of a study's folder say, row by row."""
+
+    def __init__(self, layout: Layout, study: Path):
+        self._layout, self._study = layout, study
+        self._repeats, self._folds = range(layout.plan.repeats), range(layout.plan.folds)
+        self._n, self._classes = len(layout.chosen), layout.classes
+        self._pictures = [layout.pool.pictures[i] for i in layout.chosen]
+        self._truth = true_columns(self._pictures, self._classes)
+        self._weights = resamples(layout.groups)
+        self._said = {row.name: self._probabilities(row) for row in layout.plan.rows}
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return what study.json says of each row."""
+        return [self._summary(row) for row in self._layout.plan.rows]
+
+    def write_oof(self) -> None:
+        """Write the out-of-fold probabilities of each row that has a whole repeat."""
+        (self._study / "oof").mkdir(exist_ok=True)
+        for name, said in self._said.items():
+            if len(said):
+                self._write_oof(name, said)
+
+    def _probabilities(self, row: Row) -> NDArray[np.float32]:
+        """Return what a row's nets say, (repeats, n, classes): the repeats that are complete."""
+        whole = np.zeros((0, self._n, len(self._classes)), np.float32)
+        for repeat in self._repeats:
+            jobs = [self._layout.jobs[row.name, repeat, fold] for fold in self._folds]
+            if not all(self._answered(job) for fold in jobs for job in fold):
+                break
+            said = np.zeros((1, self._n, len(self._classes)), np.float32)
+            for number, fold in enumerate(jobs):
+                answers = [read_probabilities(self._study, job) for job in fold]
+                said[0, self._layout.fold_of[repeat] == number] = np.mean(answers, axis=0)
+            whole = np.concatenate([whole, said])
+        return whole
+
+    def _answered(self, job: Job) -> bool:
+        return is_done(self._study, job) and not read_result(self._study, job).diverged
+
+    def _write_oof(self, name: str, probabilities: NDArray[np.float32]) -> None:
+        content = io.BytesIO()
+        np.savez_compressed(
+            content,
+            probabilities=probabilities,
+            truth=self._truth,
+            fold=self._layout.fold_of[: len(probabilities)],
+            group=self._layout.groups,
+            picture=np.array([str(picture.file) for picture in self._pictures]),
+            box=np.array([picture.box or (0, 0, 0, 0) for picture in self._pictures]),
+            classes=np.array(self._classes),
+        )
+        replace_file(self._oof(name), lambda path: path.write_bytes(content.getvalue()))
+
+    def _oof(self, name: str) -> Path:
+        return self._study / "oof" / f"{name}.npz"
+
+    def _summary(self, row: Row) -> dict[str, Any]:
+        said, results = self._said[row.name], self._results(row)
+        diverged = [result.diverged for fit in results for result in fit if result.diverged]
+        about = {
+            "name": row.name,
+            "changes": list(row.changes),
+            "digest": row.recipe.digest(training_only=True),
+            "compared_with": row.compared_with,
+            "fits": sum(len(fit) for fit in results),
+            "diverged": next(iter(diverged), None),
+            "repeats": len(said),
+        }
+        if not len(said):
+            return about | dict.fromkeys(MEASURED)
+        whole, oof = results[: len(said) * len(self._folds)], self._oof(row.name)
+        times = {
+            "seconds_per_fit": spread([sum(r.train_s or 0 for r in fit) for fit in whole]),
+            "ms_per_image": spread([sum(r.ms_per_image or 0 for r in fit) for fit in whole]),
+        }
+        place = {"oof": str(oof.relative_to(self._study)) if oof.exists() else None}
+        return about | self._measured(said) | self._difference(row) | times | place
+
+    def _results(self, row: Row) -> list[list[Result]]:
+        """Return what is known of each fold's fits, repeat by repeat."""
+        folds = [
+            self._layout.jobs[row.name, r, fold] for r in self._repeats for fold in self._folds
+        ]
+        return [
+            [read_result(self._study, job) for job in jobs if is_done(self._study, job)]
+            for jobs in folds
+        ]
+
+    def _measured(self, said: NDArray[np.float32]) -> dict[str, Any]:
+        """Return the figures of what a row's nets say, (repeats, n, classes)."""
+        repeats = [figures(p, self._truth, self._classes) for p in said]
+        right = self._right(said)
+        return {
+            "top1_per_repeat": [found["top1"] for found in repeats],
+            "top1_per_fold": [
+                [float(row[fold == number].mean()) for number in self._folds]
+                for row, fold in zip(right, self._layout.fold_of, strict=False)
+            ],
+            "figures": {
+                name: spread([found[name] for found in repeats])
+                for name in FIGURES
+                if repeats[0][name] is not None
+            },
+            "intervals": self._intervals(said, with_auroc=repeats[0]["auroc"] is not None),
+        }
+
+    def _intervals(self, said: NDArray[np.float32], with_auroc: bool) -> dict[str, Interval]:
+        believed = np.clip(said[:, np.arange(self._n), self._truth], 1e-12, 1)
+        found = {
+            "top1": wilson(float(self._right(said).mean()), self._n),
+            "nll": interval_of_mean(-np.log(believed).mean(axis=0), self._weights),
+        }
+        if with_auroc:
+            column = self._classes.index(EMPTY)
+            empty = self._truth == column
+            found["auroc"] = interval_of_auroc(said[..., column], empty, self._weights)
+        return found
+
+    def _right(self, said: NDArray[np.float32]) -> NDArray[np.bool_]:
+        return np.asarray(said.argmax(axis=2) == self._truth)
+
+    def _difference(self, row: Row) -> dict[str, Any]:
+        """Return the row against the one it is compared with, over the repeats that both have."""
+        if row.compared_with is None:
+            return {"difference": None}
+        said, reference = self._said[row.name], self._said[row.compared_with]
+        both = min(len(said), len(reference))
+        if not both:
+            return {"difference": None}
+        right, other = self._right(said[:both]), self._right(reference[:both])
+        found = paired_difference(right, other, self._layout.fold_of[:both], self._weights)
+        return {"difference": found}

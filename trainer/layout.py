@@ -1,0 +1,151 @@
+"""How a study is laid out: which fit learns from which pictures, and is asked about which others.
+
+A repeat has its own partition, a fit its own seed, both the same for every row: rows differ by what
+their recipes differ in and by nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.errors import UsageError
+from trainer.ablation import Row
+from trainer.folds import Indices, groups_of, split, subset
+from trainer.jobs import Job, Pool, digest_of, make_job
+from trainer.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that decides what a study's fits are. teacher: what a pupil's teacher is trained by."""
+
+    kind: Literal["kfold", "ablate"]
+    recipe: Recipe
+    rows: tuple[Row, ...]
+    folds: int
+    repeats: int
+    teacher: Recipe | None = None
+    subset: tuple[tuple[str, int], ...] = ()
+
+    def seed(self, repeat: int, fold: int = 0, member: int = 0) -> int:
+        """Return the seed of one fit, and of a repeat's partition; no two have the same."""
+        return self.recipe.seed + 10_000 * repeat + 100 * fold + member
+
+
+class Layout:
+    """A plan with its pictures. Raises what reading and parting them raises.
+
+    chosen: numbers of the pool's pictures that take part; labels, groups, and rows of probabilities
+    are in their order. folds: for each repeat and fold, from whom is learnt and who is asked
+    about; fold_of: in which fold each picture is asked about, (repeats, n).
+    """
+
+    def __init__(self, plan: Plan):
+        _refuse_leaks(plan)
+        self.plan = plan
+        self.pool = Pool(plan.recipe)
+        groups = groups_of(self.pool.sources)
+        self.chosen: Indices = tuple(range(len(groups)))
+        if plan.subset:
+            self.chosen = subset(dict(plan.subset), self.pool.labels, groups, plan.recipe.seed)
+        self.labels = [self.pool.labels[i] for i in self.chosen]
+        self.groups = np.unique(groups[list(self.chosen)], return_inverse=True)[1]
+        self.classes = plan.recipe.with_classes(self.labels).classes
+        self.folds = [
+            self._split(self.chosen, plan.folds, plan.seed(repeat))
+            for repeat in range(plan.repeats)
+        ]  # fmt: skip
+        self.fold_of = self._fold_numbers()
+        self.jobs = {
+            (row.name, repeat, fold): self._jobs(row, repeat, fold)
+            for repeat in range(plan.repeats)
+            for row in plan.rows
+            for fold in range(plan.folds)
+        }
+        """In the order of work: the first repeat of all rows comes first, so that a study that is
+        interrupted has a whole table."""
+
+    def _split(self, indices: Indices, folds: int, seed: int) -> list[tuple[Indices, Indices]]:
+        """Part some of the pool's pictures."""
+        places = np.searchsorted(self.chosen, indices)
+        labels = [self.labels[place] for place in places]
+        return [
+            (tuple(indices[i] for i in learns), tuple(indices[i] for i in asked))
+            for learns, asked in split(labels, self.groups[places], folds, seed)
+        ]
+
+    def _jobs(self, row: Row, repeat: int, fold: int) -> list[Job]:
+        """Return the fits of one row and fold: one, or as many as are averaged."""
+        learns, asked = self.folds[repeat][fold]
+        if not row.members:
+            return [self._job(row, repeat, fold, 0, learns, asked)]
+        inner = self._split(learns, row.members, self.plan.seed(repeat, fold))
+        return [
+            self._job(row, repeat, fold, member, part, asked)
+            for member, (part, _) in enumerate(inner, start=1)
+        ]
+
+    def _job(
+        self, row: Row, repeat: int, fold: int, member: int, learns: Indices, asked: Indices
+    ) -> Job:  # fmt: skip
+        plan, teacher = self.plan, None
+        own = {"seed": plan.seed(repeat, fold, member), "classes": self.classes}
+        place = f"repeat {repeat + 1}, fold {fold + 1}" + (f", member {member}" if member else "")
+        if row.recipe.distill is not None:
+            assert plan.teacher is not None
+            recipe = plan.teacher.model_copy(update=own)
+            teacher = make_job(f"teacher, {place}", recipe, self.pool, learns)
+        recipe = row.recipe.model_copy(update=own)
+        return make_job(f"{row.name}, {place}", recipe, self.pool, learns, asked, teacher)
+
+    def _fold_numbers(self) -> NDArray[np.int64]:
+        numbers = np.zeros((self.plan.repeats, len(self.chosen)), np.int64)
+        for repeat, folds in enumerate(self.folds):
+            for fold, (_, asked) in enumerate(folds):
+                numbers[repeat, np.searchsorted(self.chosen, asked)] = fold
+        return numbers
+
+    @property
+    def all_jobs(self) -> list[Job]:
+        return [job for jobs in self.jobs.values() for job in jobs]
+
+    def about(self) -> dict[str, Any]:
+        """Return what is asked, as study.json begins."""
+        plan = self.plan
+        return {
+            "kind": plan.kind,
+            "recipe": plan.recipe.name,
+            "digest": plan.recipe.digest(training_only=True),
+            "teacher": plan.teacher and plan.teacher.digest(training_only=True),
+            "data": digest_of([self.pool.prints[i] for i in self.chosen]),
+            "n": len(self.chosen),
+            "groups": int(self.groups.max()) + 1,
+            "folds": plan.folds,
+            "repeats": plan.repeats,
+            "subset": dict(plan.subset) or None,
+            "majority": float(np.unique(self.labels, return_counts=True)[1].max())
+            / len(self.labels),
+        }
+
+
+def _refuse_leaks(plan: Plan) -> None:
+    """Raise UsageError where a fit would begin with or learn from a net that knows the answers."""
+    for row in plan.rows:
+        if row.recipe.distill is not None and plan.teacher is None:
+            raise UsageError(
+                f"distill.teacher: {row.recipe.distill.teacher}: a finished net may have seen the "
+                "pictures that a study holds back; name a recipe (*.yaml), which is then trained "
+                "on the same pictures as its pupil"
+            )
+        weights = row.recipe.net.weights
+        if weights and Path(os.path.expandvars(weights)).expanduser().is_dir():
+            raise UsageError(
+                f"net.weights: {weights}: a run may have seen the pictures that a study holds "
+                "back; begin with a file of published weights, or from scratch"
+            )
