@@ -191,9 +191,9 @@ def _read_checkpoint(path: Path, way_out: str) -> dict[str, Any]:
     try:
         saved: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
         _ = saved["step"], saved["steps"], saved["average"], saved["curve"]
-    except OSError as error:
+    except PermissionError as error:
         raise UnavailableError(f"{path}: cannot be read: {error.strerror}") from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError):
+    except (pickle.UnpicklingError, OSError, RuntimeError, EOFError, KeyError, TypeError):
         raise UnavailableError(f"{path}: is damaged or no checkpoint; {way_out}") from None
     return saved
 

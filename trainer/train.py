@@ -215,9 +215,9 @@ def check_weights(state: State) -> None:
 
 
 def broken(model: nn.Module) -> str | None:
-    """Return the name of the first parameter with a value that is no number."""
-    names = (name for name, p in model.named_parameters() if not torch.isfinite(p).all())
-    return next(names, None)
+    """Return the name of the first weight or BatchNorm statistic that is no number."""
+    values = model.state_dict().items()
+    return next((name for name, value in values if not torch.isfinite(value).all()), None)
 
 
 def why_diverged(loss: float, state: State) -> str:
@@ -227,7 +227,7 @@ def why_diverged(loss: float, state: State) -> str:
     said += f", loss before {state.losses[-1]:.4g})" if state.losses else ")"
     weights = broken(state.model)
     if weights:
-        said += f"; the weights of {weights} are no numbers any more: lower lr, or lengthen warmup"
+        said += f"; {weights} holds no numbers any more: lower lr, or lengthen warmup"
     elif state.scaler.is_enabled():
         said += "; the weights are fine, so 16 bits overflowed: precision: bf16 or fp32"
     else:

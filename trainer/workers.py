@@ -21,6 +21,11 @@ from torch.nn.parallel import DistributedDataParallel
 from edge.errors import EdgeError, UnavailableError, UsageError
 
 
+def leads() -> bool:
+    """Return whether this process is the one of a run that writes, measures and talks."""
+    return int(os.environ.get("RANK", 0)) == 0
+
+
 class AgreedError(EdgeError):
     """What all processes raise after the same step; only the leading one says it."""
 
@@ -33,7 +38,6 @@ class Workers:
 
     @property
     def leads(self) -> bool:
-        """Whether this process writes, measures and talks."""
         return self.rank == 0
 
     def share(self, model: nn.Module) -> nn.Module:

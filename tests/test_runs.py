@@ -1,0 +1,340 @@
+"""What a training leaves behind, whatever ends it: a kill, Ctrl-C, a full disk, a loss of NaN."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch", reason="the trainer is an extra: pip install -e .[trainer]")
+
+import torch
+from disk import fill, small_disk
+from fitting import (
+    command,
+    ended,
+    running,
+    tiny,
+    trained,
+    trainer,
+    wait_until,
+    write_photos,
+    write_recipe,
+)
+
+from edge.errors import UnavailableError, UsageError
+from trainer.mixture import Mixture, open_mixture
+from trainer.runs import LAST, State, claimed, load_run
+from trainer.train import DivergedError, StoppedError, fit, prepare, why_diverged
+from trainer.workers import Workers
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    return write_photos(tmp_path_factory.mktemp("photos"))
+
+
+@pytest.fixture(scope="module")
+def recipe(photos):
+    return tiny(photos, held_out=[{"data": str(photos)}])
+
+
+@pytest.fixture(scope="module")
+def run(recipe, tmp_path_factory):
+    """A training that nothing disturbed."""
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    trained(recipe, folder)
+    return folder
+
+
+@pytest.fixture
+def copy(run, tmp_path):
+    """The same, to be spoilt."""
+    return Path(shutil.copytree(run, tmp_path / "copy"))
+
+
+def checkpoint(run: Path):
+    return torch.load(run / LAST, weights_only=True)
+
+
+def assert_the_same(one: Path, other: Path) -> None:
+    """Weights, optimizer and curve are the same to the last bit; only time may differ."""
+    first, second = checkpoint(one), checkpoint(other)
+    for part in ("model", "average"):
+        assert all(torch.equal(first[part][key], second[part][key]) for key in second[part])
+    for kept, again in zip(momenta(first), momenta(second), strict=True):
+        assert torch.equal(kept, again)
+    assert timeless(one) == timeless(other)
+
+
+def momenta(saved):
+    return [state["momentum_buffer"] for state in saved["optimizer"]["state"].values()]
+
+
+def timeless(run: Path):
+    return [replace(row, ms_per_image=0) for row in load_run(run).curve]
+
+
+# -- the same again -------------------------------------------------------------------------------
+
+
+def test_the_same_recipe_gives_the_same_run(recipe, run, tmp_path):
+    trained(recipe, tmp_path / "again")
+    assert_the_same(run, tmp_path / "again")
+
+
+def test_another_seed_gives_another_run(recipe, run, tmp_path):
+    trained(recipe.model_copy(update={"seed": 1}), tmp_path / "other")
+    with pytest.raises(AssertionError):
+        assert_the_same(run, tmp_path / "other")
+
+
+def test_a_run_that_is_killed_again_and_again_comes_out_the_same(recipe, run, tmp_path):
+    killed, chance = tmp_path / "killed", random.Random()
+    steps = []
+    for _ in range(5):
+        with running(trained, recipe, killed, 0.0, said=tmp_path / "said") as process:
+            for _ in range(chance.randint(1, 4)):
+                before = inode(killed / LAST)
+                wait_until(lambda b=before: inode(killed / LAST) != b or not process.is_alive())
+            time.sleep(chance.uniform(0, 0.03))
+            os.kill(process.pid, signal.SIGKILL)
+            process.join()
+        steps.append(checkpoint(killed)["step"])
+    assert any(0 < step < 40 for step in steps), steps
+    trained(recipe, killed)
+    assert_the_same(run, killed)
+    assert not list(killed.glob("*.new"))
+
+
+def inode(file: Path) -> int:
+    return file.stat().st_ino if file.exists() else 0
+
+
+def test_measuring_on_held_out_pictures_changes_nothing_else(recipe, run, tmp_path):
+    before = torch.get_num_threads()
+    trained(recipe.model_copy(update={"held_out": ()}), tmp_path / "unmeasured")
+    assert torch.get_num_threads() == before
+    first, second = checkpoint(run)["model"], checkpoint(tmp_path / "unmeasured")["model"]
+    assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+# -- what is written ------------------------------------------------------------------------------
+
+
+def test_a_run_tells_what_it_was_made_from_and_how_it_went(recipe, run):
+    about = json.loads((run / "run.json").read_text())
+    assert about["recipe"] == recipe.digest(training_only=True)
+    assert about["data"] == open_mixture(recipe).digest() == load_run(run).data_digest
+    assert about["torch"] == torch.__version__
+    assert about["seed"] == 0
+    assert about["threads"] == torch.get_num_threads()
+    assert about["cpu"]
+    assert load_run(run).recipe == recipe
+
+
+def test_the_curve_has_the_loss_and_the_held_out_accuracy_of_each_epoch(run):
+    curve = json.loads((run / "curve.json").read_text())
+    assert [row["epoch"] for row in curve] == list(range(1, 21))
+    assert [row["step"] for row in curve] == list(range(2, 41, 2))
+    assert all(0 <= row["held_out"] <= 1 and row["loss"] > 0 for row in curve)
+    assert set(curve[0]) == {"step", "epoch", "lr", "loss", "held_out", "ms_per_image"}
+
+
+def test_the_best_checkpoint_can_be_asked_for(run, photos):
+    best = max(load_run(run).curve, key=lambda row: row.held_out)
+    saved = torch.load(run / "best.pt", weights_only=True)
+    assert saved["step"] == best.step
+    asked = trainer("evaluate", run / "best.pt", "--data", photos, "--json")
+    assert json.loads(asked.stdout)["top1"] == best.held_out
+
+
+def test_each_epoch_is_one_line(photos, tmp_path):
+    recipe = write_recipe(tmp_path / "r.yaml", photos, epochs=3)
+    said = trainer("fit", recipe, "--out", tmp_path / "run").stderr.splitlines()
+    assert [line.split("  ")[0] for line in said if "loss" in line] == [
+        "step 2/6", "step 4/6", "step 6/6"
+    ]  # fmt: skip
+
+
+def test_on_a_terminal_a_bar_shows_how_far_it_is(photos, tmp_path):
+    recipe = write_recipe(tmp_path / "r.yaml", photos, epochs=3)
+    terminal, side = os.openpty()
+    with running(command, "fit", recipe, "--out", tmp_path / "run", said=os.ttyname(side)) as child:
+        assert ended(child) == 0
+    os.set_blocking(terminal, False)
+    shown = os.read(terminal, 1 << 16).decode()
+    assert "6/6" in shown
+    assert "100%" in shown or "[####" in shown
+    assert "step 2/6  loss" in shown
+
+
+# -- stopped --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_whoever_stops_a_training_keeps_what_it_has(photos, tmp_path, number):
+    recipe = write_recipe(tmp_path / "r.yaml", photos, epochs=100_000)
+    run, said = tmp_path / "run", tmp_path / "said"
+    with running(command, "fit", recipe, "--out", run, said=said) as process:
+        wait_until(lambda: "loss" in said.read_text() if said.exists() else False, process)
+        os.kill(process.pid, number)
+        assert ended(process) == 128 + number
+    last = said.read_text().splitlines()[-1]
+    step = checkpoint(run)["step"]
+    assert last == (
+        f"error: {run}: stopped at step {step} of 200000; the same command goes on"
+    )  # fmt: skip
+    refused = trainer("evaluate", run, "--data", photos)
+    assert refused.returncode == 69
+    assert "--unfinished" in refused.stderr
+    found = trainer("evaluate", run, "--data", photos, "--unfinished", "--json")
+    assert json.loads(found.stdout)["n"] == 8
+
+
+def test_a_run_that_was_stopped_goes_on_to_the_same_result(recipe, run, tmp_path):
+    stopped, mixture = tmp_path / "stopped", open_mixture(recipe)
+
+    def ctrl_c_in_the_middle_of_an_epoch(state: State, epoch_ends: bool) -> None:
+        if state.step == 16:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(StoppedError) as end:
+        fit(mixture, stopped, ctrl_c_in_the_middle_of_an_epoch, mixture.held_out)
+    assert end.value.exit_code == 130
+    assert checkpoint(stopped)["step"] == 17
+    trained(recipe, stopped)
+    assert_the_same(run, stopped)
+
+
+# -- a full disk ----------------------------------------------------------------------------------
+
+
+def test_a_full_disk_is_one_message_and_costs_nothing(recipe, run, tmp_path):
+    with small_disk(tmp_path) as disk:
+        full, mixture = disk / "run", open_mixture(recipe)
+
+        def somebody_fills_it(state: State, epoch_ends: bool) -> None:
+            if state.step == 10:
+                fill(disk)
+
+        with pytest.raises(UnavailableError, match=r"(last|best)\.pt: cannot be written: No space"):
+            fit(mixture, full, somebody_fills_it, mixture.held_out, save_every_s=0)
+        assert checkpoint(full)["step"] == 10
+        assert not list(full.glob("*.new"))
+        (disk / "ballast").unlink()
+        trained(recipe, full)
+        assert_the_same(run, full)
+
+
+# -- no number any more ---------------------------------------------------------------------------
+
+
+def test_a_loss_that_is_no_number_ends_the_training_with_the_cause(photos, tmp_path):
+    recipe, steps = tiny(photos, lr=1e6, warmup=0.5), []
+    with pytest.raises(DivergedError) as end:
+        fit(
+            open_mixture(recipe),
+            tmp_path / "run",
+            lambda state, epoch_ends: steps.append(state.step),
+            save_every_s=0,
+        )
+    assert end.value.exit_code == 69
+    assert "lower lr, or lengthen warmup. The last checkpoint is kept" in str(end.value)
+    kept = load_run(tmp_path / "run", unfinished=True)
+    assert all(torch.isfinite(value).all() for value in kept.net.state_dict().values())
+    assert checkpoint(tmp_path / "run")["step"] == steps[-1] < 40
+
+
+@pytest.fixture
+def state(recipe, tmp_path):
+    return prepare(open_mixture(recipe), tmp_path / "none", Workers(0, 1, "cpu"))
+
+
+def test_the_cause_may_be_that_sixteen_bits_overflow(state):
+    state.scaler = torch.amp.GradScaler("cpu", enabled=True)
+    assert "16 bits overflowed: precision: bf16 or fp32" in why_diverged(float("nan"), state)
+
+
+def test_the_cause_may_be_weights_that_were_broken_before(state):
+    with torch.no_grad():
+        next(state.model.body.parameters())[0] = float("inf")
+    said = why_diverged(float("nan"), state)
+    assert "body.conv1.weight holds no numbers any more" in said
+
+
+# -- folders that are no run ----------------------------------------------------------------------
+
+
+def test_only_one_process_trains_into_a_folder(recipe, tmp_path):
+    mixture = open_mixture(recipe)
+    with (
+        claimed(tmp_path / "run", mixture),
+        pytest.raises(UnavailableError, match="another process is training there"),
+    ):
+        trained(recipe, tmp_path / "run")
+    trained(recipe, tmp_path / "run")
+
+
+def test_other_peoples_files_are_not_overwritten(recipe, tmp_path):
+    (tmp_path / "recipe.json").write_text("mine")
+    with pytest.raises(UsageError, match="holds other things"):
+        trained(recipe, tmp_path)
+    assert (tmp_path / "recipe.json").read_text() == "mine"
+
+
+def test_a_file_cannot_be_a_run_folder(recipe, tmp_path):
+    (tmp_path / "run").write_text("")
+    with pytest.raises(UnavailableError, match="cannot be the run's folder"):
+        trained(recipe, tmp_path / "run")
+
+
+def test_a_finished_run_takes_no_other_recipe_and_no_other_data(recipe, copy, tmp_path):
+    with pytest.raises(UsageError, match="another recipe"):
+        trained(recipe.model_copy(update={"lr": 0.01}), copy)
+    _, *others = open_mixture(recipe).photos[0]
+    with pytest.raises(UsageError, match="another data"):
+        fit(Mixture(recipe, [others]), copy, lambda state, epoch_ends: None)
+    assert_the_same(copy, copy)
+
+
+def test_a_folder_in_which_nothing_was_learnt_yet_takes_any_recipe(recipe, tmp_path):
+    with pytest.raises(RuntimeError, match="kill"), claimed(tmp_path / "run", open_mixture(recipe)):
+        raise RuntimeError("killed before the first checkpoint")
+    trained(recipe.model_copy(update={"epochs": 1.0}), tmp_path / "run")
+    assert load_run(tmp_path / "run").recipe.epochs == 1
+
+
+def test_a_damaged_checkpoint_is_told_with_the_way_out(recipe, copy):
+    whole = (copy / LAST).read_bytes()
+    for damaged in (whole[: len(whole) // 2], b"", b"no checkpoint", whole[:-100] + bytes(100)):
+        (copy / LAST).write_bytes(damaged)
+        with pytest.raises(UnavailableError, match=r"last\.pt: is damaged or no checkpoint"):
+            load_run(copy)
+        with pytest.raises(UnavailableError, match="delete it to begin anew, or put best"):
+            trained(recipe, copy)
+        assert (copy / LAST).read_bytes() == damaged
+
+
+@pytest.mark.parametrize("name", ["recipe.json", "run.json"])
+@pytest.mark.parametrize("content", [None, b"{", b'{"name": "x"}', b"\xff"])
+def test_a_damaged_description_is_told(copy, name, content):
+    (copy / name).unlink()
+    if content is not None:
+        (copy / name).write_bytes(content)
+    with pytest.raises(UnavailableError, match=f"{name}: is missing"):
+        load_run(copy)
+
+
+def test_a_folder_without_a_checkpoint_is_no_run(tmp_path):
+    with pytest.raises(UnavailableError, match="no finished run; train it with 'trainer fit'"):
+        load_run(tmp_path)
+    with pytest.raises(UnavailableError, match="no finished run"):
+        load_run(tmp_path / "gone.pt")
