@@ -5,23 +5,41 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import logging
 import os
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Literal
+from unicodedata import normalize
 
-import cv2
 import numpy as np
 from numpy.random import Generator
 
 from edge.classifier import EMPTY
 from edge.errors import ConfigError, UnavailableError, UsageError
 from edge.types import Image
+from trainer.decode import (
+    ENDINGS,
+    OTHER_ENDINGS,
+    THREADS,
+    UnreadableError,
+    fingerprints,
+    look,
+    read_pixels,
+)
 from trainer.recipe import Data
+
+log = logging.getLogger(__name__)
 
 BOX_LABELS = {EMPTY, "stocked"}
 """Boxes with other labels are remarks of the one who drew them."""
-ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
+Unreadable = Literal["refuse", "skip"]
+NAME_AT_MOST = 5
+"""So many files are named in one message."""
 
 
 @dataclass(frozen=True)
@@ -51,76 +69,32 @@ class Picture:
         left, right = x - out[0] * wide, x + (1 + out[1]) * wide
         top, bottom = y - out[2] * high, y + (1 + out[3]) * high
         rows = slice(max(0, round(top)), max(1, round(bottom)))
-        return pixels[rows, max(0, round(left)) : max(1, round(right))]
+        part = pixels[rows, max(0, round(left)) : max(1, round(right))]
+        if part.size == 0:
+            raise ConfigError([f"{self.file}: its box {self.box} lies beside the photo"])
+        return part
 
 
-def read_pixels(file: Path) -> Image:
-    """Return a file's pixels, upright, BGR. Raises UnavailableError where it is no picture."""
-    pixels = cv2.imread(str(file))
-    if pixels is None:
-        raise UnavailableError(
-            f"{file}: cannot be read as a picture; mend it, take it out of the data, or write "
-            "`unreadable: skip` in the recipe"
-        )
-    return np.asarray(pixels, np.uint8)
-
-
-class Pixels:
-    """Reads pictures for training, and keeps the small ones: decoding must not be the limit.
-
-    near: pixels that the shorter side needs at most; larger pictures are shrunk to it.
-    """
-
-    def __init__(self, near: int, keep_bytes: int = 2 << 30):
-        self._near, self._room = near, keep_bytes
-        self._kept: dict[Path, Image] = {}
-
-    def of(self, picture: Picture) -> Image:
-        """Return the pixels of the picture's whole file."""
-        kept = self._kept.get(picture.file)
-        if kept is not None:
-            return kept
-        pixels = read_pixels(picture.file)
-        if picture.box is None:
-            pixels = _shrunk(pixels, self._near)
-        if pixels.nbytes <= self._room:
-            self._room -= pixels.nbytes
-            self._kept[picture.file] = pixels
-        return pixels
-
-
-def _shrunk(pixels: Image, near: int) -> Image:
-    scale = near / min(pixels.shape[:2])
-    if scale >= 1:
-        return pixels
-    return np.asarray(cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
-
-
-def read_source(source: Data) -> list[Picture]:
-    """Return the pictures of a recipe's source."""
-    return read_data(source.data, source.split, source.only)
+def read_source(source: Data, unreadable: Unreadable = "refuse") -> list[Picture]:
+    """Return the pictures of a recipe's source, looked at as `usable` does."""
+    return usable(read_data(source.data, source.split, source.only), unreadable)
 
 
 def read_data(text: str, split: str | None = None, only: Sequence[str] = ()) -> list[Picture]:
     """Return the pictures that DATA names: an index.csv, a folder with one, or class folders.
 
-    `PATH=label` gives all of them that label; $NAME and ~ are expanded. Raises UnavailableError
-    where something is missing, ConfigError where an index is wrong.
+    `PATH=label` gives all of them that label; $NAME and ~ are expanded. Whether they can be read
+    is for `usable`.
+
+    Raises UnavailableError where something is missing, ConfigError where an index is wrong.
     """
-    name, _, label = text.partition("=")
-    path = Path(os.path.expandvars(name)).expanduser()
-    if "$" in str(path):
-        raise UsageError(
-            f"{text}: the environment variable in it is not set; set it or write a path"
-        )
-    if not path.exists():
-        raise UnavailableError(f"{path}: no such file or folder; give an index.csv or its folder")
+    path, label = _path_and_label(text)
     if path.is_dir() and (path / "index.csv").exists():
         path = path / "index.csv"
-    if path.is_dir() and any(path.glob("*.json")):
-        pictures = _from_boxes(path)
+    if path.is_dir():
+        pictures = _from_boxes(path) or _from_folders(path, label)
     else:
-        pictures = _from_folders(path) if path.is_dir() else _from_index(path)
+        pictures = _from_index(path)
     if split is not None:
         pictures = [picture for picture in pictures if picture.columns.get("split") == split]
     if only:
@@ -133,9 +107,68 @@ def read_data(text: str, split: str | None = None, only: Sequence[str] = ()) -> 
     return pictures
 
 
+def _path_and_label(text: str) -> tuple[Path, str]:
+    """Return the two parts of PATH=label; a path may itself have an equals sign in it."""
+    whole = Path(os.path.expandvars(text)).expanduser()
+    name, _, label = (text, "", "") if whole.exists() else text.rpartition("=")
+    path = Path(os.path.expandvars(name or text)).expanduser()
+    if "$" in str(path):
+        raise UsageError(
+            f"{text}: the environment variable in it is not set; set it or write a path"
+        )
+    if not path.exists():
+        raise UnavailableError(f"{path}: no such file or folder; give an index.csv or its folder")
+    return path, label if name else ""
+
+
+def usable(pictures: Sequence[Picture], unreadable: Unreadable) -> list[Picture]:
+    """Return the pictures whose files can be read, as a recipe's `unreadable` says.
+
+    refuse: files are only looked at, which takes a second for 20,000 of them; what is damaged
+    within is told when its turn comes. skip: each file is decoded once, so that from here on it is
+    settled which pictures there are, and picture number i is the same in every run; those left out
+    are named in a warning each.
+
+    Raises UnavailableError with the unreadable files, where they are refused or no other is left.
+    """
+    files = sorted({picture.file for picture in pictures})
+    with ThreadPoolExecutor(THREADS) as pool:
+        told = pool.map(partial(_error_of, decoded=unreadable == "skip"), files)
+        errors = {file: error for file, error in zip(files, told, strict=True) if error}
+    left = [picture for picture in pictures if picture.file not in errors]
+    if errors and (unreadable == "refuse" or not left):
+        raise _refusal(list(errors.values()))
+    for file, error in errors.items():
+        log.warning("%s: left out: %s", file, error.why)
+    return left
+
+
+def _error_of(file: Path, decoded: bool) -> UnreadableError | None:
+    try:
+        if decoded:
+            read_pixels(file, near=1)
+        else:
+            look(file)
+    except UnreadableError as error:
+        return error
+    return None
+
+
+def _refusal(errors: Sequence[UnreadableError]) -> UnavailableError:
+    if len(errors) == 1:
+        return errors[0]
+    lines = [f"{error.file}: {error.why}" for error in errors[:NAME_AT_MOST]]
+    if len(errors) > NAME_AT_MOST:
+        lines.append(f"and {len(errors) - NAME_AT_MOST} more")
+    return UnavailableError(
+        f"{len(errors)} files cannot be read as pictures; take them out of the data, or write "
+        "`unreadable: skip` in the recipe:\n" + "\n".join(lines)
+    )
+
+
 def _from_index(path: Path) -> list[Picture]:
     try:
-        with path.open(newline="") as text:
+        with path.open(newline="", encoding="utf-8-sig") as text:
             rows = csv.DictReader(text)
             missing = {"file", "label", "group"} - set(rows.fieldnames or ())
             if missing:
@@ -144,30 +177,101 @@ def _from_index(path: Path) -> list[Picture]:
                      "file,label,group"]
                 )  # fmt: skip
             pictures, problems = [], []
+            labels: dict[Path, str] = {}
             for row in rows:
+                where = f"{path}:{rows.line_num}"
                 file = path.parent / (row["file"] or "")
-                if not row["label"] or not row["group"]:
-                    problems.append(f"{path}:{rows.line_num}: a row needs file, label and group")
+                label = normalize("NFC", row["label"] or "")
+                if not label or not row["group"]:
+                    problems.append(f"{where}: a row needs file, label and group")
                 elif not file.is_file():
-                    problems.append(f"{path}:{rows.line_num}: no such picture: {file}")
+                    problems.append(f"{where}: no such picture: {file}")
+                elif labels.setdefault(file, label) != label:
+                    problems.append(f"{where}: {file} has the label '{labels[file]}' already")
                 else:
-                    pictures.append(Picture(file, row["label"], row["group"], row))
+                    pictures.append(Picture(file, label, row["group"], row))
     except (UnicodeDecodeError, csv.Error):
-        raise ConfigError([f"{path}: not a CSV text; give an index.csv or a folder"]) from None
+        raise ConfigError(
+            [f"{path}: not a CSV text in UTF-8 (in Excel: save as 'CSV UTF-8'); give an index.csv "
+             "or a folder"]
+        ) from None  # fmt: skip
     if problems:
         more = [f"{path}: and {len(problems) - 5} more"] if len(problems) > 5 else []
         raise ConfigError(problems[:5] + more)
     return pictures
 
 
-def _from_folders(path: Path) -> list[Picture]:
+def _from_folders(path: Path, label: str) -> list[Picture]:
+    """Return the pictures below a folder, each labelled with its class folder's name.
+
+    Classes are the first level's folders, if one of them holds pictures itself or is called
+    `empty`. Else each folder that holds pictures is a class, however deep it lies: product photos
+    are often exported as Training/snacks/8801019606557_choco-pie/0001.jpg.
+
+    label: stands in for all classes, so that pictures need no class folder.
+    """
+    files = [(file, file.relative_to(path).parts) for file in sorted(_walk(path))]
+    tops = {parts[0] for _, parts in files if len(parts) > 1}
+    flat = EMPTY in tops or any(len(parts) == 2 for _, parts in files)
+    if not label:
+        _remark_folders(path, files, flat)
+        files = [(file, parts) for file, parts in files if len(parts) > 1]
+    level = 0 if flat else -2
     return [
-        Picture(file, folder.name, str(file.relative_to(path)), {})
-        for folder in sorted(path.iterdir())
-        if folder.is_dir()
-        for file in sorted(folder.rglob("*"))
-        if file.suffix.lower() in ENDINGS
+        Picture(file, label or normalize("NFC", parts[level]), "/".join(parts), {})
+        for file, parts in files
     ]
+
+
+def _remark_folders(path: Path, files: Sequence[tuple[Path, tuple[str, ...]]], flat: bool) -> None:
+    """Tell what lies in no class folder, and which class folder has no picture.
+
+    Raises UnavailableError where there is no class folder, ConfigError where a name is garbled.
+    """
+    loose = sum(len(parts) == 1 for _, parts in files)
+    if files and loose == len(files):
+        raise UnavailableError(
+            f"{path}: its pictures lie in no class folder; make a folder for each class, or write "
+            f"{path}=label to give all of them one"
+        )
+    if loose:
+        log.warning("%s: %d pictures lie in no class folder and are left out", path, loose)
+    for file, parts in files:
+        if len(parts) > 1 and _is_garbled(parts[0 if flat else -2]):
+            raise ConfigError(
+                [f"{str(file.parent)!a}: the folder's name is no UTF-8; unpack the archive again, "
+                 "for example with unzip -O cp949"]
+            )  # fmt: skip
+    full = {parts[0] for _, parts in files}
+    if flat:
+        for folder in sorted(path.iterdir()):
+            if folder.is_dir() and not _is_hidden(folder.name) and folder.name not in full:
+                log.warning("%s: no picture in it, so it is no class", folder)
+
+
+def _walk(path: Path) -> Iterator[Path]:
+    """Yield the pictures below a folder, through links too, but none that the system put there."""
+    for here, folders, names in os.walk(path, followlinks=True):
+        folders[:] = [n for n in folders if not (_is_hidden(n) or _leads_back(Path(here, n)))]
+        for name in names:
+            ending = os.path.splitext(name)[1].lower()
+            if not _is_hidden(name) and (ending in ENDINGS or ending in OTHER_ENDINGS):
+                yield Path(here, name)
+
+
+def _leads_back(folder: Path) -> bool:
+    """Return whether a link goes to where one has come from: there would be no end of pictures."""
+    if not folder.is_symlink():
+        return False
+    return os.path.realpath(folder) in {os.path.realpath(parent) for parent in folder.parents}
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def _is_garbled(name: str) -> bool:
+    return any("\udc80" <= letter <= "\udcff" for letter in name)  # bytes that are no UTF-8
 
 
 def _from_boxes(path: Path) -> list[Picture]:
@@ -200,12 +304,28 @@ def check_labels(pictures: Sequence[Picture], classes: Sequence[str]) -> None:
 
 
 def digest(pictures: Sequence[Picture]) -> str:
-    """Return sixteen hex digits over labels and file contents; the order does not matter."""
-    lines = sorted(
-        f"{picture.label} {hashlib.sha256(picture.file.read_bytes()).hexdigest()}"
-        for picture in pictures
-    )
+    """Return sixteen hex digits over labels, boxes and files; the order does not matter.
+
+    Of files what `fingerprints` takes, so that large photos are not read once more for it.
+    """
+    content = fingerprints(picture.file for picture in pictures)
+    lines = sorted(f"{p.label} {p.box} {content[p.file]}" for p in pictures)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def warn_of_contradictions(pictures: Sequence[Picture]) -> None:
+    """Name a picture that is there under two labels: one of them is wrong, but not which."""
+    content = fingerprints(picture.file for picture in pictures if picture.box is None)
+    same: dict[str, dict[str, Path]] = defaultdict(dict)
+    for picture in pictures:
+        if picture.box is None:
+            same[content[picture.file]].setdefault(picture.label, picture.file)
+    twice = [files for files in same.values() if len(files) > 1]
+    for files in twice[:NAME_AT_MOST]:
+        names = " and ".join(f"{file} ('{label}')" for label, file in files.items())
+        log.warning("the same picture under different labels: %s", names)
+    if len(twice) > NAME_AT_MOST:
+        log.warning("and %d more pictures under different labels", len(twice) - NAME_AT_MOST)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from edge.classifier import EMPTY, MAX_BATCH, OCCUPANCY, Temperature, open_class
 from edge.errors import UsageError
 from edge.preprocess import to_batch
 from edge.types import Image
-from trainer.data import Picture, check_labels, read_data
+from trainer.data import Picture, Unreadable, check_labels, read_data, usable
 from trainer.figures import coarse_figures, figures, presence_figures
 from trainer.net import SlotNet
 from trainer.recipe import Recipe
@@ -36,6 +36,10 @@ class RunModel:
 
     def __init__(self, net: SlotNet, recipe: Recipe, threads: int):
         self._net, self._recipe, self._threads = net, recipe, threads
+
+    @property
+    def unreadable(self) -> Unreadable:
+        return self._recipe.unreadable
 
     @torch.inference_mode()
     def logits(self, crops: Sequence[Image]) -> NDArray[np.float32]:
@@ -98,6 +102,8 @@ def evaluate(
     """
     model, classes = open_model(path, threads, unfinished)
     check_labels(pictures, classes)
+    unreadable = model.unreadable if isinstance(model, RunModel) else "refuse"
+    pictures, unknown = usable(pictures, unreadable), usable(unknown, unreadable)
     coarse_of = coarse_classes([*pictures, *unknown]) if coarse_of is None else coarse_of
     probabilities, elapsed_s = predict(model, pictures)
     truth = true_columns(pictures, classes)

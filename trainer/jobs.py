@@ -30,6 +30,7 @@ import torch
 from numpy.typing import NDArray
 
 from trainer.data import Picture, read_source
+from trainer.decode import fingerprints
 from trainer.evaluate import RunModel, predict, true_columns
 from trainer.folds import Indices
 from trainer.mixture import Mixture
@@ -45,7 +46,7 @@ class Pool:
     """All pictures of a study, in the order of its recipe's sources."""
 
     def __init__(self, recipe: Recipe):
-        self.sources = [(source.data, read_source(source)) for source in recipe.data]
+        self.sources = [(each.data, read_source(each, recipe.unreadable)) for each in recipe.data]
         self.pictures = [picture for _, own in self.sources for picture in own]
         self.labels = [picture.label for picture in self.pictures]
         self._source_of = [number for number, (_, own) in enumerate(self.sources) for _ in own]
@@ -60,8 +61,7 @@ class Pool:
     @cached_property
     def prints(self) -> list[str]:
         """Label, box and content of each picture: what a job's digest is made of."""
-        files = {picture.file for picture in self.pictures}
-        content = {file: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+        content = fingerprints(picture.file for picture in self.pictures)
         return [f"{p.label} {p.box} {content[p.file]}" for p in self.pictures]
 
 

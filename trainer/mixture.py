@@ -8,6 +8,7 @@ processes that share one run.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
@@ -24,7 +25,16 @@ from edge.preprocess import to_batch
 from edge.types import Image
 from trainer import draw
 from trainer.augment import vary
-from trainer.data import LeaveOut, Picture, Pixels, check_labels, digest, read_source
+from trainer.data import (
+    LeaveOut,
+    Picture,
+    check_labels,
+    digest,
+    read_source,
+    warn_of_contradictions,
+)
+from trainer.decode import Pixels
+from trainer.hold_out import hold_out
 from trainer.recipe import Data, Recipe
 
 T = TypeVar("T")
@@ -36,10 +46,19 @@ GOODS_MAY_CROP = 0.06
 
 
 class Mixture:
-    """The endless row of a recipe's training pictures. photos: a list for each source."""
+    """The endless row of a recipe's training pictures.
 
-    def __init__(self, recipe: Recipe, photos: Sequence[Sequence[Picture]]):
+    photos: a list for each source; held_out: what the run is measured on, and never shown.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        photos: Sequence[Sequence[Picture]],
+        held_out: Sequence[Picture] = (),
+    ):
         self.photos = [list(pictures) for pictures in photos]
+        self.held_out = list(held_out)
         self._everything = [
             (picture, source)
             for source, pictures in zip(recipe.data, photos, strict=True)
@@ -52,7 +71,8 @@ class Mixture:
         self.empties = [picture for picture in pictures if picture.label == EMPTY]
         if recipe.altered and not self.empties:
             raise ConfigError(["altered: there is no photo of an empty slot that could be altered"])
-        self._pixels = Pixels(near=2 * recipe.input_size)
+        largest = max([recipe.input_size, *(size for _, size in recipe.train_sizes)])
+        self._pixels = Pixels(near=2 * largest)
         self._order = lru_cache(2)(self._shuffled)
         if recipe.balanced:
             self._kinds = {label: self._kinds_of(label) for label in self.recipe.classes}
@@ -73,6 +93,16 @@ class Mixture:
         if self.recipe.epochs is None:
             return max(1, self.steps // 20)
         return max(1, round(len(self._everything) / self.recipe.batch))
+
+    def describe(self) -> str:
+        """Return in one line what there is to learn, and to measure on."""
+        counts = Counter(picture.label for picture in self.pictures)
+        classes = [f"{name} {counts[name] or 'drawn'}" for name in self.recipe.classes]
+        said = f"{len(self.pictures)} pictures of {len(classes)} classes"
+        if self.held_out:
+            said += f", {len(self.held_out)} more held out"
+        more = f", and {len(classes) - 12} more" if len(classes) > 12 else ""
+        return f"{said}: {', '.join(classes[:12])}{more}"
 
     def digest(self) -> str:
         return digest([picture for pictures in self.photos for picture in pictures])
@@ -131,27 +161,40 @@ class Mixture:
 
     def _photo(self, pictures: Sequence[Picture], source: Data, rng: Generator) -> Image:
         picture = _choose(pictures, rng) if len(pictures) > 1 else pictures[0]
-        return picture.cut(self._pixels.of(picture), rng, source.widen)
+        return picture.cut(self._pixels_of(picture), rng, source.widen)
+
+    def _pixels_of(self, picture: Picture) -> Image:
+        return self._pixels.of(picture.file, whole=picture.box is not None)
 
     def _drawn(self, rng: Generator, stocked: bool) -> Image:
         return draw.slot(rng, stocked, self._print(rng))
 
     def _altered(self, rng: Generator, stocked: bool) -> Image:
         empty = _choose(self.empties, rng)
-        return draw.alter(empty.cut(self._pixels.of(empty)), rng, stocked, self._print(rng))
+        return draw.alter(empty.cut(self._pixels_of(empty)), rng, stocked, self._print(rng))
 
     def _print(self, rng: Generator) -> Image | None:
         """A photo of goods, for what is printed on drawn ones."""
         if not self.goods or rng.random() >= 0.7:
             return None
         goods = _choose(self.goods, rng)
-        return goods.cut(self._pixels.of(goods))
+        return goods.cut(self._pixels_of(goods))
 
 
 def open_mixture(recipe: Recipe, leave_out: LeaveOut | None = None) -> Mixture:
-    """Return what a recipe's net is fed. Raises where its data is missing or wrong."""
-    photos = [read_source(source) for source in recipe.data]
-    return Mixture(recipe, leave_out.kept(photos) if leave_out else photos)
+    """Return what a recipe's net is fed, and what it keeps back: `hold_out` of it, and `held_out`.
+
+    Raises where data is missing or wrong.
+    """
+    photos = [read_source(source, recipe.unreadable) for source in recipe.data]
+    warn_of_contradictions([picture for pictures in photos for picture in pictures])
+    held_out: list[Picture] = []
+    if recipe.hold_out:  # before rows are left out, so that an export finds the same ones
+        texts = [source.data for source in recipe.data]
+        photos, held_out = hold_out(list(zip(texts, photos, strict=True)), recipe.hold_out)
+    for source in recipe.held_out:
+        held_out += read_source(source, recipe.unreadable)
+    return Mixture(recipe, leave_out.kept(photos) if leave_out else photos, held_out)
 
 
 def _choose(items: Sequence[T], rng: Generator) -> T:

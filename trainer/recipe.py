@@ -105,7 +105,7 @@ class Costs(Section):
 class Recipe(Section):
     name: str
     classes: tuple[str, ...] = ()
-    """Absent: the labels of the data, in alphabetical order."""
+    """Absent: the labels of the data, in alphabetical order, and `empty` where it is drawn."""
     input_size: int = Field(gt=0, multiple_of=16)
     """Side in pixels of what the finished model is asked about."""
     train_sizes: tuple[tuple[float, int], ...] = ()
@@ -129,6 +129,8 @@ class Recipe(Section):
     """Mirror every other picture (crop, paper, trivial)."""
     unreadable: Literal["refuse", "skip"] = "refuse"
     """What to do with a file that is no picture; skipped ones are named."""
+    hold_out: float = Field(default=0, ge=0, le=0.5)
+    """Share of the data's groups that are kept back, of each class, to measure on like held_out."""
 
     epochs: float | None = Field(default=None, gt=0)
     steps: int | None = Field(default=None, gt=0)
@@ -187,7 +189,7 @@ class Recipe(Section):
                 raise ValueError("drawn and altered slots need `balanced: true`")
             if self.steps is None:
                 raise ValueError("drawn and altered slots have no end: write steps")
-            if EMPTY not in self.classes:
+            if self.classes and EMPTY not in self.classes:
                 raise ValueError(f"drawn and altered slots need a class '{EMPTY}'")
         starts = [start for start, _ in self.train_sizes]
         if starts and (starts[0] != 0 or starts != sorted(set(starts)) or starts[-1] >= 1):
@@ -198,7 +200,8 @@ class Recipe(Section):
         """Return the recipe, its classes taken from labels where it names none."""
         if self.classes:
             return self
-        classes = tuple(sorted(set(labels)))
+        drawn = {EMPTY} if self.drawn else set()
+        classes = tuple(sorted(drawn.union(labels)))
         if len(classes) < 2:
             raise ConfigError(
                 [f"the data has only the class '{', '.join(classes)}'; a model tells at least two "

@@ -1,0 +1,265 @@
+"""From a file to pixels: upright, BGR, 8 bits; and what is no picture, found out before it hurts.
+
+OpenCV decodes, as it does for the daemon. It may answer half of a JPEG with a picture that is grey
+from somewhere on, so a file is looked at first: it must be of a kind that is read, and have an end.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.errors import UnavailableError
+from edge.types import Image
+
+ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
+OTHER_ENDINGS = {".heic", ".heif", ".avif", ".gif", ".tif", ".tiff", ".dng", ".jxl"}
+"""Pictures too, of kinds that are not read: they are named, not overlooked."""
+
+END_BYTES = 32 << 10
+"""So much of a file's beginning and of its end is looked at where reading all would take long."""
+KEEP_AT_MOST = 2 << 30  # bytes
+THREADS = 8
+"""For looking at files: a disk answers several questions at once faster than one after another."""
+
+SKIP = "take it out of the data, or write `unreadable: skip` in the recipe"
+JPEG_END, PNG_END = b"\xff\xd9", b"IEND\xae\x42\x60\x82"
+KINDS = {
+    b"\xff\xd8\xff": "JPEG", b"\x89PNG\r\n\x1a\n": "PNG", b"BM": "BMP",
+    b"GIF8": "GIF", b"II*\0": "TIFF", b"MM\0*": "TIFF", b"\xff\x0a": "JPEG XL",
+}  # fmt: skip
+BRANDS = {b"avif": "AVIF", b"avis": "AVIF", b"heic": "HEIC", b"heix": "HEIC", b"heim": "HEIC",
+          b"heis": "HEIC", b"hevc": "HEIC", b"mif1": "HEIC", b"msf1": "HEIC"}  # fmt: skip
+
+
+class UnreadableError(UnavailableError):
+    """A file is no picture. why goes without the file's name."""
+
+    def __init__(self, file: Path, why: str):
+        super().__init__(f"{file}: cannot be read as a picture: {why}; {SKIP}")
+        self.file, self.why = file, why
+
+
+def read_pixels(file: Path, near: int | None = None) -> Image:
+    """Return a file's pixels: (height, width, 3) uint8, BGR, upright.
+
+    Transparent parts are white, the ground that product photos are cut out for; no camera sends
+    any. 16 bits become 8; grey, palettes and CMYK become BGR.
+
+    near: pixels that the shorter side needs at most. A larger picture is shrunk to it by area, a
+    JPEG already while it is decoded.
+
+    Raises UnreadableError where the file is no picture, or not all of one.
+    """
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise UnreadableError(file, error.strerror or str(error)) from None
+    _check(file, data, data, len(data))
+    try:
+        pixels = _decoded(data, near)
+    except cv2.error:
+        pixels = None
+    if pixels is None:
+        raise UnreadableError(file, "what is in it is damaged")
+    return pixels if near is None else _shrunk(pixels, near)
+
+
+def look(file: Path) -> None:
+    """Raise UnreadableError where a file's ends show that it is no picture, or not all of one."""
+    head, tail, size = _ends(file)
+    if head is not tail and _kind(head) == "JPEG" and JPEG_END not in tail:
+        head = tail = file.read_bytes()  # phones append films and more to a photo
+    _check(file, head, tail, size)
+
+
+def fingerprints(files: Iterable[Path]) -> dict[Path, str]:
+    """Return what tells the contents of files apart: a hash of length, beginning and end.
+
+    Not of everything: twenty thousand photos may be 60 GB. Files of up to 64 KiB, as most crops
+    are, are hashed whole; in a longer one a change is seen if it reaches the first or the last
+    32 KiB or changes the length, and saving a JPEG, PNG or WebP anew does. Raises UnreadableError
+    where a file is gone.
+    """
+    files = sorted(set(files))
+    with ThreadPoolExecutor(THREADS) as pool:
+        return dict(zip(files, pool.map(_fingerprint, files), strict=True))
+
+
+def _fingerprint(file: Path) -> str:
+    head, tail, size = _ends(file)
+    return sha256(b"%d " % size + head + tail).hexdigest()
+
+
+def _ends(file: Path) -> tuple[bytes, bytes, int]:
+    """Return a file's first and last bytes, both all of it where it is short, and its length."""
+    try:
+        with file.open("rb") as content:
+            head = content.read(2 * END_BYTES)
+            size = content.seek(0, 2)
+            if size <= len(head):
+                return head, head, size
+            content.seek(-END_BYTES, 2)
+            return head[:END_BYTES], content.read(), size
+    except OSError as error:
+        raise UnreadableError(file, error.strerror or str(error)) from None
+
+
+# -- what kind of file it is, and whether all of it is there --------------------------------------
+
+
+def _check(file: Path, head: bytes, tail: bytes, size: int) -> None:
+    """Raise UnreadableError unless it is whole; head and tail are one where they are all of it."""
+    kind = _kind(head)
+    if not size:
+        raise UnreadableError(file, "it is empty")
+    if kind is None:
+        raise UnreadableError(file, "it is no JPEG, PNG, WebP or BMP, whatever its name")
+    if kind not in ("JPEG", "PNG", "WebP", "BMP"):
+        raise UnreadableError(file, f"it is {kind}; convert it to JPEG or PNG")
+    if not _has_end(kind, head, tail, size):
+        raise UnreadableError(file, "it breaks off; copy it again")
+
+
+def _kind(head: bytes) -> str | None:
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "WebP"
+    if head[4:8] == b"ftyp":
+        return BRANDS.get(head[8:12])
+    return next((kind for magic, kind in KINDS.items() if head.startswith(magic)), None)
+
+
+def _has_end(kind: str, head: bytes, tail: bytes, size: int) -> bool:
+    if kind == "JPEG":
+        # The thumbnail in the header has an end of its own, which is not meant.
+        begin = _jpeg_frame(head)[2] if head is tail else 0
+        return tail.find(JPEG_END, begin) >= 0
+    if kind == "PNG":
+        return PNG_END in tail
+    start = 4 if kind == "WebP" else 2
+    stated = int.from_bytes(head[start : start + 4], "little") + (8 if kind == "WebP" else 0)
+    return stated <= size
+
+
+def _jpeg_frame(data: bytes) -> tuple[int, int, int]:
+    """Return height and width, 0 where unknown, and where the first scan's pixels begin."""
+    at, height, width = 2, 0, 0
+    while at + 9 < len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if marker == 0xFF:  # padding
+            at += 1
+            continue
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            height = int.from_bytes(data[at + 5 : at + 7], "big")
+            width = int.from_bytes(data[at + 7 : at + 9], "big")
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        if marker == 0xDA:
+            break
+    return height, width, at
+
+
+# -- pixels ---------------------------------------------------------------------------------------
+
+
+def _decoded(data: bytes, near: int | None) -> Image | None:
+    code = np.frombuffer(data, np.uint8)
+    if _may_be_transparent(data):
+        return _on_white(cv2.imdecode(code, cv2.IMREAD_UNCHANGED))
+    flag = cv2.IMREAD_COLOR
+    if near is not None and _kind(data) == "JPEG":
+        height, width, _ = _jpeg_frame(data)
+        flag = _scaled_decoding(min(height, width), near)
+    pixels = cv2.imdecode(code, flag)
+    return None if pixels is None else np.asarray(pixels, np.uint8)
+
+
+def _scaled_decoding(side: int, near: int) -> int:
+    """Return the flag by which a JPEG's shorter side comes out as small as near allows."""
+    if side >= 8 * near:
+        return cv2.IMREAD_REDUCED_COLOR_8
+    if side >= 4 * near:
+        return cv2.IMREAD_REDUCED_COLOR_4
+    return cv2.IMREAD_REDUCED_COLOR_2 if side >= 2 * near else cv2.IMREAD_COLOR
+
+
+def _may_be_transparent(data: bytes) -> bool:
+    kind = _kind(data)
+    if kind == "PNG":  # a colour type with alpha, or a palette with some transparent colours
+        return data[25] in (4, 6) or b"tRNS" in data[: max(0, data.find(b"IDAT"))]
+    return kind == "WebP" and (data[12:16] == b"VP8L" or bool(data[20] & 0x10))
+
+
+def _on_white(pixels: NDArray[np.number[Any]] | None) -> Image | None:
+    if pixels is None:
+        return None
+    image = np.asarray(pixels / 257 if pixels.dtype == np.uint16 else pixels, np.uint8)
+    if image.ndim == 2:
+        return np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR), np.uint8)
+    if image.shape[2] == 3:
+        return image
+    alpha = cv2.cvtColor(image[..., 3], cv2.COLOR_GRAY2BGR)
+    colour = cv2.multiply(image[..., :3], alpha, scale=1 / 255)
+    return np.asarray(cv2.add(colour, cv2.bitwise_not(alpha)), np.uint8)
+
+
+def _shrunk(pixels: Image, near: int) -> Image:
+    scale = near / min(pixels.shape[:2])
+    if scale >= 1:
+        return pixels
+    return np.asarray(cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
+
+
+class Pixels:
+    """Reads files for training, and keeps what is small: decoding must not be the limit.
+
+    What comes back does not depend on what was kept. Any number of threads may ask.
+
+    near: pixels that the shorter side needs at most; larger pictures are shrunk to it.
+    keep_bytes: None: a quarter of the memory that is free.
+    """
+
+    def __init__(self, near: int, keep_bytes: int | None = None):
+        self._near = near
+        self._room = _spare_bytes() if keep_bytes is None else keep_bytes
+        self._lock = threading.Lock()
+        self._kept: dict[tuple[Path, bool], Image] = {}
+
+    def of(self, file: Path, whole: bool = False) -> Image:
+        """Return a file's pixels, which nobody may change. whole: not shrunk."""
+        kept = self._kept.get((file, whole))
+        if kept is not None:
+            return kept
+        pixels = read_pixels(file, None if whole else self._near)
+        pixels.flags.writeable = False
+        with self._lock:
+            if pixels.nbytes <= self._room and (file, whole) not in self._kept:
+                self._room -= pixels.nbytes
+                self._kept[file, whole] = pixels
+        return pixels
+
+
+def _spare_bytes() -> int:
+    """A quarter of the memory that other programs, or this one's container, have left free."""
+    free = [4 * KEEP_AT_MOST]
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        free += [1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
+    except OSError:
+        free.append(KEEP_AT_MOST)  # no Linux: nobody to ask without one more package
+    group = Path("/sys/fs/cgroup")
+    try:
+        limit = (group / "memory.max").read_text().strip()
+        used = int((group / "memory.current").read_text())
+    except OSError:
+        limit, used = "max", 0
+    if limit != "max":
+        free.append(max(0, int(limit) - used))
+    return min(free) // 4
