@@ -6,6 +6,7 @@ p is always (n, classes), the truth (n,) columns of it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -136,12 +137,29 @@ def by_class(
     }
 
 
+@dataclass(frozen=True)
+class Bin:
+    """Pictures of about the same confidence: how many, their mean confidence, how many right."""
+
+    count: int
+    confidence: float
+    accuracy: float
+
+
+def calibration_bins(confidence: Floats, right: Bools, bins: int = 15) -> list[Bin]:
+    """Return bins of equally many pictures, the least sure first; fewer where there are fewer."""
+    order = np.argsort(confidence, kind="stable")
+    return [
+        Bin(len(part), float(confidence[part].mean()), float(right[part].mean()))
+        for part in np.array_split(order, bins)
+        if len(part)
+    ]
+
+
 def expected_calibration_error(confidence: Floats, right: Bools, bins: int = 15) -> float:
     """Return |confidence - accuracy| averaged over bins of equally many pictures."""
-    order = np.argsort(confidence, kind="stable")
-    parts = [part for part in np.array_split(order, bins) if len(part)]
-    gaps = [len(part) * abs(confidence[part].mean() - right[part].mean()) for part in parts]
-    return float(sum(gaps) / len(order))
+    found = calibration_bins(confidence, right, bins)
+    return sum(one.count * abs(one.confidence - one.accuracy) for one in found) / len(confidence)
 
 
 def _macro_recall(per_class: Mapping[str, Mapping[str, Any]]) -> float:

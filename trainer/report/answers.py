@@ -1,0 +1,188 @@
+"""Who is looked at, and what they say of pictures they have not learned from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.classifier import EMPTY, Thresholds, open_classifier
+from edge.decide import Rule
+from edge.errors import EdgeError, UsageError
+from trainer.data import Picture, check_labels
+from trainer.evaluate import Model, RunModel, predict, read_pictures, true_columns
+from trainer.mixture import open_mixture
+from trainer.runs import ABOUT, Row, load_run
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """p: (n, classes), one row a picture; truth: (n,), the column of what is really there.
+
+    of: where the pictures are from, as words after "pictures".
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    pictures: Sequence[Picture]
+    p: Floats
+    truth: NDArray[np.int64]
+    of: str
+    thresholds: Thresholds | None = None
+
+    @cached_property
+    def guess(self) -> NDArray[np.int64]:
+        return np.asarray(self.p.argmax(axis=1), np.int64)
+
+    @cached_property
+    def confidence(self) -> Floats:
+        return np.asarray(self.p.max(axis=1), np.float64)
+
+    @cached_property
+    def right(self) -> NDArray[np.bool_]:
+        return np.asarray(self.guess == self.truth, np.bool_)
+
+    @property
+    def top1(self) -> float:
+        return float(self.right.mean())
+
+    @property
+    def empty_above(self) -> float:
+        """From which p(empty) on there is an alert, as the daemon would take it."""
+        chosen = self.thresholds.empty_above if self.thresholds else None
+        return Rule().empty_above if chosen is None else chosen
+
+    @property
+    def p_empty(self) -> Floats | None:
+        """None where the model, or the data, knows no empty slots or nothing else."""
+        if EMPTY not in self.classes:
+            return None
+        column = self.classes.index(EMPTY)
+        return self.p[:, column] if 0 < (self.truth == column).sum() < len(self.truth) else None
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A run or a bundle. about: what it was made with; curve: of a run; why: what kept it from
+    being asked, in words for the reader."""
+
+    name: str
+    model: Model
+    classes: tuple[str, ...]
+    recipe: Mapping[str, Any]
+    thresholds: Thresholds
+    about: Mapping[str, object]
+    curve: tuple[Row, ...] = ()
+    held_out: tuple[Picture, ...] = ()
+    answers: Answers | None = None
+    why: str = ""
+
+    @property
+    def is_bundle(self) -> bool:
+        return not self.curve
+
+
+def open_contenders(
+    runs: Sequence[Path], bundles: Sequence[Path], data: Sequence[str], threads: int
+) -> list[Contender]:
+    """Return all of them, asked about `data`, else each about what it kept back in training.
+
+    A bundle is then asked about the first run's. Raises where a run or a bundle cannot be opened,
+    or where none of them can be asked about the data.
+    """
+    if bundles and not (runs or data):
+        raise UsageError("trainer report: name the pictures for the bundles with --data")
+    names = _names([*runs, *bundles])
+    given = read_pictures(data, None) if data else []
+    found = [_open_run(path, names[path], threads, not data) for path in runs]
+    shared = given or next((list(run.held_out) for run in found if run.held_out), [])
+    of = "given with --data" if data else "held out of training"
+    asked = [_ask(run, given or run.held_out, of) for run in found]
+    asked += [_ask(_open_bundle(path, names[path], threads), shared, of) for path in bundles]
+    if data and all(one.answers is None for one in asked) and asked:
+        raise UsageError(f"trainer report: --data: {asked[0].why}")
+    return asked
+
+
+def _ask(contender: Contender, pictures: Sequence[Picture], of: str) -> Contender:
+    if not pictures:
+        return contender if contender.why else replace(contender, why="it has no held-out pictures")
+    try:
+        check_labels(pictures, contender.classes)
+    except EdgeError as error:
+        return replace(contender, why=str(error))
+    p, _ = predict(contender.model, pictures)
+    truth = true_columns(pictures, contender.classes)
+    answers = Answers(
+        contender.name, contender.classes, pictures, p.astype(np.float64), truth, of,
+        contender.thresholds,
+    )  # fmt: skip
+    return replace(contender, answers=answers)
+
+
+def _open_run(path: Path, name: str, threads: int, reads_held_out: bool) -> Contender:
+    run = load_run(path, unfinished=True)
+    recipe = run.recipe
+    folder = path if path.is_dir() else path.parent
+    held_out: tuple[Picture, ...] = ()
+    why = ""
+    if reads_held_out and (recipe.held_out or recipe.hold_out):
+        try:
+            held_out = tuple(open_mixture(recipe).held_out)
+        except EdgeError as error:
+            why = f"its held-out pictures: {error}"
+    return Contender(
+        name,
+        RunModel(run.net, recipe, threads),
+        recipe.classes,
+        recipe.model_dump(mode="json"),
+        recipe.thresholds,
+        json.loads((folder / ABOUT).read_bytes()),
+        run.curve,
+        held_out,
+        why=why,
+    )
+
+
+def _open_bundle(path: Path, name: str, threads: int) -> Contender:
+    classifier = open_classifier(path, threads)
+    info = classifier.info
+    about = {
+        "data": info.data_digest,
+        "recipe": info.recipe_hash,
+        "quantization": info.quantization,
+        "temperature": f"{info.temperature.value:g}, fitted on {info.temperature.fitted_on}",
+        "sha256": info.digest[:16],
+    }
+    return Contender(name, classifier, info.classes, info.recipe, info.thresholds, about)
+
+
+def _names(paths: Sequence[Path]) -> dict[Path, str]:
+    """Return the shortest ends of the paths that tell them apart."""
+    names = {}
+    for path in paths:
+        parts = path.absolute().parts
+        names[path] = next(
+            "/".join(parts[-length:])
+            for length in range(1, len(parts) + 1)
+            if all(
+                other == path or other.absolute().parts[-length:] != parts[-length:]
+                for other in paths
+            ) or length == len(parts)
+        )  # fmt: skip
+    return names
+
+
+def same_pictures(a: Answers, b: Answers) -> bool:
+    """Whether both were asked the same: only then may their accuracies stand side by side."""
+    return [(p.file, p.box, p.label) for p in a.pictures] == [
+        (p.file, p.box, p.label) for p in b.pictures
+    ]

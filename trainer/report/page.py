@@ -1,0 +1,185 @@
+"""The page: sections of figures, in one file that asks nobody for anything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from trainer.report.svg import escape
+
+STYLE = """
+:root { color-scheme: light dark;
+  --paper: #fff; --card: #f6f7f9; --ink: #1a1e23; --soft: #59626d; --line: #dfe3e8;
+  --accent: #0a62b8; --wash: #0a62b8; --on-accent: #fff; --other: #8a939e }
+@media (prefers-color-scheme: dark) { :root {
+  --paper: #14171b; --card: #1c2025; --ink: #e7eaee; --soft: #a4adb8; --line: #31373f;
+  --accent: #63b3ff; --wash: #63b3ff; --on-accent: #0d1013; --other: #77818d } }
+@media print { :root { color-scheme: light;
+  --paper: #fff; --card: #fff; --ink: #000; --soft: #444; --line: #ccc;
+  --accent: #0a62b8; --wash: #0a62b8; --on-accent: #fff; --other: #777 }
+  * { print-color-adjust: exact; -webkit-print-color-adjust: exact } nav { display: none } }
+* { box-sizing: border-box }
+body { margin: 0 auto; max-width: 72rem; padding: 2.5rem 1.25rem 4rem; background: var(--paper);
+  color: var(--ink); overflow-wrap: break-word; font: 16px/1.5 system-ui, -apple-system, "Segoe UI",
+  Roboto, "Noto Sans", "Noto Sans KR", "Noto Sans CJK KR", "Apple SD Gothic Neo", "Malgun Gothic",
+  sans-serif }
+h1 { font-size: 1.9rem; line-height: 1.2; margin: 0 0 .5rem; letter-spacing: -.01em }
+h2 { font-size: 1.3rem; margin: 3.5rem 0 1.25rem; padding-top: 1rem;
+  border-top: 1px solid var(--line) }
+h3 { font-size: 1.05rem; line-height: 1.35; margin: 0 0 .75rem; text-wrap: balance }
+a { color: var(--accent) }
+nav { margin-top: 1rem } nav a { margin-right: 1.25rem; white-space: nowrap }
+.lead { font-size: 1.15rem; max-width: 46rem; margin: 0 }
+.facts { display: flex; flex-wrap: wrap; gap: 1rem 2.5rem; margin: 1.75rem 0 0 }
+.facts div { display: flex; flex-direction: column-reverse; margin: 0 }
+.facts dt { color: var(--soft); font-size: .875rem }
+.facts dd { margin: 0; font-size: 1.7rem; font-weight: 600; line-height: 1.2;
+  font-variant-numeric: tabular-nums }
+.figures { display: grid; gap: 3rem 2.5rem; align-items: start;
+  grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr)) }
+figure { margin: 0; min-width: 0; break-inside: avoid; max-width: 30rem }
+figure.wide { grid-column: 1 / -1; max-width: none }
+figcaption { color: var(--soft); font-size: .875rem; margin-top: .75rem; max-width: 46rem }
+.row { display: grid; gap: 1.5rem 2rem;
+  grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr)) }
+.row > svg { max-width: 30rem }
+svg { display: block; width: 100%; height: auto; overflow: visible }
+svg text { font-size: 12px; fill: var(--ink); paint-order: stroke; stroke: var(--paper);
+  stroke-width: 3px; stroke-linejoin: round }
+svg text.tick, svg text.name, svg text.other { fill: var(--soft) }
+svg text.main { fill: var(--accent); font-weight: 600 }
+svg polyline { fill: none; stroke-width: 2; stroke-linejoin: round; stroke: var(--other) }
+svg polyline.main { stroke: var(--accent); stroke-width: 2.5 }
+svg polyline.span { stroke-width: 1.25 }
+svg polyline.error { stroke: var(--ink); stroke-width: 1.5 }
+svg polyline.zero { stroke: var(--ink); stroke-width: 1 }
+svg polyline.guide { stroke-width: 1; stroke-dasharray: 3 4 }
+svg line { stroke: var(--line); stroke-width: 1 }
+svg line.axis { stroke: var(--soft) } svg line.leader { stroke: var(--other) }
+svg circle { fill: var(--other); stroke: var(--paper); stroke-width: 1.5 }
+svg circle.main { fill: var(--accent) }
+svg rect.main { fill: var(--accent) } svg rect.other { fill: var(--other) }
+svg rect.faint { fill: var(--line) }
+.scroll { overflow-x: auto }
+table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums }
+th, td { padding: .35rem .75rem .35rem 0; text-align: left; vertical-align: top;
+  border-bottom: 1px solid var(--line); unicode-bidi: isolate; max-width: 26rem }
+th { font-weight: 600 } thead th { color: var(--soft); font-weight: 500 }
+tbody th { font-weight: 500 } td.number, th.number { text-align: right }
+table.matrix { border-collapse: separate; border-spacing: 2px }
+table.matrix th, table.matrix td { border: 0; padding: .2rem .45rem; text-align: center;
+  min-width: 2.1rem; vertical-align: middle }
+table.matrix th.said { font-weight: 500; white-space: nowrap }
+table.matrix tbody th { text-align: right; max-width: 12rem }
+table.matrix td { --share: 0;
+  background: color-mix(in srgb, var(--wash) calc(var(--share) * 1%), var(--card)) }
+table.matrix td.deep { color: var(--on-accent) }
+table.matrix td.right { font-weight: 700 }
+table.matrix td.kind, table.matrix td.found { background: none }
+table.matrix td.kind { color: var(--soft); font-size: .8rem; text-align: left; padding-top: .5rem }
+.sheet { display: grid; gap: 1.25rem 1rem; padding: 0; margin: 0; list-style: none;
+  grid-template-columns: repeat(auto-fill, minmax(6.25rem, 1fr)) }
+.pairs { display: grid; gap: 1.5rem 2.5rem; padding: 0; margin: 1.5rem 0 0; list-style: none;
+  grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr)) }
+.pairs p { margin: 0 0 .4rem; font-size: .875rem; font-weight: 600 }
+.pairs > li > div { display: flex; gap: .6rem }
+.thumb { width: 96px; font-size: .8rem; line-height: 1.35; color: var(--soft); margin: 0 }
+.thumb img { display: block; width: 96px; height: 96px; object-fit: contain; margin-bottom: .35rem;
+  background: var(--card); border-radius: 4px }
+.thumb b { color: var(--ink); font-weight: 500; display: block }
+.thumb b.said { color: var(--accent) }
+details { margin-top: .75rem; font-size: .875rem } summary { cursor: pointer; color: var(--soft) }
+details table { margin-top: .5rem }
+.note { background: var(--card); border-radius: 6px; padding: .75rem 1rem; max-width: 46rem;
+  font-size: .9375rem; margin: 1.25rem 0 0 }
+footer { color: var(--soft); font-size: .875rem; margin-top: 4rem }
+"""
+
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+"""What the browser may load for the page: nothing. It holds also for what a name tries to."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """title: the finding, in plain words; body: HTML; caption: how it was measured, for engineers.
+
+    wide: it takes the page's whole width.
+    """
+
+    title: str
+    body: str
+    caption: str
+    wide: bool = False
+
+    def html(self) -> str:
+        return (
+            f"<figure{' class=wide' if self.wide else ''}><h3>{escape(self.title)}</h3>"
+            f"{self.body}<figcaption>{escape(self.caption)}</figcaption></figure>"
+        )
+
+
+@dataclass(frozen=True)
+class Section:
+    anchor: str
+    title: str
+    figures: Sequence[Figure]
+    note: str = ""
+
+    def html(self) -> str:
+        figures = "".join(figure.html() for figure in self.figures)
+        return (
+            f'<section id="{self.anchor}"><h2>{escape(self.title)}</h2>{note(self.note)}'
+            f'<div class="figures">{figures}</div></section>'
+        )
+
+
+def page(
+    title: str,
+    lead: str,
+    facts: Sequence[tuple[str, str]],
+    sections: Sequence[Section],
+    made: str,
+) -> str:
+    """Return the whole HTML document. facts: (name, value) that a hurried reader takes away."""
+    shown = [section for section in sections if section.figures or section.note]
+    links = "".join(f'<a href="#{s.anchor}">{escape(s.title)}</a>' for s in shown)
+    numbers = "".join(
+        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts
+    )
+    return (
+        '<!doctype html>\n<html lang="en">\n<head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}</title>\n<style>{STYLE}</style></head>\n<body>\n"
+        f'<header><h1>{escape(title)}</h1><p class="lead">{escape(lead)}</p>'
+        f'<dl class="facts">{numbers}</dl><nav aria-label="Sections">{links}</nav></header>\n'
+        f"<main>{''.join(section.html() for section in shown)}</main>\n"
+        f"<footer>{escape(made)}</footer>\n</body>\n</html>\n"
+    )
+
+
+def note(text: str) -> str:
+    return f'<p class="note">{escape(text)}</p>' if text else ""
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[object]], numbers: bool = False) -> str:
+    """Return a table whose first column names the rows. numbers: the others are right-aligned."""
+    kind = ' class="number"' if numbers else ""
+    head = "".join(
+        f'<th scope="col"{kind if i else ""}>{escape(name)}</th>' for i, name in enumerate(heads)
+    )
+    body = "".join(
+        f'<tr><th scope="row">{escape(row[0])}</th>'
+        + "".join(f"<td{kind}>{escape(cell)}</td>" for cell in row[1:])
+        + "</tr>"
+        for row in rows
+    )
+    return (
+        f'<div class="scroll" tabindex="0"><table><thead><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def details(summary: str, body: str) -> str:
+    """Return what only who asks for it sees."""
+    return f"<details><summary>{escape(summary)}</summary>{body}</details>"

@@ -1,0 +1,260 @@
+"""What each trick brings, or what each way to train does: the rows of a study, with their spread.
+
+The format of study.json is that of trainer.study. A study may be unfinished: rows without a whole
+repeat are named and not drawn.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge.errors import ConfigError, UnavailableError
+from trainer.data import Picture
+from trainer.report.answers import Answers
+from trainer.report.page import Figure, details, table
+from trainer.report.svg import WIDE, Axis, Plot, axis, percent, shortened, width_of
+
+Row = Mapping[str, Any]
+FULL, PLAIN = "full", "plain"
+
+
+@dataclass(frozen=True)
+class Study:
+    folder: Path
+    about: Mapping[str, Any]
+
+    @property
+    def title(self) -> str:
+        what = "The tricks one by one" if self.about["kind"] == "ablate" else "Cross-validation"
+        return f"{what}: {self.about['recipe']}"
+
+    @property
+    def measured(self) -> list[Row]:
+        return [row for row in self.about["rows"] if row["repeats"]]
+
+    @property
+    def note(self) -> str:
+        """What is missing yet, in words."""
+        diverged = [row["name"] for row in self.about["rows"] if row["diverged"]]
+        missing = [
+            row["name"]
+            for row in self.about["rows"]
+            if not row["repeats"] and row["name"] not in diverged
+        ]
+        parts = []
+        if missing:
+            parts.append(f"Not measured yet: {', '.join(missing)}.")
+        if diverged:
+            parts.append(f"Diverged: {', '.join(diverged)}.")
+        return " ".join(parts)
+
+
+def open_study(path: Path) -> Study:
+    """Open a study's folder. Raises UnavailableError where it is none, ConfigError where its
+    study.json is not what `trainer ablate` or `trainer kfold` writes."""
+    file = path / "study.json" if path.is_dir() else path
+    try:
+        about = json.loads(file.read_text())
+    except (OSError, UnicodeDecodeError):
+        raise UnavailableError(
+            f"{path}: no study; make one with 'trainer kfold' or 'trainer ablate'"
+        ) from None
+    except ValueError:
+        about = None
+    wanted = {"kind", "recipe", "n", "folds", "rows"}
+    if not isinstance(about, dict) or not wanted <= about.keys():
+        raise ConfigError([f"{file}: not what 'trainer kfold' or 'trainer ablate' writes"])
+    return Study(file.parent, about)
+
+
+def study_figures(study: Study) -> list[Figure]:
+    """Return the bars of full minus and plain plus, or the rows of a k-fold; the table last."""
+    if not study.measured:
+        return []
+    if study.about["kind"] == "ablate":
+        figures = [*_shares(study, FULL, "full-", -1), *_shares(study, PLAIN, "plain+", 1)]
+    else:
+        figures = [_accuracies(study)]
+    return [*figures, _table(study)]
+
+
+def out_of_fold(study: Study) -> Answers | None:
+    """Return what the first row's nets said of the pictures they had not seen, in one repeat."""
+    row = next((row for row in study.measured if row.get("oof")), None)
+    if row is None or not (study.folder / row["oof"]).is_file():
+        return None
+    with np.load(study.folder / row["oof"]) as found:
+        classes = tuple(map(str, found["classes"]))
+        truth = found["truth"].astype(np.int64)
+        pictures = [
+            Picture(Path(str(file)), classes[k], str(group), {}, _box(box))
+            for file, k, group, box in zip(
+                found["picture"], truth, found["group"], found["box"], strict=True
+            )
+        ]
+        p = found["probabilities"][0].astype(np.float64)
+    name = f"{study.about['recipe']}, {row['name']}"
+    return Answers(name, classes, pictures, p, truth, "asked about out of fold")
+
+
+def _box(sides: Sequence[int]) -> tuple[int, int, int, int] | None:
+    x, y, wide, high = (int(side) for side in sides)
+    return (x, y, wide, high) if wide and high else None
+
+
+def _shares(study: Study, reference: str, prefix: str, sign: int) -> list[Figure]:
+    """Return the figure of what each trick brings to a recipe: bars with intervals.
+
+    sign: -1 where the rows are the recipe without the trick.
+    """
+    rows = [
+        (row["name"].removeprefix(prefix), *_points(row, sign))
+        for row in study.measured
+        if row["compared_with"] == reference and row["name"].startswith(prefix)
+        and row["difference"]
+    ]  # fmt: skip
+    if not rows:
+        return []
+    rows.sort(key=lambda row: -row[1])
+    told = [name for name, _, low, _ in rows if low > 0]
+    hurt = [name for name, _, _, high in rows if high < 0]
+    where = "the full recipe" if sign < 0 else "the plain recipe"
+    name, points, *_ = rows[0]
+    title = f"Of {len(rows)} tricks {len(told)} surely help {where}"
+    if told:
+        title += f"; most brings {_plain_name(name)}, {points:.1f} points"
+    if hurt:
+        title += (
+            f"; {', '.join(_plain_name(one) for one in hurt)} surely hurt{'s' * (len(hurt) == 1)}"
+        )
+    versus = "full less full without it" if sign < 0 else "plain with it less plain"
+    return [
+        Figure(
+            title,
+            _bars(rows, f"points of accuracy that each trick brings to {where}"),
+            f"Points of top-1, {versus}; lines are 95 % intervals over pictures (groups "
+            "resampled). Blue: the interval leaves out 0. " + _how(study),
+        )
+    ]
+
+
+def _points(row: Row, sign: int) -> tuple[float, float, float]:
+    low, high = sorted(sign * end for end in row["difference"]["interval"])
+    return sign * row["difference"]["points"], low, high
+
+
+def _bars(rows: Sequence[tuple[str, float, float, float]], alt: str) -> str:
+    """Return lying bars of (name, value, low, high)."""
+    values = [value for _, *three in rows for value in three]
+    names = [_plain_name(name) for name, *_ in rows]
+    plot = Plot(
+        axis("points", values, "{:+g}".format, zero=True),
+        _rows_axis(names),
+        high=62 + 24 * len(rows),
+        room=44,
+    )
+    plot.line([0, 0], [plot.y.low, plot.y.high], "zero")
+    for i, (_, value, low, high) in enumerate(rows):
+        plot.flat_bar(i, 0, value, "main" if low > 0 or high < 0 else "other")
+        plot.line([low, high], [i, i], "error")
+        plot.write(WIDE, plot.at(0, i)[1] + 4, f"{value:+.1f}", anchor="end")
+    return plot.svg(alt)
+
+
+def _rows_axis(names: Sequence[str]) -> Axis:
+    """One line a name, the first on top."""
+    return Axis("", len(names) - 0.4, -0.6, tuple(range(len(names))), lambda i: names[int(i)])
+
+
+def _accuracies(study: Study) -> Figure:
+    """Return each row's accuracy: a dot a repeat, a line for the interval."""
+    rows = sorted(study.measured, key=lambda row: -row["figures"]["top1"]["mean"])
+    names = [row["name"] for row in rows]
+    low_high = [end for row in rows for end in row["intervals"]["top1"]]
+    each = [top1 for row in rows for top1 in row["top1_per_repeat"]]
+    plot = Plot(
+        axis("right", [*low_high, *each], percent, most=1),
+        _rows_axis([shortened(name) for name in names]),
+        high=62 + 28 * len(rows),
+        room=width_of("100 %") + 8,
+    )
+    for i, row in enumerate(rows):
+        kind = "main" if i == 0 else "other"
+        plot.line(row["intervals"]["top1"], [i, i], "span")
+        for number, top1 in enumerate(row["top1_per_repeat"], start=1):
+            plot.dot(top1, i, kind, f"repeat {number}: {top1:.4f}")
+        mean = row["figures"]["top1"]["mean"]
+        plot.write(WIDE, plot.at(mean, i)[1] + 4, percent(mean), kind, "end")
+    best, mean = rows[0], rows[0]["figures"]["top1"]["mean"]
+    majority = study.about.get("majority")
+    title = f"{shortened(best['name'], 40)} names {percent(mean)} of unseen pictures right"
+    if majority is not None:
+        title += f"; always naming the commonest class would {percent(majority)}"
+    return Figure(
+        title,
+        plot.svg("accuracy of each row of the study"),
+        "A dot a repeat; lines are 95 % intervals (Wilson) of their mean. " + _how(study),
+    )
+
+
+def _table(study: Study) -> Figure:
+    rows = [
+        (
+            row["name"],
+            f"{100 * row['figures']['top1']['mean']:.2f}",
+            _spread(row["figures"]["top1"]["std"], 100),
+            _difference(row),
+            _spread((row["difference"] or {}).get("std_folds"), 1),
+            f"{row['seconds_per_fit']['mean']:.0f}",
+            " ".join(row["changes"]) if len(row["changes"]) < 3 else f"{len(row['changes'])} keys",
+        )
+        for row in study.measured
+    ]
+    heads = ("row", "top-1 %", "± repeats", "points", "± folds", "s a fit", "changed")
+    seconds = sum(row["seconds_per_fit"]["mean"] * row["fits"] for row in study.measured)
+    return Figure(
+        _together(study) or f"{len(rows)} rows measured in {seconds / 3600:.1f} hours of training",
+        details("All rows", table(heads, rows)),
+        "Paired differences on the same pictures in the same folds. " + _how(study),
+        wide=True,
+    )
+
+
+def _together(study: Study) -> str:
+    """Return what all tricks bring together; empty where that is not known yet."""
+    plain = next((row for row in study.measured if row["name"] == PLAIN), None)
+    if plain is None or not plain["difference"]:
+        return ""
+    points, low, high = _points(plain, -1)
+    return (
+        f"All tricks together bring {points:.1f} points of accuracy over the plain recipe "
+        f"({low:.1f} to {high:.1f})"
+    )
+
+
+def _difference(row: Row) -> str:
+    if not row["difference"]:
+        return "–"
+    points, low, high = _points(row, 1)
+    return f"{points:+.2f} ({low:+.1f} to {high:+.1f}) against {row['compared_with']}"
+
+
+def _spread(std: float | None, scale: float) -> str:
+    return "–" if std is None else f"{scale * std:.2f}"
+
+
+def _how(study: Study) -> str:
+    about = study.about
+    repeats = sorted({row["repeats"] for row in study.measured})
+    times = f"{repeats[0]}" if len(repeats) == 1 else f"{repeats[0]} to {repeats[-1]}"
+    return f"{about['n']} pictures, {about['folds']} folds by group, {times} repeats."
+
+
+def _plain_name(trick: str) -> str:
+    return trick.replace("net.", "net ").replace("_", " ")

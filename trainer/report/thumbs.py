@@ -1,0 +1,39 @@
+"""Small pictures in the page itself, where showing them is allowed."""
+
+from __future__ import annotations
+
+import base64
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from trainer.data import Picture
+from trainer.report.svg import escape
+
+SIDE = 96
+NO_PICTURES = "NO_PICTURES"
+"""A file of this name in a folder says that nothing in it may be shown."""
+
+
+def may_show(picture: Picture) -> bool:
+    """Return whether no folder that the picture lies in, also by a link, forbids to show it."""
+    file = picture.file.absolute()
+    return not any(_forbids(folder) for folder in {*file.parents, *file.resolve().parents})
+
+
+@lru_cache(4096)
+def _forbids(folder: Path) -> bool:
+    return (folder / NO_PICTURES).exists()
+
+
+def thumbnail(picture: Picture, alt: str) -> str:
+    """Return the picture as HTML, at most SIDE pixels wide and high."""
+    pixels = picture.read()
+    scale = min(1.0, SIDE / max(pixels.shape[:2]))
+    height, width = (max(1, round(scale * side)) for side in pixels.shape[:2])
+    small = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
+    _, jpeg = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 80])
+    code = base64.b64encode(np.asarray(jpeg).tobytes()).decode()
+    return f'<img alt="{escape(alt)}" src="data:image/jpeg;base64,{code}">'
