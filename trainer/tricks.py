@@ -6,7 +6,6 @@ Each is the neutral thing where its field of the recipe is neutral.
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -25,6 +24,7 @@ Teacher = Callable[[Tensor], Tensor]
 
 SCALED_FOR = 256
 """§ 3.1: the batch that a learning rate under linear scaling is meant for."""
+CPU_FLAGS = Path("/proc/cpuinfo")
 
 
 def lr_at(step: int, steps: int, recipe: Recipe) -> float:
@@ -103,9 +103,9 @@ def half_precision(recipe: Recipe, device: str) -> torch.dtype | None:
 
 def _cpu_multiplies_bf16() -> bool:
     """Linux tells: on x86 as avx512_bf16 or amx_bf16, on ARM as bf16."""
-    if sys.platform != "linux":
+    if not CPU_FLAGS.exists():
         return False
-    told = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").split()
+    told = CPU_FLAGS.read_text(encoding="utf-8", errors="replace").split()
     return not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(told)
 
 

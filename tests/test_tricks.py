@@ -1,0 +1,419 @@
+"""Each trick by numbers that can be checked by hand. Sections are those of arXiv:1812.01187."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import math
+from collections import Counter
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="the trainer is an extra: pip install -e .[trainer]")
+
+import torch
+from conftest import REPOSITORY
+from fitting import tiny, trained, write_photos
+from torch import nn
+
+from edge.classifier import open_classifier
+from edge.errors import ConfigError
+from trainer import tricks
+from trainer.mixture import Mixture, batches, open_mixture
+from trainer.net import SlotNet
+from trainer.recipe import Net, Recipe
+from trainer.runs import load_run
+from trainer.teacher import open_teacher
+from trainer.tricks import (
+    half_precision,
+    loss_of,
+    lr_at,
+    make_optimizer,
+    mixed,
+    running_mean,
+    smoothed,
+)
+
+SHIPPED = REPOSITORY / "edge" / "models" / "slots.onnx"
+
+
+def recipe(**changes) -> Recipe:
+    about = {"name": "t", "classes": ("a", "b", "c", "d"), "input_size": 32, "steps": 100}
+    return Recipe.model_validate(about | {"lr": 0.1} | changes, strict=False)
+
+
+def chance(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    return write_photos(tmp_path_factory.mktemp("photos"))
+
+
+@pytest.fixture(scope="module")
+def run(photos, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    trained(tiny(photos, epochs=2), folder)
+    return folder
+
+
+# -- § 3.1 and § 5.1: the learning rate -----------------------------------------------------------
+
+
+def rates(*steps: int, **changes) -> list[float]:
+    return [lr_at(step, 100, recipe(schedule="constant", **changes)) for step in steps]
+
+
+def test_the_learning_rate_grows_with_the_batch():
+    assert rates(0, lr=0.1, batch=64, linear_scaling=True) == pytest.approx([0.025])
+    assert rates(0, lr=0.1, batch=1024, linear_scaling=True) == pytest.approx([0.4])
+    assert rates(0, lr=0.1, batch=64) == [0.1]
+
+
+def test_warming_up_is_a_straight_line_to_the_height():
+    assert rates(0, 1, 4, 5, 99, warmup=0.05) == pytest.approx([0.02, 0.04, 0.1, 0.1, 0.1])
+
+
+def test_a_cosine_goes_from_the_height_to_nothing():
+    half = math.sqrt(2) / 2
+    curve = [lr_at(step, 100, recipe()) for step in (0, 25, 50, 75)]
+    assert curve == pytest.approx([0.1, 0.05 * (1 + half), 0.05, 0.05 * (1 - half)])
+    assert 0 < lr_at(99, 100, recipe()) < 3e-5
+
+
+def test_after_warming_up_the_cosine_has_the_rest_of_the_steps():
+    warm = recipe(warmup=0.2)
+    assert [lr_at(step, 100, warm) for step in (19, 20, 60)] == pytest.approx([0.1, 0.1, 0.05])
+
+
+def test_steps_fall_to_a_tenth_at_half_and_again_at_three_quarters():
+    stepped = recipe(schedule="steps", warmup=0.05)
+    found = [lr_at(step, 100, stepped) for step in (49, 50, 74, 75, 99)]
+    assert found == pytest.approx([0.1, 0.01, 0.01, 0.001, 0.001])
+
+
+# -- § 3.1: what begins as nothing, and what does not decay ---------------------------------------
+
+
+def test_with_zero_gamma_a_residual_block_begins_as_the_identity():
+    net = SlotNet(Net(arch="resnet18", width=0.125), 2, zero_gamma=True).eval()
+    x = torch.rand(2, net.body.layer1[0].conv1.in_channels, 8, 8)
+    assert torch.equal(net.body.layer1(x), x)
+    usual = SlotNet(Net(arch="resnet18", width=0.125), 2).eval()
+    assert not torch.equal(usual.body.layer1(x), x)
+
+
+@pytest.mark.parametrize(("no_bias_decay", "left"), [(True, 1.0), (False, 0.999)])
+def test_weights_decay_and_what_has_one_dimension_does_not(no_bias_decay, left):
+    net = SlotNet(Net(arch="resnet18", width=0.125, d=True), 2)
+    nn.init.ones_(net.head[-1].bias)
+    for norm in net.modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            nn.init.ones_(norm.bias)
+    before = copy.deepcopy(net)
+    decays = recipe(weight_decay=0.01, momentum=0, no_bias_decay=no_bias_decay)
+    optimizer = make_optimizer(net, decays)
+    for parameter in net.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    for was, now in zip(before.parameters(), net.parameters(), strict=True):
+        factor = 1 - 0.1 * 0.01 if was.ndim > 1 else left
+        torch.testing.assert_close(now, factor * was)
+
+
+def test_momentum_looks_ahead_as_nesterov_does():
+    """Two steps of gradient 1: lr · (1 + 0.9), then the velocity is 1.9, so lr · (1 + 1.71)."""
+    net = nn.Linear(1, 1, bias=False)
+    begun = net.weight.item()
+    optimizer = make_optimizer(net, recipe(weight_decay=0, momentum=0.9))
+    net.weight.grad = torch.ones(1, 1)
+    optimizer.step()
+    assert net.weight.item() == pytest.approx(begun - 0.19)
+    optimizer.step()
+    assert net.weight.item() == pytest.approx(begun - 0.19 - 0.271)
+
+
+# -- § 3.2: precision -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ("flags : sse avx2 avx512f avx512_bf16 vnni", torch.bfloat16),
+        ("flags : avx512f amx_bf16 amx_tile", torch.bfloat16),
+        ("Features : fp asimd i8mm bf16", torch.bfloat16),
+        ("flags : sse avx2 avx512f avx512_vnni", None),
+    ],
+)
+def test_half_precision_is_for_processors_that_are_faster_with_it(
+    flags, expected, tmp_path, monkeypatch
+):
+    (tmp_path / "cpuinfo").write_text(flags)
+    monkeypatch.setattr(tricks, "CPU_FLAGS", tmp_path / "cpuinfo")
+    assert half_precision(recipe(), "cpu") is expected
+    assert half_precision(recipe(precision="bf16"), "cpu") is torch.bfloat16
+    assert half_precision(recipe(precision="fp32"), "cpu") is None
+
+
+def test_without_such_a_processor_one_line_says_so(photos, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(tricks, "CPU_FLAGS", tmp_path / "none")
+    with caplog.at_level(logging.WARNING):
+        trained(tiny(photos, epochs=1, precision="auto"), tmp_path / "run")
+    assert [record.message for record in caplog.records] == [
+        "this processor does not multiply bfloat16: training in fp32"
+    ]
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_half_precision_trains_to_nearly_the_same_loss(photos, tmp_path, precision):
+    losses = {}
+    for each in ("fp32", precision):
+        trained(tiny(photos, epochs=3, precision=each), tmp_path / each)
+        losses[each] = [row.loss for row in load_run(tmp_path / each).curve]
+    assert losses[precision] != losses["fp32"]
+    assert losses[precision] == pytest.approx(losses["fp32"], abs=0.05)
+
+
+# -- § 5.2: label smoothing -----------------------------------------------------------------------
+
+
+def test_smoothing_takes_a_little_of_the_true_class_and_gives_all_the_same():
+    targets = smoothed(torch.tensor([2]), 4, recipe(label_smoothing=0.1))
+    torch.testing.assert_close(targets, torch.tensor([[0.025, 0.025, 0.925, 0.025]]))
+
+
+def test_the_loss_with_soft_targets_is_torchs_own():
+    torch.manual_seed(0)
+    logits, labels = torch.randn(16, 4), torch.randint(4, (16,))
+    ours = recipe(label_smoothing=0.1)
+    loss = loss_of(logits, smoothed(labels, 4, ours), logits, ours, None)
+    theirs = nn.CrossEntropyLoss(label_smoothing=0.1)(logits, labels)
+    assert loss.item() == pytest.approx(theirs.item(), abs=1e-6)
+
+
+# -- § 5.4: mixup, and cutmix ---------------------------------------------------------------------
+
+
+def telling(n: int = 6, side: int = 16) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pictures whose first three channels say how much of classes a, b and c is in each pixel."""
+    labels = torch.arange(n) % 3
+    images = torch.zeros(n, side, side, 3, dtype=torch.uint8)
+    images[torch.arange(n), ..., labels] = 255
+    return images, smoothed(labels, 4, recipe())
+
+
+def test_mixup_mixes_pictures_as_it_mixes_targets():
+    images, targets = telling()
+    x, soft = mixed(images, targets, recipe(mixup=0.2), chance())
+    torch.testing.assert_close(x.mean(dim=(1, 2)) / 255, soft[:, :3])
+    torch.testing.assert_close(x[:, 0, 0] / 255, soft[:, :3])
+    torch.testing.assert_close(soft.sum(dim=1), torch.ones(6))
+    assert not torch.equal(soft, targets)
+
+
+def test_mixups_share_is_drawn_from_a_beta_distribution():
+    """Beta(0.2, 0.2) has mean 1/2 and variance 1 / (4 · (2 · 0.2 + 1)) = 0.1786."""
+    one, other = torch.zeros(2, 1, 1, 3), torch.eye(2)
+    rng, mixing = chance(), recipe(mixup=0.2)
+    shares = np.array([mixed(one, other, mixing, rng)[1][0, 0].item() for _ in range(3000)])
+    assert shares.mean() == pytest.approx(0.5, abs=0.03)
+    assert shares.var() == pytest.approx(0.1786, abs=0.01)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_cutmix_gives_the_partner_the_share_of_its_area(seed):
+    images, targets = telling()
+    x, soft = mixed(images, targets, recipe(cutmix=1), chance(seed))
+    assert set(x.unique().tolist()) <= {0, 255}  # whole pixels of one or the other
+    torch.testing.assert_close(x.float().mean(dim=(1, 2)) / 255, soft[:, :3])
+    torch.testing.assert_close(soft.sum(dim=1), torch.ones(6))
+    assert (images == telling()[0]).all()  # what was handed in is left alone
+
+
+def test_with_both_on_either_is_taken_half_of_the_time():
+    images, targets = telling()
+    both, rng = recipe(mixup=1, cutmix=1), chance()
+    whole = [set(mixed(images, targets, both, rng)[0].unique().tolist()) <= {0, 255}
+             for _ in range(400)]  # fmt: skip
+    assert 150 < sum(whole) < 250
+
+
+def test_without_either_the_pictures_stay_as_they_are():
+    images, targets = telling()
+    x, soft = mixed(images, targets, recipe(), chance())
+    assert x is images
+    assert soft is targets
+
+
+# -- § 5.3: distillation --------------------------------------------------------------------------
+
+
+def taught(temperature: float, weight: float = 1.0) -> Recipe:
+    return recipe(distill={"teacher": "x", "temperature": temperature, "weight": weight})
+
+
+def test_the_teachers_part_is_cross_entropy_at_a_temperature_times_its_square():
+    """Student (0, 2 ln 3) at T = 2: ¼, ¾. Teacher (2 ln 3, 0) at T = 2: ¾, ¼."""
+    logits = torch.tensor([[0.0, 2 * math.log(3)]])
+    teacher = logits.flip(1)
+    hard = -math.log(9 / 10)  # at T = 1 the student gives the second class 9/10
+    soft = -(0.75 * math.log(0.25) + 0.25 * math.log(0.75))
+    targets = torch.tensor([[0.0, 1.0]])
+    loss = loss_of(logits, targets, logits, taught(2, weight=0.5), lambda images: teacher)
+    assert loss.item() == pytest.approx(hard + 0.5 * 4 * soft, rel=1e-6)
+
+
+def test_a_student_that_equals_its_teacher_has_nothing_to_learn_from_it():
+    targets = torch.full((1, 3), 1 / 3)
+    known = torch.tensor([[0.3, -1.2, 2.0]])
+
+    def gradient(logits: torch.Tensor) -> torch.Tensor:
+        student = logits.clone().requires_grad_()
+        hard = loss_of(student, targets, student, recipe(), None)
+        whole = loss_of(student, targets, student, taught(4), lambda images: known)
+        (found,) = torch.autograd.grad(whole - hard, student)
+        return found
+
+    torch.testing.assert_close(gradient(known), torch.zeros(1, 3), atol=1e-6, rtol=0)
+    assert gradient(known + torch.tensor([[1.0, 0, 0]])).abs().max() > 0.1
+
+
+def test_at_high_temperatures_the_square_keeps_the_gradients_size():
+    known, student = torch.tensor([[1.0, 0.0]]), torch.zeros(1, 2, requires_grad=True)
+    sizes = []
+    for temperature in (20, 200):
+        loss = loss_of(
+            student, torch.full((1, 2), 0.5), student, taught(temperature), lambda x: known
+        )
+        sizes.append(torch.autograd.grad(loss, student)[0].abs().max().item())
+    assert sizes[0] == pytest.approx(sizes[1], rel=0.01)
+    assert sizes[0] == pytest.approx(0.25, rel=0.01)  # T² · (½ + 1/4T - ½) / T
+
+
+def test_a_run_teaches_with_its_logits(photos, run):
+    student = tiny(photos, distill={"teacher": str(run)})
+    images = torch.randint(256, (3, 32, 32, 3), dtype=torch.uint8)
+    with torch.no_grad():
+        expected = load_run(run).net(images)
+    torch.testing.assert_close(open_teacher(student, "cpu")(images), expected)
+
+
+def test_a_teacher_is_asked_at_its_own_size(photos, run):
+    student = tiny(photos, distill={"teacher": str(run)})
+    flat = torch.full((1, 48, 48, 3), 77, dtype=torch.uint8)
+    ask = open_teacher(student, "cpu")
+    torch.testing.assert_close(ask(flat), ask(flat[:, :32, :32]))
+
+
+def test_a_bundle_teaches_with_what_its_probabilities_came_from(photos):
+    student = tiny(photos, distill={"teacher": str(SHIPPED)})
+    bundle = open_classifier(SHIPPED)
+    size, cooled_by = bundle.info.input_size, bundle.info.temperature.value
+    images = torch.randint(256, (3, size, size, 3), dtype=torch.uint8)
+    logits = open_teacher(student, "cpu")(images)
+    expected = torch.from_numpy(bundle.probabilities_of(images.numpy()))
+    torch.testing.assert_close((logits / cooled_by).softmax(dim=1), expected, atol=1e-6, rtol=0)
+
+
+def test_a_teacher_must_know_the_same_classes(photos, run):
+    student = tiny(photos, classes=["empty", "full"], distill={"teacher": str(run)})
+    with pytest.raises(ConfigError, match="knows other classes: full"):
+        open_teacher(student, "cpu")
+
+
+def test_a_student_learns_what_its_teacher_says_and_not_the_labels(photos, run, tmp_path):
+    student = tiny(photos, distill={"teacher": str(run), "weight": 5, "temperature": 2})
+    trained(student, tmp_path / "taught")
+    trained(tiny(photos), tmp_path / "untaught")
+    images, _ = next(batches(open_mixture(student), 0, 1))
+    with torch.no_grad():
+        said = {
+            folder: load_run(folder).net(torch.from_numpy(images)).softmax(dim=1)
+            for folder in (run, tmp_path / "taught", tmp_path / "untaught")
+        }
+    assert abs(said[tmp_path / "taught"] - said[run]).mean() < 0.5 * (
+        abs(said[tmp_path / "untaught"] - said[run]).mean()
+    )
+
+
+# -- what came after ------------------------------------------------------------------------------
+
+
+def means(values: list[float], window: float) -> list[float]:
+    """What a running mean makes of a weight that takes these values, step by step."""
+    net = SlotNet(Net(arch="resnet10", width=0.125, blocks=(1,)), 2)
+    average = running_mean(net, window)
+    found = []
+    for value in values:
+        nn.init.constant_(net.head[-1].bias, value)
+        nn.init.constant_(net.body.bn1.running_mean, value)
+        average.update_parameters(net)
+        kept = average.module.head[-1].bias[0].item()
+        assert average.module.body.bn1.running_mean[0].item() == pytest.approx(kept)
+        found.append(kept)
+    return found
+
+
+def test_the_mean_of_weights_and_statistics_counts_later_ones_more():
+    """Over two steps each counts half of the next: (1, 2) by ⅓ and ⅔, (1, 2, 3) by 1, 2, 4 / 7."""
+    assert means([1, 2, 3], window=2) == pytest.approx([1, 5 / 3, 17 / 7])
+
+
+def test_without_a_window_the_mean_is_the_last():
+    assert means([1, 2, 3], window=0) == [1, 2, 3]
+
+
+def test_a_short_trainings_mean_is_not_its_beginning():
+    """A window as long as the training: the first of 50 steps counts less than the others."""
+    (*_, last) = means([1.0] + 49 * [0.0], window=50)
+    assert last < 1 / 50
+
+
+def test_frozen_weights_are_not_kept_twice():
+    net = SlotNet(Net(arch="resnet10", width=0.125, freeze=2), 2)
+    average = running_mean(net, 10)
+    same = [
+        mine.data_ptr() == theirs.data_ptr()
+        for mine, theirs in zip(net.parameters(), average.module.parameters(), strict=True)
+    ]
+    trained_too = [parameter.requires_grad for parameter in net.parameters()]
+    assert same == [not trains for trains in trained_too]
+    assert any(same)
+    assert not all(same)
+
+
+def test_pictures_grow_in_the_course_of_training(photos):
+    growing = tiny(photos, steps=10, epochs=None, train_sizes=[[0, 16], [0.5, 32], [0.8, 48]])
+    sides = [images.shape[1] for images, _ in batches(open_mixture(growing), 0, 10)]
+    assert sides == [16] * 5 + [32] * 3 + [48] * 2
+
+
+def test_a_net_can_be_tested_at_a_larger_size_than_it_was_trained_at(photos, tmp_path):
+    larger = tiny(photos, train_sizes=[[0, 32]], input_size=48, held_out=[{"data": str(photos)}])
+    trained(larger, tmp_path / "run")
+    assert load_run(tmp_path / "run").curve[-1].held_out >= 0.75
+
+
+def test_rare_classes_are_seen_as_often_as_others_where_the_recipe_says_so(photos):
+    (pictures,) = open_mixture(tiny(photos)).photos
+    few = [p for p in pictures if p.label == "stocked"] + [
+        p for p in pictures if p.label == "empty"
+    ][:1]
+    seen = {}
+    for balanced in (True, False):
+        mixture = Mixture(tiny(photos, balanced=balanced, augment="none"), [few])
+        labels = np.concatenate([labels for _, labels in batches(mixture, 0, 50)])
+        seen[balanced] = Counter(labels.tolist())
+    assert seen[True][0] == pytest.approx(100, abs=30)  # of 200; ± 3 sigma would be 21
+    assert seen[False][0] == 40
+
+
+def test_the_order_of_channels_in_memory_changes_nothing_but_speed(photos, tmp_path):
+    weights = []
+    for last in (True, False):
+        trained(tiny(photos, epochs=3, channels_last=last), tmp_path / str(last))
+        weights.append(load_run(tmp_path / str(last)).net.state_dict())
+    for key, value in weights[0].items():
+        torch.testing.assert_close(value, weights[1][key], atol=1e-4, rtol=1e-3)
