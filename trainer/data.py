@@ -322,10 +322,10 @@ def warn_of_contradictions(pictures: Sequence[Picture]) -> None:
             same[content[picture.file]].setdefault(picture.label, picture.file)
     twice = [files for files in same.values() if len(files) > 1]
     for files in twice[:NAME_AT_MOST]:
-        names = " and ".join(f"{file} ('{label}')" for label, file in files.items())
-        log.warning("the same picture under different labels: %s", names)
+        (label, file), (other, copy) = list(files.items())[:2]
+        log.warning("one picture, two labels: %s ('%s') and %s ('%s')", file, label, copy, other)
     if len(twice) > NAME_AT_MOST:
-        log.warning("and %d more pictures under different labels", len(twice) - NAME_AT_MOST)
+        log.warning("and %d more pictures with two labels", len(twice) - NAME_AT_MOST)
 
 
 @dataclass(frozen=True)

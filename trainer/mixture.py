@@ -7,6 +7,7 @@ processes that share one run.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -36,6 +37,8 @@ from trainer.data import (
 from trainer.decode import Pixels
 from trainer.hold_out import hold_out
 from trainer.recipe import Data, Recipe
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Make = Callable[[Generator], Image]
@@ -71,6 +74,11 @@ class Mixture:
         self.empties = [picture for picture in pictures if picture.label == EMPTY]
         if recipe.altered and not self.empties:
             raise ConfigError(["altered: there is no photo of an empty slot that could be altered"])
+        if recipe.drawn and not self.empties:
+            log.warning(
+                "there is no photo of an empty slot to learn from: drawn ones alone say what "
+                "'%s' is, and no figure says how well; add some of your own", EMPTY,
+            )  # fmt: skip
         largest = max([recipe.input_size, *(size for _, size in recipe.train_sizes)])
         self._pixels = Pixels(near=2 * largest)
         self._order = lru_cache(2)(self._shuffled)

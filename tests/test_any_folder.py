@@ -1,0 +1,476 @@
+"""Whatever folder of pictures a user brings: it is learnt from, or one message says why not."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="the trainer is an extra: pip install -e .[trainer]")
+
+from conftest import REPOSITORY
+from fitting import trainer
+from PIL import Image
+
+from edge.classifier import SHIPPED, open_classifier
+from trainer.decode import Pixels, read_pixels
+
+RECIPE = """
+name: tiny
+input_size: 32
+net: {arch: resnet10, width: 0.125, blocks: [1]}
+balanced: true
+augment: none
+precision: fp32
+steps: 2
+batch: 4
+"""
+ORANGE = (50, 100, 200)  # BGR
+WHITE = (255, 255, 255)
+OWN = REPOSITORY / "configs" / "recipes" / "own.yaml"
+LITTLE = ("--set", "net.width=0.125", "--set", "input_size=32", "--set", "batch=8")
+
+picture = Image.new("RGB", (60, 40), ORANGE[::-1])
+upright = Image.fromarray(np.repeat([[[200, 100, 50]] * 40 + [[0, 0, 0]] * 20], 40, 0).astype("u1"))
+
+
+def coded(image: Image.Image, kind: str, **options) -> bytes:
+    content = io.BytesIO()
+    image.save(content, kind, **options)
+    return content.getvalue()
+
+
+def rotated() -> bytes:
+    """A photo whose camera was held upright: the orange left part belongs on top."""
+    about = Image.Exif()
+    about[0x0112] = 6
+    return coded(upright, "JPEG", exif=about)
+
+
+def of_sixteen_bits(*colour: int) -> bytes:
+    return cv2.imencode(".png", np.full((40, 60, len(colour)), colour, np.uint16))[1].tobytes()
+
+
+def noise(high: int = 200, wide: int = 300) -> Image.Image:
+    rng = np.random.default_rng(0)
+    return Image.fromarray(rng.integers(0, 255, (high, wide, 3), dtype=np.uint8))
+
+
+def with_thumbnail() -> bytes:
+    """A long JPEG whose header holds another, whole one."""
+    about = Image.Exif()
+    about[0x010E] = "thumbnail \xff\xd9".encode("latin-1")
+    return coded(noise(), "JPEG", exif=about)
+
+
+READABLE: dict[str, tuple[str, Callable[[], bytes], tuple[int, ...]]] = {
+    "JPEG": ("a.jpg", lambda: coded(picture, "JPEG"), ORANGE),
+    "progressive JPEG": ("a.jpeg", lambda: coded(picture, "JPEG", progressive=True), ORANGE),
+    "CMYK JPEG": ("a.jpg", lambda: coded(picture.convert("CMYK"), "JPEG"), ORANGE),
+    "grey JPEG": ("a.jpg", lambda: coded(picture.convert("L"), "JPEG"), (124, 124, 124)),
+    "EXIF-rotated JPEG": ("a.jpg", rotated, ORANGE),
+    "JPEG with a film behind it": (
+        "a.jpg", lambda: coded(noise(), "JPEG") + b"film" * 40_000, None),
+    "PNG": ("a.png", lambda: coded(picture, "PNG"), ORANGE),
+    "palette PNG": ("a.png", lambda: coded(picture.quantize(), "PNG"), ORANGE),
+    "black and white PNG": ("a.png", lambda: coded(Image.new("1", (60, 40), 1), "PNG"), WHITE),
+    "16-bit PNG": ("a.png", lambda: of_sixteen_bits(50 * 257, 100 * 257, 200 * 257), ORANGE),
+    "16-bit grey PNG": ("a.png", lambda: of_sixteen_bits(124 * 257), (124, 124, 124)),
+    "16-bit transparent PNG": ("a.png", lambda: of_sixteen_bits(0, 0, 0, 0), WHITE),
+    "transparent PNG": ("a.png", lambda: coded(Image.new("RGBA", (60, 40)), "PNG"), WHITE),
+    "opaque PNG with alpha": ("a.png", lambda: coded(picture.convert("RGBA"), "PNG"), ORANGE),
+    "transparent palette": (
+        "a.png", lambda: coded(picture.quantize(), "PNG", transparency=0), WHITE),
+    "WebP": ("a.webp", lambda: coded(picture, "WEBP"), ORANGE),
+    "transparent WebP": ("a.webp", lambda: coded(Image.new("RGBA", (60, 40)), "WEBP"), WHITE),
+    "BMP": ("a.bmp", lambda: coded(picture, "BMP"), ORANGE),
+    "PNG that is called JPEG": ("a.jpg", lambda: coded(picture, "PNG"), ORANGE),
+    "1 x 1 pixel": ("a.png", lambda: coded(picture.crop((0, 0, 1, 1)), "PNG"), ORANGE),
+    "1 x 900 pixels": ("a.png", lambda: coded(picture.resize((1, 900)), "PNG"), ORANGE),
+    "Korean name with a space": ("새우깡 90g.jpg", lambda: coded(picture, "JPEG"), ORANGE),
+    "upper-case ending": ("A.JPG", lambda: coded(picture, "JPEG"), ORANGE),
+    "nested folders": ("shelf 2/left/a.jpg", lambda: coded(picture, "JPEG"), ORANGE),
+}  # fmt: skip
+
+UNREADABLE: dict[str, tuple[str, Callable[[], bytes], str]] = {
+    "half a JPEG": ("a.jpg", lambda: coded(noise(), "JPEG")[:9000], "breaks off"),
+    "JPEG without its last bytes": ("a.jpg", lambda: coded(noise(), "JPEG")[:-2], "breaks off"),
+    "half a JPEG with a whole thumbnail": ("a.jpg", lambda: with_thumbnail()[:9000], "breaks off"),
+    "half a long JPEG": ("a.jpg", lambda: coded(noise(900), "JPEG")[:99_000], "breaks off"),
+    "half a PNG": ("a.png", lambda: coded(noise(), "PNG")[:9000], "breaks off"),
+    "half a WebP": ("a.webp", lambda: coded(noise(), "WEBP")[:9000], "breaks off"),
+    "half a BMP": ("a.bmp", lambda: coded(noise(), "BMP")[:9000], "breaks off"),
+    "damaged PNG": (
+        "a.png", lambda: coded(noise(), "PNG").replace(b"IDAT", b"IDAT\0\0\0\0"), "damaged"),
+    "nothing": ("a.jpg", lambda: b"", "is empty"),
+    "text": ("a.jpg", lambda: b"shelf 2, the left one", "no JPEG"),
+    "HEIC": ("a.heic", lambda: b"\0\0\0\x18ftypheic\0\0\0\0", "HEIC; convert"),
+    "HEIC that is called JPEG": ("a.jpg", lambda: b"\0\0\0\x18ftypmif1\0\0\0\0", "HEIC; convert"),
+    "GIF": ("a.gif", lambda: coded(picture, "GIF"), "GIF; convert"),
+    "TIFF": ("a.tif", lambda: coded(picture, "TIFF"), "TIFF; convert"),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("recipe") / "tiny.yaml"
+    path.write_text(RECIPE)
+    return path
+
+
+def write(path: Path, content: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """Two pictures of empty slots and one of a stocked one, all different."""
+    for shade, name in enumerate(("empty/1.png", "empty/2.png", "stocked/3.png")):
+        write(tmp_path / "data" / name, coded(Image.new("L", (40, 50), 80 * shade), "PNG"))
+    return tmp_path / "data"
+
+
+def fit(recipe: Path, folder: Path, *more: str) -> str:
+    """Train, and return what was said on the way."""
+    result = trainer("fit", recipe, "--data", folder, "--out", folder.parent / "run", *more)
+    assert result.returncode == 0, result.stderr
+    return result.stderr
+
+
+def count(model: Path, folder: Path) -> int:
+    """Return how many pictures are evaluated."""
+    result = trainer("evaluate", model, "--data", folder, "--json")
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)["n"]
+
+
+def refusal(code: int, *arguments: object) -> str:
+    result = trainer(*arguments)
+    assert (result.returncode, result.stdout) == (code, "")
+    assert result.stderr.count("error:") == 1
+    return result.stderr
+
+
+# -- pictures of every kind ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", READABLE)
+def test_a_picture_of_any_usual_kind_is_learnt_from_and_evaluated(recipe, folder, kind):
+    name, content, colour = READABLE[kind]
+    file = write(folder / "stocked" / name, content())
+    fit(recipe, folder)
+    assert count(folder.parent / "run", folder) == 4
+    for near in (None, 16):
+        pixels = read_pixels(file, near)
+        assert pixels.dtype == np.uint8
+        assert pixels.shape[2] == 3
+        if colour is not None:
+            top = pixels[pixels.shape[0] // 4, pixels.shape[1] // 2]
+            np.testing.assert_allclose(top, colour, atol=3)
+
+
+def test_a_photo_that_was_taken_upright_is_read_upright_however_it_is_decoded(tmp_path):
+    file = write(tmp_path / "a.jpg", rotated())
+    assert read_pixels(file).shape == (60, 40, 3)
+    for near in (20, 10, 5):  # decoded at a half, a quarter and an eighth
+        pixels = read_pixels(file, near)
+        assert pixels.shape == (round(near * 3 / 2), near, 3)
+        assert pixels[0].mean() > 80 > pixels[-1].mean()
+
+
+def test_fifty_megapixels_are_decoded_at_the_size_that_is_needed(recipe, folder):
+    image = np.full((6250, 8000, 3), ORANGE, np.uint8)
+    cv2.imwrite(str(folder / "stocked" / "large.jpg"), image)
+    fit(recipe, folder)
+    assert count(folder.parent / "run", folder) == 4
+    small = read_pixels(folder / "stocked" / "large.jpg", near=64)
+    assert small.shape == (64, 82, 3)
+    np.testing.assert_allclose(small[9, 9], ORANGE, atol=3)
+
+
+def test_what_the_system_put_there_is_no_picture(recipe, folder):
+    for name in (
+        "stocked/.hidden.jpg", "stocked/._3.jpg", ".trash/a.jpg", "__MACOSX/stocked/3.jpg",
+        "stocked/Thumbs.db", "stocked/.DS_Store", "stocked/notes.txt", "desktop.ini",
+    ):  # fmt: skip
+        write(folder / name, b"no picture")
+    said = fit(recipe, folder).splitlines()
+    assert [line for line in said if not line.startswith("step")] == said[:1]
+    assert count(folder.parent / "run", folder) == 3
+
+
+def test_links_to_pictures_and_to_folders_are_followed_but_not_in_circles(recipe, folder, tmp_path):
+    elsewhere = write(tmp_path / "elsewhere" / "4.png", coded(picture, "PNG"))
+    (folder / "stocked" / "linked.png").symlink_to(elsewhere)
+    (folder / "cola").symlink_to(elsewhere.parent)
+    (folder / "stocked" / "again").symlink_to(folder)
+    assert "5 pictures of 3 classes: cola 1, empty 2, stocked 2" in fit(recipe, folder)
+
+
+# -- what is no picture ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", UNREADABLE)
+def test_what_is_no_picture_is_refused_by_its_name_or_named_and_skipped(
+    recipe, folder, caplog, kind
+):
+    name, content, why = UNREADABLE[kind]
+    file = write(folder / "stocked" / name, content())
+    run = folder.parent / "run"
+    for message in (
+        refusal(69, "fit", recipe, "--data", folder, "--out", run, "--set", "steps=20"),
+        refusal(69, "evaluate", SHIPPED, "--data", folder),
+    ):
+        assert message.count(str(file)) == 1
+        assert why in message
+        assert "unreadable: skip" in message
+    shutil.rmtree(run, ignore_errors=True)
+    caplog.clear()
+    fit(recipe, folder, "--set", "unreadable=skip")
+    warnings = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
+    assert [str(file) in each and why in each for each in warnings] == [True]
+    assert count(run, folder) == 3
+
+
+def test_a_link_to_nowhere_is_named(recipe, folder):
+    (folder / "stocked" / "gone.jpg").symlink_to(folder / "nowhere")
+    message = refusal(69, "fit", recipe, "--data", folder, "--out", folder.parent / "run")
+    assert "gone.jpg: cannot be read as a picture: No such file" in message
+
+
+def test_many_unreadable_files_are_one_message_that_names_a_few(recipe, folder):
+    for i in range(9):
+        write(folder / "stocked" / f"{i}.heic", b"\0\0\0\x18ftypheic")
+    message = refusal(69, "fit", recipe, "--data", folder, "--out", folder.parent / "run")
+    assert "9 files cannot be read" in message
+    assert message.count(".heic") == 5
+    assert "and 4 more" in message
+
+
+def test_skipping_leaves_something_to_learn_from_or_says_that_it_does_not(recipe, tmp_path):
+    write(tmp_path / "data" / "empty" / "a.jpg", b"no picture")
+    message = refusal(
+        69, "fit", recipe, "--data", tmp_path / "data", "--out", tmp_path / "run",
+        "--set", "unreadable=skip",
+    )  # fmt: skip
+    assert "a.jpg" in message
+
+
+def test_a_run_that_skips_is_the_run_of_the_other_pictures(recipe, folder):
+    import torch
+
+    weights = []
+    for broken in (True, False):
+        file = write(folder / "stocked" / "4.png", UNREADABLE["damaged PNG"][1]())
+        if not broken:
+            file.unlink()
+        fit(recipe, folder, "--set", "unreadable=skip")
+        weights.append(torch.load(folder.parent / "run" / "last.pt", weights_only=True)["model"])
+        shutil.rmtree(folder.parent / "run")
+    assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
+
+
+# -- folders, classes and labels -------------------------------------------------------------------
+
+
+def test_a_class_may_have_one_picture_and_an_empty_class_folder_is_told(recipe, folder, caplog):
+    (folder / "cola").mkdir()
+    said = fit(recipe, folder, "--set", "hold_out=0.3")
+    assert "2 pictures of 2 classes, 1 more held out: empty 1, stocked 1" in said
+    assert f"{folder / 'cola'}: no picture in it" in caplog.text
+
+
+def test_product_photos_in_nested_folders_have_the_class_of_their_own_folder(recipe, tmp_path):
+    root = tmp_path / "data" / "1.Training"
+    products = ("8801019606557_오리온초코파이", "8801043014816_새우깡")
+    for product in (*products, "empty"):
+        for i in range(2):
+            content = coded(noise(20 + i, 30 + len(product)), "JPEG")
+            write(root / "원천데이터" / "과자" / product / f"{product}_{i}.jpg", content)
+            write(root / "라벨링데이터" / "과자" / product / f"{product}_{i}.json", b"{}")
+    said = fit(recipe, root.parent)
+    assert f"6 pictures of 3 classes: {products[0]} 2, {products[1]} 2, empty 2" in said
+    assert count(root.parent.parent / "run", root.parent) == 6
+
+
+def test_empty_is_a_class_however_deep_its_pictures_lie(recipe, tmp_path):
+    for shade, name in enumerate(("empty/camera 1/a.png", "stocked/camera 1/a.png")):
+        write(tmp_path / "data" / name, coded(Image.new("L", (9, 9), shade), "PNG"))
+    assert "2 pictures of 2 classes: empty 1, stocked 1" in fit(recipe, tmp_path / "data")
+
+
+def test_pictures_in_no_class_folder_need_a_label(recipe, tmp_path):
+    data = write(tmp_path / "loose=ly" / "a.png", coded(picture, "PNG")).parent
+    message = refusal(69, "fit", recipe, "--data", data, "--out", tmp_path / "run")
+    assert "lie in no class folder" in message
+    assert f"{data}=label" in message
+    assert count(SHIPPED, f"{data}=stocked") == 1
+
+
+def test_one_folder_is_no_choice(recipe, tmp_path):
+    write(tmp_path / "data" / "cola" / "a.png", coded(picture, "PNG"))
+    message = refusal(78, "fit", recipe, "--data", tmp_path / "data", "--out", tmp_path / "run")
+    assert "only the class 'cola'" in message
+
+
+def test_a_folder_unpacked_with_the_wrong_letters_is_refused(recipe, folder):
+    bad = os.path.join(os.fsencode(folder), "과자".encode("cp949"))
+    os.mkdir(bad)
+    shutil.copy(folder / "empty" / "1.png", os.path.join(bad, b"a.png"))
+    message = refusal(78, "fit", recipe, "--data", folder, "--out", folder.parent / "run")
+    assert "unzip -O cp949" in message
+
+
+def test_the_same_picture_under_two_labels_is_told_and_in_an_index_refused(recipe, folder, caplog):
+    shutil.copy(folder / "empty" / "1.png", folder / "stocked" / "copy.png")
+    fit(recipe, folder)
+    assert "one picture, two labels" in caplog.text
+    assert "empty/1.png ('empty')" in caplog.text
+    assert "stocked/copy.png ('stocked')" in caplog.text
+    rows = "file,label,group\nempty/1.png,empty,a\nempty/1.png,stocked,b\n"
+    write(folder / "index.csv", rows.encode())
+    message = refusal(78, "fit", recipe, "--data", folder, "--out", folder.parent / "other")
+    assert "index.csv:3:" in message
+    assert "has the label 'empty' already" in message
+
+
+def test_an_index_that_excel_wrote_is_read(recipe, folder):
+    rows = "file,label,group\nempty/1.png,빈칸,a\nstocked/3.png,새우깡,b\n"
+    write(folder / "index.csv", b"\xef\xbb\xbf" + rows.encode())
+    assert "2 pictures of 2 classes: 빈칸 1, 새우깡 1" in fit(recipe, folder)
+    write(folder / "index.csv", rows.encode("cp949"))
+    message = refusal(78, "fit", recipe, "--data", folder, "--out", folder.parent / "other")
+    assert "CSV UTF-8" in message
+
+
+# -- what is kept back -----------------------------------------------------------------------------
+
+
+def test_the_same_groups_are_held_out_whatever_the_seed_and_wherever_the_folder_lies(tmp_path):
+    from trainer.mixture import open_mixture
+    from trainer.recipe import Recipe
+
+    def held_out(folder: Path, seed: int) -> set[str]:
+        about = {"name": "r", "input_size": 32, "steps": 1, "hold_out": 0.2, "seed": seed}
+        mixture = open_mixture(Recipe(data=({"data": str(folder)},), **about))
+        kept = {each.group for each in mixture.pictures}
+        back = {each.group for each in mixture.held_out}
+        assert not kept & back
+        assert {each.label for each in mixture.pictures} == {"empty", "stocked", "rare"}
+        return back
+
+    for here in ("one", "two"):
+        rows = ["file,label,group"]
+        for i in range(41):  # each group is a photo with two slots
+            label = "rare" if i == 40 else ("empty", "stocked")[i % 4 // 2]
+            write(tmp_path / here / f"{i}.png", coded(Image.new("L", (9, 9), i), "PNG"))
+            rows.append(f"{i}.png,{label},photo {i // 2}")
+        write(tmp_path / here / "index.csv", "\n".join(rows).encode())
+    back = held_out(tmp_path / "one", 0)
+    assert len(back) == 4  # a fifth of the twenty groups, two of each class; the rare one has one
+    assert back == held_out(tmp_path / "one", 7) == held_out(tmp_path / "two", 0)
+
+
+# -- many and large ones ---------------------------------------------------------------------------
+
+LOOK_AT_ALL = """
+import resource, sys, time
+from trainer.data import digest, read_data, usable
+from trainer.mixture import Mixture, batches
+from trainer.recipe import Recipe
+
+def megabytes():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+before_mb, began_s = megabytes(), time.process_time()
+pictures = read_data(sys.argv[1])
+read_s = time.process_time() - began_s
+kept = usable(pictures, "refuse")
+digest(kept)
+recipe = Recipe(name="r", input_size=32, steps=9, data=({"data": sys.argv[1]},))
+list(batches(Mixture(recipe, [kept]), 0, 4))
+print(len(kept), len({p.label for p in kept}), read_s, megabytes() - before_mb)
+"""
+
+
+@pytest.mark.parametrize("layout", ["index", "folders"])
+def test_twenty_thousand_photos_are_listed_in_two_seconds_and_not_loaded(tmp_path, layout):
+    photos = [write(tmp_path / f"{i}.jpg", coded(noise(600 + i, 800), "JPEG")) for i in range(4)]
+    data, rows = tmp_path / "data", ["file,label,group"]
+    for product in range(100):
+        label = f"88{product:03}_product"
+        here = data / ("photos" if layout == "index" else "Training/snacks") / label
+        here.mkdir(parents=True)
+        for i in range(200):
+            os.link(photos[i % 4], here / f"{i}.jpg")
+            rows.append(f"photos/{label}/{i}.jpg,{label},{label}{i}")
+    if layout == "index":
+        (data / "index.csv").write_text("\n".join(rows))
+    done = subprocess.run(
+        [sys.executable, "-c", LOOK_AT_ALL, data], capture_output=True, text=True, check=True
+    )
+    pictures, classes, read_s, grown_mb = map(float, done.stdout.split())
+    assert (pictures, classes) == (20_000, 100)
+    assert read_s < 2
+    assert grown_mb < 150
+
+
+def test_what_is_kept_in_memory_has_a_limit_and_changes_nothing(tmp_path):
+    files = [write(tmp_path / f"{i}.png", coded(noise(90 + i), "PNG")) for i in range(8)]
+    one = read_pixels(files[0], near=64).nbytes
+    few, all_, none = (Pixels(64, keep_bytes=kept) for kept in (3 * one, 99 * one, 0))
+    for _ in range(2):
+        for file in files:
+            pixels = [each.of(file) for each in (few, all_, none)]
+            assert all(np.array_equal(pixels[0], each) for each in pixels)
+    assert sum(few.of(file) is few.of(file) for file in files) <= 3
+    assert all(all_.of(file) is all_.of(file) for file in files)
+    with pytest.raises(ValueError, match="read-only"):
+        all_.of(files[0])[0] = 0
+
+
+# -- the recipe for a folder of one's own ----------------------------------------------------------
+
+
+def write_slots(folder: Path, *labels: str) -> Path:
+    from trainer import draw
+
+    for number, label in enumerate(labels):
+        for i in range(6):
+            rng = np.random.default_rng((number, i))
+            (folder / label).mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(folder / label / f"{i}.jpg"), draw.slot(rng, label != "empty"))
+    return folder
+
+
+def test_a_folder_becomes_a_bundle_that_the_daemon_opens(tmp_path):
+    folder = write_slots(tmp_path / "data", "empty", "8801_cola")
+    said = fit(OWN, folder, *LITTLE, "--set", "steps=3")
+    assert "10 pictures of 2 classes, 2 more held out: 8801_cola 5, empty 5" in said
+    assert "held out" in said.splitlines()[-1]
+    bundle = tmp_path / "own.onnx"
+    result = trainer("export", tmp_path / "run", "--out", bundle, "--qat", "off", "--json")
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["n"] == 2
+    classifier = open_classifier(bundle)
+    assert classifier.info.classes == ("8801_cola", "empty")
+    slot = cv2.imread(str(folder / "empty" / "0.jpg"))
+    assert classifier.probabilities([slot]).shape == (1, 2)
+
+
+def test_who_has_no_photo_of_an_empty_slot_gets_drawn_ones(tmp_path, caplog):
+    folder = write_slots(tmp_path / "data", "cola", "tea")
+    said = fit(OWN, folder, *LITTLE, "--set", "steps=2")
+    assert "cola 5, empty drawn, tea 5" in said
+    assert "no photo of an empty slot" in caplog.text
