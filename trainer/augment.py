@@ -30,7 +30,7 @@ def vary(image: Image, rng: Generator, recipe: Recipe, may_crop: float) -> Image
         return _keras(image, rng)
     image = _random_part(image, rng, recipe.crop_area)
     if recipe.mirror and rng.random() < 0.5:
-        image = image[:, ::-1]
+        image = np.asarray(cv2.flip(image, 1), np.uint8)  # a reversed view is slow to resize
     if recipe.augment == "paper":
         return _paper_colours(image, rng)
     return _trivial(image, rng) if recipe.augment == "trivial" else image
@@ -51,20 +51,28 @@ def _random_part(image: Image, rng: Generator, area: tuple[float, float]) -> Ima
 
 # -- what the papers did --------------------------------------------------------------------------
 
+VALUES = np.arange(256, dtype=np.float32)
+"""All that a pixel's channel can be: what treats each by itself is looked up, not computed."""
 PCA_VALUES = np.array([55.46, 4.794, 1.148], np.float32)  # ImageNet's, of RGB in 0 to 255
 PCA_VECTORS = np.array(
     [[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]], np.float32
 )
 
 
+def _replaced(image: Image, table: np.ndarray) -> Image:
+    """Return the image with each value replaced by table's, (256,) or (256, 3), cut to bytes."""
+    code = np.clip(table, 0, 255).astype(np.uint8).reshape(1, 256, -1)
+    return np.asarray(cv2.LUT(image, code), np.uint8)
+
+
 def _paper_colours(image: Image, rng: Generator) -> Image:
     """arXiv:1812.01187, § 2.1: hue, saturation and brightness by 0.6 to 1.4, and PCA noise."""
-    hsv = cv2.cvtColor(image, cv2.COLOR_BGR2HSV).astype(np.float32)
-    hsv *= rng.uniform(0.6, 1.4, 3).astype(np.float32)
-    hsv[..., 0] %= 180
-    varied = cv2.cvtColor(np.clip(hsv, 0, 255).astype(np.uint8), cv2.COLOR_HSV2BGR)
+    hsv = VALUES[:, None] * rng.uniform(0.6, 1.4, 3).astype(np.float32)
+    hsv[:, 0] %= 180
+    varied = _replaced(np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2HSV), np.uint8), hsv)
     noise = PCA_VECTORS @ (rng.normal(0, 0.1, 3).astype(np.float32) * PCA_VALUES)
-    return np.clip(varied + noise[::-1], 0, 255).astype(np.uint8)
+    bgr = np.asarray(cv2.cvtColor(varied, cv2.COLOR_HSV2BGR), np.uint8)
+    return _replaced(bgr, VALUES[:, None] + noise[::-1])
 
 
 def _keras(image: Image, rng: Generator) -> Image:
@@ -102,10 +110,15 @@ def _moved(image: Image, matrix: list[list[float]]) -> Image:
     return np.asarray(cv2.warpAffine(image, move, (w, h), borderValue=(128, 128, 128)), np.uint8)
 
 
-def _blended(image: Image, other: np.ndarray | float, strength: float) -> Image:
+def _away_from(value: float, image: Image, strength: float) -> Image:
+    """Return the image, its values moved away from one (strength 1) or towards it (-1)."""
+    return _replaced(image, VALUES + 0.99 * strength * (VALUES - value))
+
+
+def _blended(image: Image, other: np.ndarray, strength: float) -> Image:
     """Return the image moved away from another one (strength 1) or towards it (-1)."""
-    pixels = image.astype(np.float32)
-    return np.clip(pixels + 0.99 * strength * (pixels - other), 0, 255).astype(np.uint8)
+    weight = 0.99 * strength
+    return np.asarray(cv2.addWeighted(image, 1 + weight, other, -weight, 0), np.uint8)
 
 
 def _turned(image: Image, strength: float) -> Image:
@@ -115,11 +128,7 @@ def _turned(image: Image, strength: float) -> Image:
 
 
 def _greyed(image: Image) -> np.ndarray:
-    return cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)[..., None].astype(np.float32)
-
-
-def _smooth(image: Image) -> np.ndarray:
-    return cv2.blur(image, (3, 3)).astype(np.float32)
+    return cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
 
 
 def _posterized(image: Image, strength: float) -> Image:
@@ -128,17 +137,16 @@ def _posterized(image: Image, strength: float) -> Image:
 
 
 def _solarized(image: Image, strength: float) -> Image:
-    return np.where(image < 256 * (1 - abs(strength)), image, 255 - image).astype(np.uint8)
+    return _replaced(image, np.where(256 * (1 - abs(strength)) > VALUES, VALUES, 255 - VALUES))
 
 
 def _stretched(image: Image, _: float) -> Image:
     low, high = float(image.min()), float(image.max())
-    return ((image - low) * (255 / max(1.0, high - low))).astype(np.uint8)
+    return _replaced(image, (VALUES - low) * (255 / max(1.0, high - low)))
 
 
 def _equalized(image: Image, _: float) -> Image:
-    channels = [cv2.equalizeHist(np.ascontiguousarray(image[..., k])) for k in range(3)]
-    return np.stack(channels, axis=2).astype(np.uint8)
+    return np.asarray(cv2.merge([cv2.equalizeHist(each) for each in cv2.split(image)]), np.uint8)
 
 
 TRIVIAL: tuple[Callable[[Image, float], Image], ...] = (
@@ -148,10 +156,10 @@ TRIVIAL: tuple[Callable[[Image, float], Image], ...] = (
     lambda image, s: _moved(image, [[1, 0, 0.3 * s], [0, 1, 0]]),
     lambda image, s: _moved(image, [[1, 0, 0], [0, 1, 0.3 * s]]),
     _turned,
-    lambda image, s: _blended(image, 0, s),  # brightness
+    lambda image, s: _away_from(0, image, s),  # brightness
     lambda image, s: _blended(image, _greyed(image), s),  # colour
-    lambda image, s: _blended(image, float(image.mean()), s),  # contrast
-    lambda image, s: _blended(image, _smooth(image), s),  # sharpness
+    lambda image, s: _away_from(float(np.mean(cv2.mean(image)[:3])), image, s),  # contrast
+    lambda image, s: _blended(image, cv2.blur(image, (3, 3)), s),  # sharpness
     _posterized,
     _solarized,
     _stretched,
