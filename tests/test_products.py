@@ -1,0 +1,126 @@
+"""Is the product that a slot expects what stands in it? A tiny net learns drawn goods, and says."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+pytest.importorskip("torch", reason="the trainer is an extra: pip install -e .[trainer]")
+
+from goods import GOODS, OTHERS, write_photos
+from test_trainer import refusal, trainer
+
+RECIPE = """
+name: goods
+input_size: 32
+net: {arch: resnet10, width: 0.25}
+balanced: true
+augment: none
+steps: 160
+batch: 24
+lr: 0.05
+warmup: 0.1
+ema: 0.1
+costs: {false_alert: 1, missed_alert: 3, empty_share: 0.05}
+"""
+SHOWN, STRANGE = list(OTHERS)[::2], list(OTHERS)[1::4]
+"""Goods that training shows as `other`, and goods that it never shows."""
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Folders: to learn from, with goods that are none of the products, to be asked about."""
+    folder = tmp_path_factory.mktemp("goods")
+    write_photos(folder / "train", [*GOODS, None], each=24, seed=0)
+    write_photos(folder / "shown", SHOWN, each=4, seed=1)
+    write_photos(folder / "new", [*GOODS, None], each=12, seed=2)
+    write_photos(folder / "strange", STRANGE, each=4, seed=3)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def runs(data, tmp_path_factory):
+    """Two runs: one that knows only its products, and one that knows other goods for others."""
+    folder = tmp_path_factory.mktemp("runs")
+    (folder / "goods.yaml").write_text(RECIPE)
+    for name, more in (("closed", []), ("open", ["--data", f"{data}/shown=other"])):
+        learnt = ["--data", data / "train", *more]
+        told = trainer("fit", folder / "goods.yaml", *learnt, "--out", folder / name)
+        assert told.returncode == 0, told.stderr
+    return folder
+
+
+def evaluated(model, data, *more) -> dict:
+    told = trainer("evaluate", model, "--data", data / "new", *more, "--json")
+    assert told.returncode == 0, told.stderr
+    return json.loads(told.stdout, parse_constant=pytest.fail)  # NaN is no JSON
+
+
+@pytest.fixture(scope="module")
+def asked(runs, data) -> dict[str, dict]:
+    """What both runs say of new pictures of their products, and of goods they never met."""
+    return {
+        name: evaluated(runs / name, data, "--unknown", data / "strange")
+        for name in ("closed", "open")
+    }
+
+
+@pytest.fixture(scope="module")
+def bundle(runs, data, tmp_path_factory):
+    path = tmp_path_factory.mktemp("bundle") / "goods.onnx"
+    told = trainer("export", runs / "open", "--out", path, "--held-out", data / "new", "--json")
+    assert told.returncode == 0, told.stderr
+    return path
+
+
+def test_products_are_reported_by_fine_and_coarse_class(asked):
+    found = asked["closed"]
+    assert set(found["per_coarse"]) == {"bottle", "can", "carton", "empty"}
+    assert found["per_coarse"]["can"]["support"] == 24
+    assert found["coarse_top1"] >= found["top1"] >= 0.95
+    assert sum(sum(row.values()) for row in found["coarse_confusion"].values()) == found["n"] == 84
+    assert found["risk_coverage"][-1] == [1, pytest.approx(1 - found["top1"])]
+
+
+def test_a_products_own_pictures_read_as_it_and_its_neighbours_do_not(asked):
+    presence = asked["open"]["presence"]
+    assert presence["all"]["questions"] == 84 * len(GOODS)
+    assert presence["all"]["auroc"] > 0.99
+    assert presence["all"]["called_misplaced"] < 0.05
+    assert presence["same_coarse"]["taken_for_own"] < 0.05
+
+
+def test_goods_that_were_never_learned_hardly_read_as_the_product_that_a_slot_expects(asked):
+    of_another_kind = asked["open"]["unknown"]["other_coarse"]["taken_for_own"]
+    assert of_another_kind < 0.1
+
+
+def test_a_model_that_was_shown_other_goods_takes_strange_ones_for_its_own_less_often(asked):
+    closed, open_ = (asked[name]["unknown"]["all"]["taken_for_own"] for name in ("closed", "open"))
+    assert open_ < closed
+
+
+def test_thresholds_of_the_bundle_follow_from_the_costs_of_the_recipe(bundle):
+    from edge.classifier import open_classifier
+
+    thresholds = open_classifier(bundle).info.thresholds
+    # Training drew each of 8 classes as often as any other; in the store one slot in 20 is empty.
+    odds = (1 / 3) * (1 / 7) / (1 / 19)
+    assert thresholds.empty_above == pytest.approx(odds / (1 + odds), abs=1e-5)
+    assert thresholds.stocked_below < thresholds.empty_above
+    assert "a false alert at 1 and a missed one at 3" in thresholds.chosen_for
+
+
+def test_the_exported_bundle_is_as_well_calibrated_as_the_run_or_better(asked, bundle, data):
+    after = evaluated(bundle, data)
+    assert after["ece"] <= asked["open"]["ece"] + 0.005  # INT8 moves single pictures
+    assert after["nll"] <= asked["open"]["nll"] + 0.005
+    assert after["top1"] >= asked["open"]["top1"] - 0.02
+
+
+def test_unknown_goods_are_asked_about_only_where_there_are_some(runs, data):
+    message = refusal(
+        "evaluate", runs / "open", "--data", data / "new", "--unknown", data / "train"
+    )  # fmt: skip
+    assert "--unknown needs a model of products" in message
