@@ -7,7 +7,7 @@ pytest.importorskip("torch", reason="the trainer is an extra: pip install -e .[t
 
 from edge.classifier import Temperature
 from trainer.evaluate import tempered
-from trainer.export import parity
+from trainer.parity import parity
 from trainer.figures import (
     coarse_figures,
     expected_calibration_error,

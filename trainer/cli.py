@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,22 +14,24 @@ import typer
 
 from edge.errors import EdgeError, UsageError
 from trainer.ablation import ablate_rows, kfold_rows
-from trainer.data import LeaveOut, read_source
+from trainer.data import LeaveOut
 from trainer.evaluate import coarse_classes, read_pictures
 from trainer.evaluate import evaluate as evaluate_model
+from trainer.export import Qat
 from trainer.export import export as export_run
-from trainer.export import held_out_pictures
 from trainer.layout import Plan
 from trainer.mixture import open_mixture
+from trainer.quantize import Target
 from trainer.recipe import Data, Recipe, load_recipe
 from trainer.report import write_report
-from trainer.runs import State, load_run
+from trainer.runs import State, write_json
 from trainer.study import run_study
 from trainer.tables import as_markdown
 from trainer.teacher import teacher_recipe
 from trainer.temper import temper as fit_temper
 from trainer.train import Say
 from trainer.train import fit as fit_run
+from trainer.workers import leads
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 
@@ -73,10 +76,12 @@ def fit(
     """Train one recipe."""
     recipe = read_recipe(recipe_file, data, changes)
     mixture = open_mixture(recipe, _column_and_value(leave_out))
-    typer.echo(mixture.describe(), err=True)
+    if leads():
+        typer.echo(mixture.describe(), err=True)
     with progress() as say:
         fit_run(mixture, out, say, mixture.held_out)
-    typer.echo(out)
+    if leads():
+        typer.echo(out)
 
 
 @app.command()
@@ -105,14 +110,36 @@ def evaluate(
 @app.command()
 def export(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run's folder.")],
-    out: Annotated[Path, typer.Option(help="The bundle to write, *.onnx.")],
-    data: DataOption = None,
+    out: Annotated[Path, typer.Option(help="The bundle to write, *.onnx.", dir_okay=False)],
+    held_out: Annotated[
+        list[str] | None,
+        typer.Option(help="DATA to measure on, instead of what the run kept back; repeat."),
+    ] = None,
+    data: Annotated[
+        list[str] | None,
+        typer.Option(help="Where the pictures of the training are now, if they moved; repeat."),
+    ] = None,
+    target: Annotated[
+        Target, typer.Option("--for", help="x86-vnni and arm: one bit more, wrong on other PCs.")
+    ] = Target.X86,
+    qat: Annotated[
+        Qat, typer.Option(help="Fine-tune for the quantization; auto: where it loses too much.")
+    ] = Qat.AUTO,
+    threads: Annotated[int, typer.Option(min=1)] = 1,
+    report_file: Annotated[
+        Path | None, typer.Option("--report", help="A JSON file for the report.")
+    ] = None,
     unfinished: Unfinished = False,
     as_json: Json = False,
 ) -> None:
     """Write a run as an INT8 bundle, and report what quantization changed."""
-    held_out = held_out_pictures(load_run(run, unfinished=unfinished).recipe, data or [])
-    _print(export_run(run, out, held_out, unfinished), as_json)
+    with fine_tuning_bar() as say:
+        found = export_run(
+            run, out, held_out or (), data or (), unfinished, target, qat, threads, say
+        )
+    if report_file:
+        write_json(report_file, found)
+    _print(found if as_json else {k: v for k, v in found.items() if k != "worst"}, as_json)
 
 
 @app.command()
@@ -243,7 +270,7 @@ def read_recipe(file: Path, data: list[str] | None, changes: list[str] | None) -
 def progress() -> Iterator[Say]:
     """One line an epoch; on a terminal also a bar, of the steps that are left."""
     with ExitStack() as stack:
-        bars = []
+        bars: list[Any] = []
 
         def say(state: State, epoch_ends: bool) -> None:
             if sys.stderr.isatty():
@@ -264,6 +291,22 @@ def _line(state: State) -> str:
     held_out = "" if row.held_out is None else f"  held out {row.held_out:.4f}"
     said = f"step {row.step}/{state.steps}  loss {row.loss:.4f}{held_out}"
     return f"{said}  {row.ms_per_image} ms a picture"
+
+
+@contextmanager
+def fine_tuning_bar() -> Iterator[Callable[[int, int], None]]:
+    """On a terminal a bar, from the first step on: most exports need no fine-tuning."""
+    with ExitStack() as stack:
+        bars: list[Any] = []
+
+        def say(step: int, steps: int) -> None:
+            if sys.stderr.isatty():
+                if not bars:
+                    bar = typer.progressbar(length=steps, label="fine-tuning", file=sys.stderr)
+                    bars.append(stack.enter_context(bar))
+                bars[0].update(1)
+
+        yield say
 
 
 def _print(figures: dict[str, Any], as_json: bool) -> None:
@@ -287,6 +330,8 @@ def _say(value: object) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
+    if not leads():
+        logging.disable(logging.WARNING)  # of several processes one warns for all
     try:
         app(arguments)
     except EdgeError as error:

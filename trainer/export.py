@@ -1,244 +1,336 @@
-"""From a run to a bundle: one INT8 ONNX file that the daemon opens, with its parity report.
-
-U8S8 per channel as ONNX Runtime advises for x86, with reduce_range: without VNNI the processor
-adds two 8 x 8 bit products in 16 bits, and full-range weights would overflow there. So the same
-file gives the same answers on every PC, at the price of one bit.
-"""
+"""From a run to a bundle: INT8 as close to FP32 as it comes, calibrated, with its parity report."""
 
 from __future__ import annotations
 
-import contextlib
-import json
 import logging
-import os
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import onnx
 import onnxruntime as ort
-import torch
 from numpy.typing import NDArray
-from onnx import TensorProto, helper
-from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
-from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from edge.classifier import (
     EMPTY,
     FORMAT,
     MAX_BATCH,
-    METADATA_KEY,
     BundleInfo,
     Temperature,
-    open_classifier,
+    Thresholds,
 )
-from edge.errors import UsageError
+from edge.errors import ConfigError, EdgeError, UnavailableError
 from edge.preprocess import RESIZE, to_batch
-from trainer.data import Picture, read_data, read_source
-from trainer.evaluate import RunModel, figures, tempered, true_columns
-from trainer.mixture import open_mixture
-from trainer.net import SlotNet
-from trainer.recipe import Recipe
-from trainer.runs import load_run
+from trainer.bundle import write_bundle, write_fp32
+from trainer.data import Picture, check_labels, read_data, read_source, usable
+from trainer.evaluate import true_columns
+from trainer.folds import groups_of
+from trainer.mixture import Mixture, open_mixture
+from trainer.parity import Asked, ask, parity, worst
+from trainer.qat import STEPS, fine_tune
+from trainer.quantize import (
+    Batch,
+    Candidate,
+    Target,
+    candidates,
+    closest,
+    in_parts,
+    logits_of,
+    open_session,
+)
+from trainer.recipe import Data, Recipe
+from trainer.runs import Run, load_run
 from trainer.temper import fit_temperature
+from trainer.thresholds import thresholds_from
 
-QUANTIZATION = "U8S8 per channel, QDQ, reduce_range, MinMax over {n} representative pictures"
-REPRESENTATIVE = 256
-INPUT, OUTPUT = "images", "probabilities"
+log = logging.getLogger(__name__)
+
+REPRESENTATIVE = 400
+"""So many different training pictures: ranges are measured on half of them, judged on the rest."""
+
+Sources = list[tuple[str, list[Picture]]]
+"""Pictures, each list with its DATA text."""
+Say = Callable[[int, int], None]
+"""Told the step of the fine-tuning, and how many there are."""
+
+
+class Qat(StrEnum):
+    """When a net is fine-tuned for its quantization (trainer/qat.py)."""
+
+    AUTO = "auto"
+    """Where the contract is missed without."""
+    ON = "on"
+    OFF = "off"
+
+
+@dataclass(frozen=True)
+class Few:
+    """What the net met in training, without the variation. labels: of those judged on."""
+
+    measured_on: Batch
+    judged_on: Batch
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Test:
+    """What both nets are asked about, and which of it (n,) the run did not learn from."""
+
+    asked: Asked
+    unseen: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A quantized net, its temperature, and the report of how it did beside the FP32 net."""
+
+    candidate: Candidate
+    temperature: Temperature
+    report: dict[str, Any]
 
 
 def export(
-    run: Path, out: Path, held_out: Sequence[Picture], unfinished: bool = False
+    run: Path,
+    out: Path,
+    held_out: Sequence[str] = (),
+    data: Sequence[str] = (),
+    unfinished: bool = False,
+    target: Target = Target.X86,
+    qat: Qat = Qat.AUTO,
+    threads: int = 1,
+    say: Say = lambda step, steps: None,
 ) -> dict[str, Any]:
-    """Write the bundle of a finished run; return the report FP32 against INT8 on held_out."""
+    """Write the bundle of a finished run; return the report of FP32 against INT8.
+
+    held_out: DATA to measure on; none: what the run kept back. data: where the pictures that it
+    was trained on are now; none: where its recipe says. Raises what reading either raises, and
+    ConfigError for a run whose classes make no bundle.
+    """
     found = load_run(run, unfinished=unfinished)
-    recipe, net = found.recipe, found.net
-    with TemporaryDirectory() as folder, _quiet():
-        plain, quantized = Path(folder, "plain.onnx"), Path(folder, "int8.onnx")
-        to_onnx(net, recipe, plain)
-        _quantize(plain, quantized, _representative(recipe))
-        model = onnx.load(quantized)
-    truth = true_columns(held_out, recipe.classes)
-    int8 = _int8_logits(model, recipe, held_out)
-    temperature = recipe.temperature or Temperature(
-        value=fit_temperature(int8, truth, shift_of=None)[0],
-        fitted_on=f"INT8 logits of {len(held_out)} held-out pictures",
-    )
-    fp32 = _fp32_logits(net, recipe, held_out)
-    report = parity(fp32, int8, truth, temperature, recipe.classes)
+    _check_classes(run, found.recipe)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    mixture = _reopened(run, found, data, bool(held_out))
+    few = _few(mixture)
+    test = _test(mixture, held_out, few)
+    with TemporaryDirectory() as folder:
+        plain, tuned = Path(folder, "plain.onnx"), Path(folder, "tuned.onnx")
+        write_fp32(found.net, found.recipe, plain, few.judged_on)
+        fp32 = open_session(plain.read_bytes(), threads)
+        expected = logits_of(fp32, few.judged_on)
+        tried = candidates(plain, target, few.measured_on, few.judged_on, expected)
+        best = _compared(fp32, closest(tried), test, mixture.recipe, threads)
+        if qat is Qat.ON or (qat is Qat.AUTO and not best.report["within_contract"]):
+            net = fine_tune(found.net, mixture, target.reduce_range, say)
+            write_fp32(net, found.recipe, tuned, few.judged_on)
+            more = candidates(tuned, target, few.measured_on, few.judged_on, expected)
+            more = [replace(each, rule=f"{each.rule}, fine-tuned") for each in more]
+            after = _compared(fp32, closest(more), test, mixture.recipe, threads)
+            best = _better(best, after)
+            tried += more
+    report = best.report | {"rule": best.candidate.rule, "candidates": _figures_of(tried)}
+    if not report["within_contract"]:
+        log.warning(_missed(report, qat))
     info = BundleInfo(
         format=FORMAT,
-        name=recipe.name,
-        classes=recipe.classes,
-        input_size=recipe.input_size,
+        name=mixture.recipe.name,
+        classes=found.recipe.classes,
+        input_size=found.recipe.input_size,
         resize=RESIZE,
-        thresholds=recipe.thresholds,
-        temperature=temperature,
-        recipe=recipe.model_dump(mode="json"),
-        recipe_hash=recipe.digest(),
+        thresholds=_thresholds(mixture, best.temperature),
+        temperature=best.temperature,
+        recipe=found.recipe.model_dump(mode="json"),
+        recipe_hash=found.recipe.digest(),
         data_digest=found.data_digest,
-        accuracy={"held_out": report},
-        quantization=QUANTIZATION.format(n=REPRESENTATIVE),
-        sources=recipe.sources,
+        accuracy={"held_out": {key: report[key] for key in report if key != "worst"}},
+        quantization=_words(target, few, best.candidate, tried),
+        sources=found.recipe.sources,
     )
-    _add_softmax(model, temperature, recipe.classes)
-    _add_metadata(model, info)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    new = out.with_suffix(".new")
-    onnx.save(model, new)
-    open_classifier(new)  # what the daemon would refuse never gets the name
-    os.replace(new, out)
+    write_bundle(best.candidate.model, info, out)
     return {"bundle": str(out), "megabytes": round(out.stat().st_size / 1e6, 2),
-            "temperature": temperature.value, **report}  # fmt: skip
+            "temperature": best.temperature.value, **report}  # fmt: skip
 
 
-def parity(
-    fp32: NDArray[np.float32], int8: NDArray[np.float32], truth: NDArray[np.int64],
-    temperature: Temperature, classes: Sequence[str],
-) -> dict[str, Any]:  # fmt: skip
-    """Return what quantization changed: both top-1, how often they agree, mean KL(FP32 | INT8)."""
-    p, q = (tempered(logits.astype(np.float64), temperature, classes) for logits in (fp32, int8))
-    divergence = (p * (np.log(np.clip(p, 1e-12, 1)) - np.log(np.clip(q, 1e-12, 1)))).sum(axis=1)
-    of_q = figures(q, truth, classes)
-    return {
-        "n": len(truth),
-        "top1_fp32": float((p.argmax(axis=1) == truth).mean()),
-        "top1_int8": of_q["top1"],
-        "agreement": float((p.argmax(axis=1) == q.argmax(axis=1)).mean()),
-        "kl": float(divergence.mean()),
-        "nll": of_q["nll"],
-        "ece": of_q["ece"],
-    }
+# -- the pictures ---------------------------------------------------------------------------------
 
 
-def held_out_pictures(recipe: Recipe, texts: Sequence[str]) -> list[Picture]:
-    """Return the pictures of --data, else of the recipe's held_out."""
+def _check_classes(run: Path, recipe: Recipe) -> None:
+    if EMPTY not in recipe.classes:
+        raise ConfigError(
+            [f"{run}: a bundle needs a class '{EMPTY}', for the daemon asks what is empty; this "
+             f"run knows {', '.join(recipe.classes[:5])}: train it with pictures of empty slots, "
+             f"too (--data FOLDER={EMPTY} gives all of a folder's that label)"]
+        )  # fmt: skip
+
+
+def _reopened(run: Path, found: Run, data: Sequence[str], measures_elsewhere: bool) -> Mixture:
+    """Return what the run was fed, at the size that its net is asked about."""
+    recipe = found.recipe
+    changes: dict[str, Any] = {"train_sizes": ()}
+    if measures_elsewhere:
+        changes["held_out"] = ()
+    if data:
+        # One for each source: it keeps what the recipe says of its split, labels and share.
+        known = recipe.data if len(data) == len(recipe.data) else [Data(data=text) for text in data]
+        pairs = zip(known, data, strict=True)
+        changes["data"] = tuple(old.model_copy(update={"data": text}) for old, text in pairs)
+    try:
+        mixture = open_mixture(recipe.model_copy(update=changes))
+    except EdgeError as error:
+        raise UnavailableError(
+            f"{run}: the export needs the pictures of the run, and cannot have them: {error}; say "
+            "where those it was trained on are now with --data, those to measure on with --held-out"
+        ) from None
+    if mixture.digest() != found.data_digest:
+        log.warning(
+            "%s: its data is not what it was trained on: pictures came, went or changed, or "
+            "--leave-out kept some back. The temperature may be fitted on pictures that it knows",
+            run,
+        )
+    return mixture
+
+
+def _few(mixture: Mixture) -> Few:
+    """Return two parts, equally large, of pictures that all differ."""
+    different: dict[bytes, tuple[Batch, str]] = {}
+    for i in range(4 * REPRESENTATIVE):
+        image, label = mixture.image(i, augmented=False)
+        part = to_batch([image], mixture.recipe.input_size)
+        different.setdefault(sha256(part.tobytes()).digest(), (part, label))
+        if len(different) == REPRESENTATIVE:
+            break
+    images = np.concatenate([part for part, _ in different.values()])
+    labels = [label for _, label in different.values()]
+    half = len(images) // 2
+    return Few(images[:half], images[half:], tuple(labels[half:]))
+
+
+def _test(mixture: Mixture, texts: Sequence[str], few: Few) -> Test:
+    """Return the pictures to measure on: the named ones, else what the run kept back."""
+    recipe = mixture.recipe
+    sources = _held_out(mixture, texts)
+    pictures = [picture for _, own in sources for picture in own]
+    column = {name: number for number, name in enumerate(recipe.classes)}
+    if not pictures:
+        log.warning(
+            "nothing was kept back to measure on: parity is measured on pictures that the run has "
+            "learnt from, its accuracy is not known; name others with --held-out"
+        )
+        names = [f"training picture {i}" for i in range(len(few.labels))]
+        truth = np.array([column[label] for label in few.labels])
+        asked = Asked(names, truth, lambda: in_parts(few.judged_on, MAX_BATCH))
+        return Test(asked, np.zeros(len(truth), np.bool_))
+    check_labels(pictures, recipe.classes)
+
+    def parts() -> Iterator[Batch]:
+        for start in range(0, len(pictures), MAX_BATCH):
+            crops = [picture.read() for picture in pictures[start : start + MAX_BATCH]]
+            yield to_batch(crops, recipe.input_size)
+
+    asked = Asked(
+        [f"{p.file}{'' if p.box is None else f' {p.box}'}" for p in pictures],
+        true_columns(pictures, recipe.classes),
+        parts,
+    )
+    return Test(asked, _unseen(mixture, sources))
+
+
+def _held_out(mixture: Mixture, texts: Sequence[str]) -> Sources:
+    recipe = mixture.recipe
     if texts:
-        return [picture for text in texts for picture in read_data(text)]
-    if not recipe.held_out:
-        raise UsageError("nothing to measure the export on: give --data, or held_out in the recipe")
-    return [p for source in recipe.held_out for p in read_source(source)]
+        return [(text, usable(read_data(text), recipe.unreadable)) for text in texts]
+    named = [(each.data, read_source(each, recipe.unreadable)) for each in recipe.held_out]
+    kept_back = len(mixture.held_out) - sum(len(pictures) for _, pictures in named)
+    return [("", mixture.held_out[:kept_back]), *named]
 
 
-def to_onnx(net: SlotNet, recipe: Recipe, path: Path) -> None:
-    """Write the net as it is: FP32, (n, size, size, 3) bytes in, logits out."""
-    size = recipe.input_size
-    torch.onnx.export(
-        net.to(memory_format=torch.contiguous_format),
-        (torch.zeros((2, size, size, 3), dtype=torch.uint8),),
-        path,
-        input_names=[INPUT],
-        output_names=["logits"],
-        dynamo=True,
-        opset_version=18,
-        dynamic_shapes=({0: torch.export.Dim("n")},),
-        external_data=False,
-        verbose=False,
+def _unseen(mixture: Mixture, sources: Sources) -> NDArray[np.bool_]:
+    """Return which pictures (n,) share no group, photo or file with one that was learnt from."""
+    texts = [source.data for source in mixture.recipe.data]
+    learnt: Sources = list(zip(texts, mixture.photos, strict=True))
+    groups = groups_of([*learnt, *sources])
+    count = len(mixture.pictures)
+    unseen: NDArray[np.bool_] = ~np.isin(groups[count:], groups[:count])
+    if not unseen.all():
+        log.warning(
+            "%d of the %d pictures to measure on show what the run has learnt from: they flatter "
+            "its accuracy, and no temperature is fitted on them",
+            np.count_nonzero(~unseen), len(unseen),
+        )  # fmt: skip
+    return unseen
+
+
+# -- the figures ----------------------------------------------------------------------------------
+
+
+def _compared(
+    fp32: ort.InferenceSession, candidate: Candidate, test: Test, recipe: Recipe, threads: int
+) -> Compared:
+    int8 = open_session(candidate.model.SerializeToString(), threads)
+    (expected, fp32_ms), (logits, int8_ms) = ask([fp32, int8], test.asked)
+    truth = test.asked.truth
+    temperature = recipe.temperature or _fitted(logits[test.unseen], truth[test.unseen])
+    report = parity(expected, logits, truth, temperature, recipe.classes) | {
+        "trained_on": int(np.count_nonzero(~test.unseen)),
+        "ms_fp32": round(fp32_ms, 3),
+        "ms_int8": round(int8_ms, 3),
+        "threads": threads,
+        "worst": worst(expected, logits, test.asked, temperature, recipe.classes),
+    }
+    return Compared(candidate, temperature, report)
+
+
+def _fitted(int8: NDArray[np.float32], truth: NDArray[np.int64]) -> Temperature:
+    """Return the temperature of logits on pictures that the run has not seen."""
+    if len(np.unique(truth)) < 2:
+        log.warning("no temperature is fitted: it needs unseen pictures of two classes at least")
+        return Temperature(value=1, fitted_on="nothing: no unseen pictures of two classes")
+    value, _ = fit_temperature(int8, truth, shift_of=None)
+    return Temperature(value=value, fitted_on=f"INT8 logits of {len(truth)} held-out pictures")
+
+
+def _better(before: Compared, after: Compared) -> Compared:
+    """Return which of both stays closer to FP32 on the representative pictures, and tell of both.
+
+    Not on those that are measured on: they would have been used to choose.
+    """
+    best = before if closest([before.candidate, after.candidate]) is before.candidate else after
+    told = ("top1_int8", "agreement", "kl", "within_contract")
+    both = {"before": before.report, "after": after.report}
+    qat = {name: {key: report[key] for key in told} for name, report in both.items()}
+    return replace(best, report=best.report | {"qat": qat})
+
+
+def _figures_of(tried: Sequence[Candidate]) -> dict[str, dict[str, float]]:
+    return {each.rule: {"agreement": each.agreement, "kl": each.kl} for each in tried}
+
+
+def _words(target: Target, few: Few, best: Candidate, tried: Sequence[Candidate]) -> str:
+    figures = "; ".join(f"{c.rule} {c.agreement:.4f}, {c.kl:.5f}" for c in tried)
+    steps = f" for {STEPS} steps" if "fine-tuned" in best.rule else ""
+    return (
+        f"{target.words}; {best.rule}{steps}, over {len(few.measured_on)} representative pictures, "
+        f"chosen on {len(few.judged_on)} others by agreement with FP32 and KL: {figures}"
     )
 
 
-def _representative(recipe: Recipe) -> NDArray[np.uint8]:
-    """Pictures as the net met them in training, without the variation."""
-    mixture = open_mixture(recipe)
-    images = [mixture.image(i, augmented=False)[0] for i in range(REPRESENTATIVE)]
-    return to_batch(images, recipe.input_size)
-
-
-class _Reader(CalibrationDataReader):
-    def __init__(self, images: NDArray[np.uint8]):
-        self._parts = iter(np.array_split(images, max(1, len(images) // MAX_BATCH)))
-
-    def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
-        part = next(self._parts, None)
-        return None if part is None else {INPUT: part}
-
-
-def _quantize(plain: Path, quantized: Path, images: NDArray[np.uint8]) -> None:
-    ready = plain.with_name("ready.onnx")
-    quant_pre_process(plain, ready, skip_symbolic_shape=True)
-    quantize_static(
-        ready,
-        quantized,
-        _Reader(images),
-        quant_format=QuantFormat.QDQ,
-        activation_type=QuantType.QUInt8,
-        weight_type=QuantType.QInt8,
-        per_channel=True,
-        reduce_range=True,
-        nodes_to_exclude=_before_first_convolution(onnx.load(ready)),
+def _missed(report: dict[str, Any], qat: Qat) -> str:
+    more = "" if "qat" in report else f"; --qat {Qat.ON} fine-tunes the net for it"
+    return (
+        f"quantization costs more than it may: top-1 {report['top1_fp32']:.4f} became "
+        f"{report['top1_int8']:.4f} (at most 0.003 less), agreement {report['agreement']:.4f} (at "
+        f"least 0.985), of {report['n']} pictures{more}. The bundle was written all the same"
     )
 
 
-def _before_first_convolution(model: onnx.ModelProto) -> list[str]:
-    """The scaling's nodes: bytes are exact, rounding them again before the net is for nothing."""
-    names = [node.name for node in model.graph.node]
-    kinds = [node.op_type for node in model.graph.node]
-    return names[: kinds.index("Conv")]
-
-
-def _fp32_logits(net: SlotNet, recipe: Recipe, pictures: Sequence[Picture]) -> NDArray[np.float32]:
-    model = RunModel(net, recipe, torch.get_num_threads())
-    return np.concatenate([model.logits(crops) for crops in _read(pictures)])
-
-
-def _int8_logits(
-    model: onnx.ModelProto, recipe: Recipe, pictures: Sequence[Picture]
-) -> NDArray[np.float32]:
-    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    parts = (to_batch(crops, recipe.input_size) for crops in _read(pictures))
-    return np.concatenate([session.run(None, {INPUT: part})[0] for part in parts])
-
-
-def _read(pictures: Sequence[Picture]) -> Iterator[list[NDArray[np.uint8]]]:
-    for start in range(0, len(pictures), MAX_BATCH):
-        yield [picture.read() for picture in pictures[start : start + MAX_BATCH]]
-
-
-def _add_softmax(model: onnx.ModelProto, temperature: Temperature, classes: Sequence[str]) -> None:
-    """Append shift, division and softmax, so that calibrated probabilities leave the graph."""
-    graph = model.graph
-    shift = [temperature.shift if name == EMPTY else 0.0 for name in classes]
-    graph.initializer.extend(
-        [
-            helper.make_tensor("empty_shift", TensorProto.FLOAT, [len(shift)], shift),
-            helper.make_tensor("temperature", TensorProto.FLOAT, [], [temperature.value]),
-        ]
-    )
-    graph.node.extend(
-        [
-            helper.make_node("Add", [graph.output[0].name, "empty_shift"], ["shifted"]),
-            helper.make_node("Div", ["shifted", "temperature"], ["cooled"]),
-            helper.make_node("Softmax", ["cooled"], [OUTPUT], axis=1),
-        ]
-    )
-    graph.output[0].name = OUTPUT
-
-
-def _add_metadata(model: onnx.ModelProto, info: BundleInfo) -> None:
-    del model.metadata_props[:]
-    entry = model.metadata_props.add()
-    entry.key = METADATA_KEY
-    entry.value = json.dumps(info.model_dump(mode="json", exclude={"digest"}))
-    model.producer_name = "shelf-edge trainer"
-    model.doc_string = f"{info.name}: {', '.join(info.classes)}"
-    for node in model.graph.node:  # the exporter notes where in our sources each node came from
-        del node.metadata_props[:]
-        node.doc_string = ""
-    for value in model.graph.value_info:
-        del value.metadata_props[:]
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """The exporter and the quantizer talk about what nobody here can change."""
-    level = logging.root.level
-    logging.root.setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            yield
-        finally:
-            logging.root.setLevel(level)
+def _thresholds(mixture: Mixture, temperature: Temperature) -> Thresholds:
+    """Return the recipe's thresholds; where it names costs instead, what follows from them."""
+    recipe = mixture.recipe
+    if recipe.costs is None or recipe.thresholds.empty_above is not None:
+        return recipe.thresholds
+    if recipe.balanced or temperature.shift:  # the shift is fitted with classes counting equally
+        return thresholds_from(recipe.costs, 1 / len(recipe.classes))
+    return thresholds_from(recipe.costs, len(mixture.empties) / len(mixture.pictures))

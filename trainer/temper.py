@@ -15,10 +15,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from edge.classifier import EMPTY, MAX_BATCH, Temperature
+from edge.classifier import EMPTY, MAX_BATCH, OCCUPANCY, Classifier, Temperature
 from edge.errors import UsageError
-from trainer.data import Picture
-from trainer.evaluate import open_model
+from edge.types import Image
+from trainer.data import Picture, check_labels
+from trainer.evaluate import Model, RunModel, open_model, true_columns
 
 SUREST, VAGUEST = 0.25, 10.0
 
@@ -53,24 +54,44 @@ def fit_temperature(
 
 
 def temper(asked: Sequence[tuple[Path, Sequence[Picture]]]) -> Temperature:
-    """Return what fits models that are each asked about pictures they never saw.
+    """Return what fits models, runs or bundles, that are each asked about pictures they never saw.
 
-    Every model must be without a temperature of its own: a run, or a bundle that says 1 and 0.
+    The shift is for models of occupancy: between products there is no one threshold that moves,
+    so those get a temperature alone. Raises UsageError where there is nothing to fit on.
     """
-    parts, truths = [], []
+    logits, truths = [], []
+    classes: tuple[str, ...] = ()
     for path, pictures in asked:
-        model, classes = open_model(path, torch.get_num_threads())
-        if EMPTY not in classes:
-            raise UsageError(f"{path}: has no class '{EMPTY}' to shift")
+        model, own = open_model(path, torch.get_num_threads())
+        if EMPTY not in own or own != (classes or own):
+            raise UsageError(
+                f"{path}: knows {', '.join(own[:5])}; all models must know the same classes, and "
+                f"'{EMPTY}' among them"
+            )
+        classes = own
+        check_labels(pictures, classes)
         for start in range(0, len(pictures), MAX_BATCH):
             crops = [picture.read() for picture in pictures[start : start + MAX_BATCH]]
-            parts.append(np.log(np.clip(model.probabilities(crops), 1e-12, 1)))
-        truths += [classes.index(picture.label) for picture in pictures]
-    value, shift = fit_temperature(
-        np.concatenate(parts), np.array(truths), list(classes).index(EMPTY)
-    )
+            logits.append(_logits(model, crops))
+        truths.append(true_columns(pictures, classes))
+    truth = np.concatenate(truths)
+    if len(np.unique(truth)) < 2:
+        raise UsageError("all of these pictures are of one class; a temperature needs two")
+    shift_of = classes.index(EMPTY) if set(classes) == OCCUPANCY else None
+    value, shift = fit_temperature(np.concatenate(logits), truth, shift_of)
     return Temperature(
         value=round(value, 3),
         shift=round(shift, 3),
-        fitted_on=f"{len(truths)} pictures of places that {len(asked)} runs had not seen",
+        fitted_on=f"{len(truth)} pictures of places that {len(asked)} runs had not seen",
     )
+
+
+def _logits(model: Model, crops: Sequence[Image]) -> NDArray[np.float32]:
+    """Return logits without the model's own temperature; a sum in them softmax does not see."""
+    if isinstance(model, RunModel):
+        return model.logits(crops)
+    assert isinstance(model, Classifier)
+    own = model.info.temperature
+    shift = [own.shift if name == EMPTY else 0 for name in model.info.classes]
+    logs = np.log(np.clip(model.probabilities(crops), 1e-12, 1))
+    return logs * np.float32(own.value) - np.array(shift, np.float32)

@@ -23,7 +23,7 @@ from edge.classifier import BundleInfo, open_classifier
 from edge.geometry import cut
 from edge.preprocess import to_batch
 from edge.types import Image
-from trainer.export import INPUT, to_onnx
+from trainer.bundle import INPUT, to_onnx
 from trainer.net import SlotNet
 from trainer.recipe import Net, Recipe
 

@@ -1,0 +1,359 @@
+"""A run becomes a bundle: what it measures, promises, refuses and warns of."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="the trainer is an extra: pip install -e .[trainer]")
+
+import torch
+from test_trainer import refusal, trainer
+
+from edge.classifier import EMPTY, Temperature, open_classifier
+from edge.preprocess import to_batch
+from trainer import draw
+from trainer.bundle import write_fp32
+from trainer.mixture import open_mixture
+from trainer.net import SlotNet
+from trainer.parity import Asked, parity, worst
+from trainer.qat import RoundedWeight, fine_tune
+from trainer.quantize import (
+    Candidate,
+    Histogram,
+    Target,
+    closest,
+    entropy,
+    histograms,
+    in_parts,
+    logits_of,
+    minmax,
+    open_session,
+    percentile,
+    quantize,
+)
+from trainer.recipe import Net, Recipe
+from trainer.runs import load_run
+from trainer.temper import temper
+
+RECIPE = """
+name: tiny
+classes: [{classes}]
+input_size: 32
+net: {{arch: resnet10, width: 0.125, b: true, c: true, d: true}}
+data: [{{data: {data}}}]
+augment: none
+steps: 30
+batch: 8
+lr: 0.05
+"""
+KOREAN = ("empty", "바나나우유", "콜라 제로")
+
+
+def write_photos(folder, first: int, count: int, labels=("empty", "stocked")) -> None:
+    """Drawn slots with an index; a class that is neither is a stocked slot in a tint of its own."""
+    folder.mkdir()
+    lines = ["file,label,group"]
+    for i in range(first, first + count):
+        label = labels[i % len(labels)]
+        image = draw.slot(np.random.default_rng((5, i)), label != EMPTY)
+        if label in KOREAN[1:]:
+            image[..., KOREAN.index(label)] = 250
+        cv2.imwrite(str(folder / f"{i}.png"), image)
+        lines.append(f"{i}.png,{label},g{i}")
+    (folder / "index.csv").write_text("\n".join(lines), encoding="utf-8")
+
+
+def trained(folder, data, labels) -> None:
+    recipe = folder.with_suffix(".yaml")
+    recipe.write_text(RECIPE.format(classes=", ".join(labels), data=data), encoding="utf-8")
+    result = trainer("fit", recipe, "--out", folder)
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """Pictures learnt from, others that were not, and a run."""
+    folder = tmp_path_factory.mktemp("place")
+    write_photos(folder / "learnt", 0, 24)
+    write_photos(folder / "new", 100, 40)
+    trained(folder / "run", folder / "learnt", ("empty", "stocked"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def exported(place):
+    """The bundle, and the report file that was written beside it."""
+    bundle, report = place / "tiny.onnx", place / "report.json"
+    result = trainer(
+        "export", place / "run", "--out", bundle, "--held-out", place / "new", "--qat", "off",
+        "--report", report,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    return bundle, json.loads(report.read_text())
+
+
+def images_of(folder) -> list[np.ndarray]:
+    return [cv2.imread(str(file)) for file in sorted(folder.glob("*.png"))]
+
+
+def test_the_report_says_what_quantization_changed_and_what_it_cost(exported):
+    _, report = exported
+    assert report["n"] == 40
+    assert report["trained_on"] == 0
+    assert report["ms_fp32"] > 0
+    assert report["ms_int8"] > 0
+    assert report["threads"] == 1
+    lost = report["top1_fp32"] - report["top1_int8"]
+    assert report["within_contract"] == (lost <= 0.003 and report["agreement"] >= 0.985)
+
+
+def test_each_way_to_find_ranges_is_tried_and_the_closest_is_taken(exported):
+    bundle, report = exported
+    tried = report["candidates"]
+    assert set(tried) == {"MinMax", "Entropy", "Percentile"}
+    most = max(each["agreement"] for each in tried.values())
+    alike = {k: v for k, v in tried.items() if v["agreement"] >= most - 0.01}
+    assert report["rule"] == min(alike, key=lambda rule: alike[rule]["kl"])
+    words = open_classifier(bundle).info.quantization
+    assert words.startswith("U8S8 per channel, QDQ, reduce_range")
+    assert all(rule in words for rule in tried)
+
+
+def test_the_worst_pictures_are_named_with_both_answers_and_stay_out_of_the_bundle(exported, place):
+    bundle, report = exported
+    assert len(report["worst"]) == 10
+    divergences = [each["kl"] for each in report["worst"]]
+    assert divergences == sorted(divergences, reverse=True)
+    assert report["worst"][0]["picture"].startswith(str(place / "new"))
+    assert report["worst"][0]["fp32"]["class"] in ("empty", "stocked")
+    told = open_classifier(bundle).info.model_dump_json()
+    assert str(place / "new") not in told
+
+
+def test_a_temperature_is_fitted_on_pictures_that_the_run_has_not_seen(exported):
+    bundle, report = exported
+    temperature = open_classifier(bundle).info.temperature
+    assert temperature.fitted_on == "INT8 logits of 40 held-out pictures"
+    assert temperature.value == report["temperature"] != 1
+
+
+def test_answers_depend_neither_on_the_batch_nor_on_threads(exported, place):
+    bundle, _ = exported
+    images = images_of(place / "new")
+    expected = open_classifier(bundle).probabilities(images)
+    for threads in (1, 2, 3):
+        classifier = open_classifier(bundle, threads)
+        for size in (1, 3, 7, 32):
+            parts = [images[i : i + size] for i in range(0, len(images), size)]
+            found = np.concatenate([classifier.probabilities(part) for part in parts])
+            assert np.array_equal(found, expected), (threads, size)
+
+
+def test_pictures_that_the_run_knows_are_counted_and_give_no_temperature(place, tmp_path, caplog):
+    both = ("--held-out", place / "learnt", "--held-out", place / "new")
+    out = tmp_path / "m.onnx"
+    with caplog.at_level(logging.WARNING):
+        result = trainer("export", place / "run", "--out", out, *both, "--qat", "off", "--json")
+    report = json.loads(result.stdout)
+    assert report["trained_on"] == 24
+    assert "24 of the 64 pictures" in caplog.text
+    assert "of 40 held-out" in open_classifier(out).info.temperature.fitted_on
+
+
+def test_without_pictures_to_measure_on_parity_is_still_known_and_accuracy_is_not(
+    place, tmp_path, caplog
+):
+    with caplog.at_level(logging.WARNING):
+        result = trainer(
+            "export", place / "run", "--out", tmp_path / "m.onnx", "--qat", "off", "--for", "arm",
+            "--json",
+        )  # fmt: skip
+    report = json.loads(result.stdout)
+    assert report["trained_on"] == report["n"] == 12
+    assert report["temperature"] == 1
+    assert "its accuracy is not known" in caplog.text
+    info = open_classifier(tmp_path / "m.onnx").info
+    assert info.quantization.startswith("S8S8 per channel, QDQ; ")
+
+
+def test_where_the_contract_is_missed_the_net_is_fine_tuned_and_the_command_says_so(
+    place, tmp_path, caplog, monkeypatch
+):
+    monkeypatch.setattr("trainer.parity.LEAST_AGREEMENT", 1.1)  # no net agrees that much
+    monkeypatch.setattr("trainer.qat.STEPS", 4)
+    out = tmp_path / "m.onnx"
+    with caplog.at_level(logging.WARNING):
+        result = trainer(
+            "export", place / "run", "--out", out, "--held-out", place / "new", "--json"
+        )
+    assert result.returncode == 0
+    report = json.loads(result.stdout)
+    assert "costs more than it may" in caplog.text
+    assert not report["within_contract"]
+    assert set(report["qat"]) == {"before", "after"}
+    assert len(report["candidates"]) == 6
+    assert out.exists()
+
+
+def test_when_the_pictures_have_moved_one_message_says_so_and_data_names_them_anew(
+    place, tmp_path, caplog
+):
+    for name in ("run", "learnt"):
+        shutil.copytree(place / name, tmp_path / name)
+    recipe = json.loads((tmp_path / "run" / "recipe.json").read_text())
+    recipe["data"][0]["data"] = str(tmp_path / "gone")
+    (tmp_path / "run" / "recipe.json").write_text(json.dumps(recipe))
+    asked = ("export", tmp_path / "run", "--out", tmp_path / "m.onnx", "--held-out", place / "new")
+    message = refusal(*asked)
+    assert "no such file or folder" in message
+    assert "--data" in message
+    with caplog.at_level(logging.WARNING):
+        result = trainer(*asked, "--data", tmp_path / "learnt", "--qat", "off")
+    assert result.returncode == 0, result.stderr
+    assert "not what it was trained on" not in caplog.text
+
+
+def test_korean_product_names_survive_and_a_run_without_empty_is_refused(tmp_path):
+    write_photos(tmp_path / "learnt", 0, 12, KOREAN)
+    trained(tmp_path / "run", tmp_path / "learnt", KOREAN)
+    result = trainer("export", tmp_path / "run", "--out", tmp_path / "m.onnx", "--qat", "off")
+    assert result.returncode == 0, result.stderr
+    assert open_classifier(tmp_path / "m.onnx").info.classes == KOREAN
+
+    recipe = json.loads((tmp_path / "run" / "recipe.json").read_text())
+    recipe["classes"] = ["차", *KOREAN[1:]]
+    (tmp_path / "run" / "recipe.json").write_text(json.dumps(recipe))
+    message = refusal("export", tmp_path / "run", "--out", tmp_path / "m.onnx")
+    assert "a bundle needs a class 'empty'" in message
+    assert "바나나우유" in message
+
+
+@pytest.mark.parametrize(
+    "net",
+    [
+        Net(arch="resnet14", width=0.125, blocks=(1, 1), b=False, c=True, d=True),
+        Net(arch="resnet18", width=0.125, blocks=(2, 2), d=True),
+        Net(arch="simple_cnn", width=0.25),
+        Net(arch="vgg16"),
+    ],
+    ids=lambda net: net.arch,
+)
+def test_every_kind_of_net_becomes_an_int8_graph_that_says_the_same(net, tmp_path):
+    torch.manual_seed(0)
+    recipe = Recipe(name="r", classes=("empty", "stocked"), input_size=32, steps=1, net=net)
+    model = SlotNet(net, 2).eval()
+    images = np.random.default_rng(0).integers(0, 256, (16, 32, 32, 3), np.uint8)
+    write_fp32(model, recipe, tmp_path / "fp32.onnx", images)
+    ranges = {
+        name: minmax(seen) for name, seen in histograms(tmp_path / "fp32.onnx", images).items()
+    }
+    int8 = quantize(tmp_path / "fp32.onnx", Target.X86, ranges)
+    kinds = [node.op_type for node in int8.graph.node]
+    assert kinds.count("QuantizeLinear") >= kinds.count("Conv") > 0
+    found = logits_of(open_session(int8.SerializeToString()), images)
+    expected = model(torch.from_numpy(images)).detach().numpy()
+    spread = float(np.abs(expected).max())
+    np.testing.assert_allclose(found, expected, atol=0.1 * spread)
+
+
+def test_fine_tuning_leaves_weights_that_rounding_does_not_change():
+    weight = torch.randn(4, 3, 3, 3, generator=torch.Generator().manual_seed(0))
+    weight[2] = 0
+    for reduce_range, steps in ((True, 129), (False, 255)):
+        rounded = RoundedWeight(reduce_range)(weight)
+        assert torch.equal(RoundedWeight(reduce_range)(rounded), rounded)
+        assert len(rounded[0].unique()) <= steps
+        assert (rounded - weight).abs().max() <= weight.abs().max() / (steps - 1) * 1.01
+
+
+def test_fine_tuning_brings_coarse_weights_back_to_the_nets_own_answers(place, monkeypatch):
+    """Two bits a weight: what is a fraction of a point in a real net shows in a tiny one."""
+    monkeypatch.setattr("trainer.qat.RoundedWeight", TwoBits)
+    monkeypatch.setattr("trainer.qat.LR", 3e-3)
+    found = load_run(place / "run")
+    mixture = open_mixture(found.recipe)
+    crops = [mixture.image(i, augmented=False)[0] for i in range(24)]
+    images = torch.from_numpy(to_batch(crops, 32))
+
+    def divergence(steps: int) -> float:
+        monkeypatch.setattr("trainer.qat.STEPS", steps)
+        net = fine_tune(found.net, mixture, True, lambda step, steps: None)
+        with torch.inference_mode():
+            logits, expected = net(images).log_softmax(dim=1), found.net(images).softmax(dim=1)
+        return float(torch.nn.functional.kl_div(logits, expected, reduction="batchmean"))
+
+    after = divergence(steps=60)
+    assert after == divergence(steps=60)  # the same answers each time
+    assert after < divergence(steps=0) / 2
+
+
+class TwoBits(RoundedWeight):
+    def __init__(self, reduce_range: bool):
+        super().__init__(reduce_range)
+        self.top = 2
+
+
+def seen(values: np.ndarray) -> Histogram:
+    histogram = Histogram()
+    for part in np.array_split(values.astype(np.float32), 7):
+        histogram.add(part)
+    return histogram
+
+
+def test_a_histogram_fed_in_parts_counts_every_value_in_its_bin():
+    values = np.random.default_rng(0).normal(0, 3, 70_000).astype(np.float32)
+    histogram = seen(np.sort(values))  # the edge has to grow again and again
+    assert histogram.counts.sum() == len(values)
+    assert (histogram.low, histogram.high) == (values.min(), values.max())
+    half = histogram.counts[: histogram.bin_of(1.0)].sum() / len(values)
+    assert half == pytest.approx((values < 1).mean(), abs=0.001)
+
+
+def test_ranges_without_outliers_are_narrower_and_all_contain_nought():
+    values = np.abs(np.random.default_rng(0).normal(0, 1, 100_000))
+    values[:50_000] = 0  # as a Relu leaves it
+    values[-3:] = 60
+    found = seen(values)
+    assert minmax(found) == (0, 60)
+    low, high = percentile(found)
+    assert low == 0
+    assert 3 < high < 6
+    assert 3 < entropy(found)[1] < 60
+    dead = seen(np.zeros(70))
+    assert minmax(dead) == entropy(dead) == (0, 0)
+
+
+def test_of_candidates_that_agree_alike_the_one_that_diverges_least_is_closest():
+    a, b, c = (Candidate(str(i), None, *f) for i, f in enumerate([(1, 3), (0.995, 1), (0.9, 0)]))
+    assert closest([a, b, c]) is b
+
+
+def test_parity_finds_the_picture_on_which_both_nets_differ():
+    fp32 = np.array([[2, 0], [2, 0], [0, 2]], np.float32)
+    int8 = np.array([[2, 0], [-2, 0], [0, 2]], np.float32)
+    truth, plain = np.array([0, 0, 1]), Temperature(value=1, fitted_on="nothing")
+    report = parity(fp32, int8, truth, plain, ("empty", "stocked"))
+    assert report["agreement"] == report["top1_int8"] == pytest.approx(2 / 3)
+    assert not report["within_contract"]
+    asked = Asked(["a", "b", "c"], truth, lambda: in_parts(np.zeros((3, 1, 1, 3), np.uint8), 32))
+    first = worst(fp32, int8, asked, plain, ("empty", "stocked"))[0]
+    assert (first["picture"], first["fp32"]["class"], first["int8"]["class"]) == (
+        "b", "empty", "stocked",
+    )  # fmt: skip
+
+
+def test_temper_asks_a_bundle_what_it_said_before_its_own_temperature(exported, place):
+    from trainer.data import read_data
+
+    bundle, _ = exported
+    pictures = read_data(str(place / "new"))
+    of_bundle, of_run = temper([(bundle, pictures)]), temper([(place / "run", pictures)])
+    assert of_bundle.value == pytest.approx(of_run.value, rel=0.1, abs=0.05)
+    assert of_bundle.shift == pytest.approx(of_run.shift, abs=0.3)
+    assert "40 pictures" in of_bundle.fitted_on

@@ -1,0 +1,126 @@
+"""Quantization-aware fine-tuning: a net learns to give its own answers in 8 bits.
+
+For nets that lose too much when their numbers are simply rounded. The net that is fine-tuned rounds
+as the bundle will (weights per output channel, activations per tensor), while gradients pass as if
+it did not (Jacob et al. 2018, arXiv:1712.05877). What it learns is what the FP32 net says of the
+run's own varied pictures: the question is parity, so no label is needed.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, fx, nn
+from torch.fx.experimental.optimization import fuse
+from torch.nn.utils import parametrize
+
+from trainer.mixture import Mixture, batches
+
+STEPS, LR = 200, 1e-4
+"""Steps of the recipe's batch, and the learning rate of Adam, which then falls by half a cosine."""
+LOOKS = 8
+"""Batches from which the ranges of activations are taken before anything is rounded."""
+
+STORED: set[Any] = {operator.add, operator.iadd, torch.cat, F.relu, "mean", nn.Conv2d, nn.ReLU}
+"""What the quantizer puts a range behind, unless only a Relu reads it."""
+
+
+class RoundedWeight(nn.Module):
+    """Weights (out, …) in steps of a 127th of each output channel's largest, or of a 64th."""
+
+    def __init__(self, reduce_range: bool):
+        super().__init__()
+        self.top = 64 if reduce_range else 127
+
+    def forward(self, weight: Tensor) -> Tensor:
+        largest = weight.detach().abs().flatten(1).amax(dim=1).clamp(min=1e-12)
+        zero = torch.zeros_like(largest, dtype=torch.int32)
+        return torch.fake_quantize_per_channel_affine(
+            weight, largest / self.top, zero, 0, -self.top, self.top
+        )
+
+
+class RoundedActivation(nn.Module):
+    """Activations in 255 steps between the mean lowest and the mean highest of LOOKS batches."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.low, self.high, self.looks = 0.0, 0.0, 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.looks < LOOKS:
+            self.looks += 1
+            self.low += (min(0.0, x.min().item()) - self.low) / self.looks
+            self.high += (max(0.0, x.max().item()) - self.high) / self.looks
+            return x
+        scale = max(self.high - self.low, 1e-12) / 255
+        return torch.fake_quantize_per_tensor_affine(x, scale, round(-self.low / scale), 0, 255)
+
+
+def fine_tune(
+    net: nn.Module, mixture: Mixture, reduce_range: bool, say: Callable[[int, int], None]
+) -> nn.Module:
+    """Return the net, BatchNorm folded into its convolutions, with weights that survive rounding.
+
+    net: in evaluation mode. It is a function of the recipe, the data and the thread count. say is
+    told the step and the number of steps.
+    """
+    student = fuse(net)
+    assert isinstance(student, fx.GraphModule)
+    student.requires_grad_(True)
+    rounding = _with_rounded_activations(student)
+    layers = [m for m in student.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    with torch.inference_mode():
+        for images, _ in batches(mixture, mixture.steps, mixture.steps + LOOKS):
+            rounding(torch.from_numpy(images))
+    for layer in layers:
+        parametrize.register_parametrization(layer, "weight", RoundedWeight(reduce_range))
+    optimizer = torch.optim.Adam(student.parameters(), lr=LR)
+    first = mixture.steps + LOOKS
+    for step, (images, _) in enumerate(batches(mixture, first, first + STEPS)):
+        for group in optimizer.param_groups:
+            group["lr"] = LR * 0.5 * (1 + math.cos(math.pi * step / STEPS))
+        x = torch.from_numpy(images)
+        with torch.inference_mode():
+            expected = F.softmax(net(x), dim=1)
+        loss = F.cross_entropy(rounding(x), expected.clone())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        say(step + 1, STEPS)
+    for layer in layers:
+        parametrize.remove_parametrizations(layer, "weight")
+    return student
+
+
+def _with_rounded_activations(student: fx.GraphModule) -> fx.GraphModule:
+    """Return a net of the same modules that rounds wherever the quantizer does."""
+    graph = copy.deepcopy(student.graph)
+    rounding = fx.GraphModule(student, graph)
+    for number, node in enumerate([node for node in graph.nodes if _is_stored(node, student)]):
+        name = f"rounded{number}"
+        rounding.add_module(name, RoundedActivation())
+        with graph.inserting_after(node):
+            after = graph.call_module(name, (node,))
+        node.replace_all_uses_with(after)
+        after.args = (node,)
+    rounding.recompile()
+    return rounding
+
+
+def _is_stored(node: fx.Node, net: nn.Module) -> bool:
+    return _kind(node, net) in STORED and not all(
+        _kind(user, net) in (nn.ReLU, F.relu) for user in node.users
+    )
+
+
+def _kind(node: fx.Node, net: nn.Module) -> Any:
+    if node.op == "call_module":
+        return type(net.get_submodule(str(node.target)))
+    return node.target
