@@ -160,13 +160,13 @@ def _circumstances(recipe: Recipe) -> dict[str, object]:
         "torchvision": torchvision.__version__,
         "python": platform.python_version(),
         "machine": platform.machine(),
-        "cpu": _cpu(),
+        "cpu": processor_name(),
         "threads": torch.get_num_threads(),
         "seed": recipe.seed,
     }
 
 
-def _cpu() -> str:
+def processor_name() -> str:
     """Return the processor's name as Linux knows it, elsewhere the kind of machine."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()

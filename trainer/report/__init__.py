@@ -10,7 +10,6 @@ measured. The file asks nobody for anything, and holds no picture that must not 
 from __future__ import annotations
 
 import datetime
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -110,7 +109,7 @@ def _lead(subject: Answers | None, contenders: Sequence[Contender]) -> str:
     n, right = len(subject.truth), int(subject.right.sum())
     low, high = figures_of(subject.p, subject.truth, subject.classes)["top1_interval"]
     said = (
-        f"{subject.name} names {right} of {n} pictures right, {subject.of}: {percent(right / n)}; "
+        f"Of {n} pictures {subject.of} {subject.name} names {right} right: {percent(right / n)}; "
         f"with 95 % confidence between {percent(low)} and {percent(high)}."
     )
     return " ".join([said, *silent])
@@ -135,6 +134,6 @@ def _facts(subject: Answers | None) -> list[tuple[str, str]]:
 def _made(threads: int) -> str:
     now = datetime.datetime.now(datetime.UTC)
     return (
-        f"Written {now:%Y-%m-%d %H:%M} UTC by shelf-edge {__version__} on {this_machine()}, "
-        f"{os.cpu_count()} processors, {threads} used."
+        f"Written {now:%Y-%m-%d %H:%M} UTC by shelf-edge {__version__}; measured on {threads} of "
+        f"the threads of {this_machine()}."
     )

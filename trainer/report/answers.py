@@ -71,23 +71,20 @@ class Answers:
 
 @dataclass(frozen=True)
 class Contender:
-    """A run or a bundle. about: what it was made with; curve: of a run; why: what kept it from
-    being asked, in words for the reader."""
+    """A run or a bundle. runs_as: number format and program; about: what it was made with; curve:
+    of a run; why: what kept it from being asked, in words for the reader."""
 
     name: str
     model: Model
     classes: tuple[str, ...]
     recipe: Mapping[str, Any]
     thresholds: Thresholds
+    runs_as: str
     about: Mapping[str, object]
     curve: tuple[Row, ...] = ()
     held_out: tuple[Picture, ...] = ()
     answers: Answers | None = None
     why: str = ""
-
-    @property
-    def is_bundle(self) -> bool:
-        return not self.curve
 
 
 def open_contenders(
@@ -145,7 +142,9 @@ def _open_run(path: Path, name: str, threads: int, reads_held_out: bool) -> Cont
         recipe.classes,
         recipe.model_dump(mode="json"),
         recipe.thresholds,
-        json.loads((folder / ABOUT).read_bytes()),
+        "FP32, PyTorch",
+        json.loads((folder / ABOUT).read_bytes())
+        | {"steps": run.curve[-1].step if run.curve else 0},
         run.curve,
         held_out,
         why=why,
@@ -157,12 +156,13 @@ def _open_bundle(path: Path, name: str, threads: int) -> Contender:
     info = classifier.info
     about = {
         "data": info.data_digest,
-        "recipe": info.recipe_hash,
         "quantization": info.quantization,
         "temperature": f"{info.temperature.value:g}, fitted on {info.temperature.fitted_on}",
         "sha256": info.digest[:16],
     }
-    return Contender(name, classifier, info.classes, info.recipe, info.thresholds, about)
+    return Contender(
+        name, classifier, info.classes, info.recipe, info.thresholds, "INT8, ONNX Runtime", about
+    )
 
 
 def _names(paths: Sequence[Path]) -> dict[Path, str]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from trainer.recipe import Recipe
 from trainer.report.answers import Contender
 from trainer.report.page import Figure, table
 from trainer.report.svg import shortened
+from trainer.runs import processor_name
 
 LONG = 80
 
@@ -19,20 +20,21 @@ def recipes(contenders: Sequence[Contender]) -> list[Figure]:
     """Return what differs between the recipes; of a single one what it does not leave as it is."""
     if not contenders:
         return []
-    flat = [_flat(one.recipe) for one in contenders]
-    keys = list(dict.fromkeys(key for each in flat for key in each))
+    usual = _usual()
+    written = [usual | _flat(one.recipe) for one in contenders]
+    keys = list(dict.fromkeys(key for recipe in written for key in recipe))
+    rows = [(key, [_said(recipe.get(key)) for recipe in written]) for key in keys]
     if len(contenders) == 1:
-        usual = {name: field.default for name, field in Recipe.model_fields.items()}
-        keys = [k for k in keys if k.split(".")[0] not in usual or flat[0][k] != _usual(k)]
-        title = f"{contenders[0].name} sets {len(keys)} keys of its recipe"
+        rows = [row for row in rows if row[1] != [_said(usual.get(row[0]))]]
+        title = f"{contenders[0].name} sets {len(rows)} keys of its recipe"
         caption = "All other keys have their usual values."
     else:
-        keys = [key for key in keys if len({_said(each.get(key)) for each in flat}) > 1]
-        title = f"The recipes differ in {len(keys)} keys" if keys else "The recipes are the same"
+        rows = [row for row in rows if len(set(row[1])) > 1]
+        title = f"The recipes differ in {len(rows)} keys" if rows else "The recipes are the same"
         caption = "Keys that are the same in all are left out."
-    rows = [(key, *(_said(each.get(key)) for each in flat)) for key in keys]
     heads = ("key", *(shortened(one.name) for one in contenders))
-    return [Figure(title, table(heads, rows), caption, wide=True)]
+    body = table(heads, [(key, *values) for key, values in rows]) if rows else ""
+    return [Figure(title, body, caption, wide=True)]
 
 
 def circumstances(contenders: Sequence[Contender]) -> list[Figure]:
@@ -58,23 +60,14 @@ def circumstances(contenders: Sequence[Contender]) -> list[Figure]:
 
 def this_machine() -> str:
     """Return processor and system, for who compares milliseconds."""
-    lines = Path("/proc/cpuinfo")
-    names = [
-        line.partition(":")[2].strip()
-        for line in (lines.read_text().splitlines() if lines.exists() else [])
-        if line.startswith("model name")
-    ]
-    return (
-        f"{names[0] if names else platform.processor() or platform.machine()}, {platform.system()}"
-    )
+    return f"{processor_name()}, {os.cpu_count()} threads, {platform.system()}"
 
 
-def _usual(key: str) -> object:
-    """Return the value that a recipe's key has where nobody writes it."""
-    head, _, rest = key.partition(".")
-    plain = Recipe.model_construct(name="", input_size=16).model_dump(mode="json")
-    value = _flat({head: plain.get(head)})
-    return value.get(key if rest else head)
+def _usual() -> dict[str, Any]:
+    """Return the value of each key that nobody has to write."""
+    least = {"name": "", "input_size": 16, "steps": 1}
+    whole = Recipe.model_validate(least).model_dump(mode="json")
+    return _flat({key: value for key, value in whole.items() if key not in least})
 
 
 def _flat(about: Mapping[str, Any], before: str = "") -> dict[str, Any]:

@@ -91,7 +91,7 @@ table.matrix td.kind { color: var(--soft); font-size: .8rem; text-align: left; p
 details { margin-top: .75rem; font-size: .875rem } summary { cursor: pointer; color: var(--soft) }
 details table { margin-top: .5rem }
 .note { background: var(--card); border-radius: 6px; padding: .75rem 1rem; max-width: 46rem;
-  font-size: .9375rem; margin: 1.25rem 0 0 }
+  font-size: .9375rem; margin: 0 0 1.75rem }
 footer { color: var(--soft); font-size: .875rem; margin-top: 4rem }
 """
 

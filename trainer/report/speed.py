@@ -11,7 +11,7 @@ import numpy as np
 from edge.types import Image
 from trainer.evaluate import Model
 from trainer.report.answers import Answers, Contender, same_pictures
-from trainer.report.page import Figure, details, table
+from trainer.report.page import Figure, table
 from trainer.report.svg import Plot, axis, log_axis, percent
 from trainer.statistics import wilson
 
@@ -32,7 +32,7 @@ class Point:
     name: str
     answers: Answers
     timing: Timing
-    kind: str
+    runs_as: str
 
 
 def timed(models: Sequence[Model], crops: Sequence[Image]) -> list[Timing]:
@@ -74,7 +74,7 @@ def accuracy_and_time(
     crops = [picture.read() for picture in subject.pictures[:BATCH]]
     timings = timed([one.model for one, _ in alike], crops)
     points = [
-        Point(one.name, answers, timing, "INT8, ONNX Runtime" if one.is_bundle else "FP32, PyTorch")
+        Point(one.name, answers, timing, one.runs_as)
         for (one, answers), timing in zip(alike, timings, strict=True)
     ]
     front = pareto(points)
@@ -82,19 +82,20 @@ def accuracy_and_time(
     missing = f" {left_out} asked about other pictures or none." if left_out else ""
     rows = [
         (p.name, percent(p.answers.top1), f"{p.timing.median:.2f}",
-         f"{p.timing.low:.2f} – {p.timing.high:.2f}", p.kind)
+         f"{p.timing.low:.2f} – {p.timing.high:.2f}", p.runs_as)
         for p in sorted(points, key=lambda one: one.timing.median)
     ]  # fmt: skip
-    numbers = table(("model", "right", "ms a picture", "fastest – slowest", "kind"), rows)
+    numbers = table(("model", "right", "ms a picture", "fastest – slowest", "runs as"), rows)
     return [
         Figure(
             _title(points, front),
-            _plot(points, front, subject.name) + details("The numbers", numbers),
+            f'<div class="row">{_plot(points, front, subject.name)}{numbers}</div>',
             f"All on the same {len(subject.truth)} pictures. Milliseconds a picture, resizing "
             f"included, in batches of {len(crops)} on {threads} "
             f"thread{'' if threads == 1 else 's'} of this machine, taken in turns: median of "
             f"{ROUNDS} rounds, lines from fastest to slowest; upright lines are 95 % intervals of "
             f"accuracy. The stepped line is the Pareto front.{missing}",
+            wide=True,
         )
     ]
 

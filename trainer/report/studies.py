@@ -40,14 +40,14 @@ class Study:
 
     @property
     def note(self) -> str:
-        """What is missing yet, in words."""
+        """What the whole of it says, and what is missing yet, in words."""
         diverged = [row["name"] for row in self.about["rows"] if row["diverged"]]
         missing = [
             row["name"]
             for row in self.about["rows"]
             if not row["repeats"] and row["name"] not in diverged
         ]
-        parts = []
+        parts = [_together(self)] if _together(self) else []
         if missing:
             parts.append(f"Not measured yet: {', '.join(missing)}.")
         if diverged:
@@ -126,12 +126,12 @@ def _shares(study: Study, reference: str, prefix: str, sign: int) -> list[Figure
     hurt = [name for name, _, _, high in rows if high < 0]
     where = "the full recipe" if sign < 0 else "the plain recipe"
     name, points, *_ = rows[0]
-    title = f"Of {len(rows)} tricks {len(told)} surely help {where}"
+    title = f"{len(told) or 'None'} of {len(rows)} tricks clearly help {where}"
     if told:
         title += f"; most brings {_plain_name(name)}, {points:.1f} points"
     if hurt:
         title += (
-            f"; {', '.join(_plain_name(one) for one in hurt)} surely hurt{'s' * (len(hurt) == 1)}"
+            f"; {', '.join(_plain_name(one) for one in hurt)} clearly hurt{'s' * (len(hurt) == 1)}"
         )
     versus = "full less full without it" if sign < 0 else "plain with it less plain"
     return [
@@ -154,7 +154,7 @@ def _bars(rows: Sequence[tuple[str, float, float, float]], alt: str) -> str:
     values = [value for _, *three in rows for value in three]
     names = [_plain_name(name) for name, *_ in rows]
     plot = Plot(
-        axis("points", values, "{:+g}".format, zero=True),
+        axis("points", values, signed, zero=True),
         _rows_axis(names),
         high=62 + 24 * len(rows),
         room=44,
@@ -163,8 +163,13 @@ def _bars(rows: Sequence[tuple[str, float, float, float]], alt: str) -> str:
     for i, (_, value, low, high) in enumerate(rows):
         plot.flat_bar(i, 0, value, "main" if low > 0 or high < 0 else "other")
         plot.line([low, high], [i, i], "error")
-        plot.write(WIDE, plot.at(0, i)[1] + 4, f"{value:+.1f}", anchor="end")
+        plot.write(WIDE, plot.at(0, i)[1] + 4, signed(round(value, 1)), anchor="end")
     return plot.svg(alt)
+
+
+def signed(value: float) -> str:
+    """Return a number with its sign, the minus as wide as the plus."""
+    return "0" if value == 0 else f"{value:+g}".replace("-", "−")
 
 
 def _rows_axis(names: Sequence[str]) -> Axis:
@@ -219,7 +224,7 @@ def _table(study: Study) -> Figure:
     heads = ("row", "top-1 %", "± repeats", "points", "± folds", "s a fit", "changed")
     seconds = sum(row["seconds_per_fit"]["mean"] * row["fits"] for row in study.measured)
     return Figure(
-        _together(study) or f"{len(rows)} rows measured in {seconds / 3600:.1f} hours of training",
+        f"{len(rows)} rows measured in {_duration(seconds)} of training",
         details("All rows", table(heads, rows)),
         "Paired differences on the same pictures in the same folds. " + _how(study),
         wide=True,
@@ -234,8 +239,12 @@ def _together(study: Study) -> str:
     points, low, high = _points(plain, -1)
     return (
         f"All tricks together bring {points:.1f} points of accuracy over the plain recipe "
-        f"({low:.1f} to {high:.1f})"
+        f"({low:.1f} to {high:.1f} with 95 % confidence)."
     )
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.0f} hours"
 
 
 def _difference(row: Row) -> str:
