@@ -23,6 +23,7 @@ from pipeline import measure_pipeline
 from startup import measure_startup
 from streams import BUSY, IDLE, rendered
 from table import as_json, as_markdown, heading
+from training import measure_training
 
 from edge.errors import EdgeError
 
@@ -39,9 +40,11 @@ def main() -> None:
         "daemon": lambda: measure_pipeline(given.model, windows, seconds / windows),
         "hang": lambda: measure_hang(given.model, seconds / 2),
         "startup": lambda: measure_startup(given.model, rounds),
+        "training": lambda: measure_training(rounds, 5 if given.quick else 20),
     }
     for clip in (IDLE, BUSY):
-        _tell(f"stream: {rendered(clip).video} (rendered once, in minutes)")
+        if given.only != ["training"]:
+            _tell(f"stream: {rendered(clip).video} (rendered once, in minutes)")
     machine = this_machine()
     print(heading(machine), flush=True)
     rows: list[Row] = []
@@ -56,7 +59,7 @@ def main() -> None:
 
 def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="make bench", description="Speed and memory, as ratios.")
-    choices = ["models", "daemon", "hang", "startup"]
+    choices = ["models", "daemon", "hang", "startup", "training"]
     parser.add_argument("--only", nargs="+", choices=choices, help="these parts instead of all")
     parser.add_argument("--quick", action="store_true", help="a try; the figures say little")
     parser.add_argument("--seconds", type=float, help="how long the daemon is measured at a time")
