@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-from functools import lru_cache
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -18,14 +16,11 @@ NO_PICTURES = "NO_PICTURES"
 
 
 def may_show(picture: Picture) -> bool:
-    """Return whether no folder that the picture lies in, also by a link, forbids to show it."""
+    """Return whether the picture is still there, and no folder that it lies in, also by a link,
+    forbids to show it."""
     file = picture.file.absolute()
-    return not any(_forbids(folder) for folder in {*file.parents, *file.resolve().parents})
-
-
-@lru_cache(4096)
-def _forbids(folder: Path) -> bool:
-    return (folder / NO_PICTURES).exists()
+    folders = {*file.parents, *file.resolve().parents}
+    return file.is_file() and not any((folder / NO_PICTURES).exists() for folder in folders)
 
 
 def thumbnail(picture: Picture, alt: str) -> str:

@@ -1,0 +1,371 @@
+"""The report as its reader gets it: one file, asking nobody for anything, saying what is so."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="the trainer is an extra: pip install -e .[trainer]")
+
+from fitting import tiny, trained, trainer, write_photos
+
+from trainer.data import read_data
+from trainer.evaluate import evaluate
+from trainer.report.speed import Point, Timing, pareto
+from trainer.report.svg import percent, places_beside, width_of
+
+HOSTILE = '<script>alert("1")</script>'
+KOREAN = "바나나우유 240 ml"
+
+
+class Page(HTMLParser):
+    """What a browser would make of the file: tags with their attributes, figures, texts."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.text = text
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.titles: list[str] = []
+        self._inside: list[str] = []
+        self.words = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        self._inside.append(tag)
+        if tag == "h3":
+            self.titles.append("")
+
+    def handle_endtag(self, tag):
+        while self._inside and self._inside.pop() != tag:
+            pass
+
+    def handle_data(self, data):
+        if "h3" in self._inside:
+            self.titles[-1] += data
+        if "style" not in self._inside:
+            self.words += data + " "
+
+    def of(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def report(out: Path, *arguments: object) -> Page:
+    result = trainer("report", *arguments, "--out", out)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip() == str(out)
+    return Page(out.read_text(encoding="utf-8"))
+
+
+def relabelled(photos: Path, folder: Path, names: dict[str, str]) -> Path:
+    """Write the photos as class folders of other names."""
+    for picture in read_data(str(photos)):
+        target = folder / names[picture.label] / picture.file.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(picture.file.read_bytes())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    return write_photos(tmp_path_factory.mktemp("photos") / "all", 12)
+
+
+@pytest.fixture(scope="module")
+def run(photos, tmp_path_factory):
+    """A run too short to be right about everything, with pictures held out."""
+    folder = tmp_path_factory.mktemp("runs") / "short"
+    trained(tiny(photos, epochs=3, lr=0.01, held_out=[{"data": str(photos)}]), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(run, tmp_path_factory):
+    return report(tmp_path_factory.mktemp("out") / "report.html", run)
+
+
+def test_every_figure_of_a_run_is_there(page):
+    for words in (
+        "Precision and recall", "Reliability diagram", "Risk-coverage curve", "a row is what is",
+        "mistakes it was surest of", "Pareto front", "held-out accuracy", "data: digest",
+    ):  # fmt: skip
+        assert words.lower() in page.words.lower(), words
+    for alt in ("precision against recall", "reliability", "risk-coverage", "milliseconds", "loss",
+                "learning rate"):  # fmt: skip
+        assert any(alt in svg["aria-label"] for svg in page.of("svg")), alt
+    assert len(page.titles) == len(page.of("figure")) == len(page.of("figcaption"))
+
+
+def test_the_titles_say_what_evaluate_measures(page, run, photos):
+    found = evaluate(run, read_data(str(photos)))
+    right = round(found["top1"] * 12)
+    assert 0 < right < 12, "the run must err for its mistakes to be shown"
+    assert f"names {right} right: {percent(right / 12)}" in page.words
+    assert f"ECE {found['ece']:.3f}" in page.words
+    assert f"short {found['aurc']:.4f}" in page.words
+    assert f"average precision {found['average_precision']:.4f}" in page.words
+    assert any(title.startswith(f"Of {12 - right} mistake") for title in page.titles)
+
+
+def test_the_file_asks_nobody_for_anything(page):
+    for tag, attributes in page.tags:
+        assert tag not in ("script", "link", "iframe", "object", "base"), tag
+        for name in ("src", "href", "srcset", "data", "action", "xlink:href"):
+            assert (attributes.get(name) or "#").startswith(("data:image/jpeg;base64,", "#"))
+        assert not any(name.startswith("on") for name in attributes)
+    style = page.text.partition("<style>")[2].partition("</style>")[0]
+    assert "url(" not in style
+    assert "@import" not in style
+    policy = next(meta for meta in page.of("meta") if meta.get("http-equiv"))
+    assert "default-src 'none'" in policy["content"]
+
+
+def test_it_can_be_read_without_seeing_and_on_any_screen(page):
+    assert all(image["alt"] for image in page.of("img"))
+    assert all(svg["role"] == "img" and svg["aria-label"] for svg in page.of("svg"))
+    assert all(head.get("scope") for head in page.of("th"))
+    assert any(meta.get("name") == "viewport" for meta in page.of("meta"))
+    assert "prefers-color-scheme: dark" in page.text
+    assert "@media print" in page.text
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_texts_stand_out_from_what_is_behind_them(page, scheme):
+    first, second = re.findall(r":root \{(.*?)\}", page.text, re.DOTALL)[:2]
+    colours = dict(
+        re.findall(r"--([a-z-]+): #([0-9a-f]{3,6})", first if scheme == "light" else second)
+    )
+    for text, ground in (
+        ("ink", "paper"), ("soft", "paper"), ("accent", "paper"), ("ink", "card"), ("soft", "card"),
+        ("on-accent", "accent"),
+    ):  # fmt: skip
+        light, dark = sorted((luminance(colours[text]), luminance(colours[ground])), reverse=True)
+        assert (light + 0.05) / (dark + 0.05) >= 4.5, (text, ground)
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance as WCAG 2 defines it."""
+    full = colour if len(colour) == 6 else "".join(2 * digit for digit in colour)
+    parts = [int(full[i : i + 2], 16) / 255 for i in (0, 2, 4)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_class_names_are_shown_and_never_obeyed(photos, tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    lines = ["file,label,group"]
+    for i, picture in enumerate(read_data(str(photos))):
+        label = HOSTILE if picture.label == "empty" else KOREAN
+        quoted = label.replace('"', '""')
+        lines.append(f'{picture.file},"{quoted}",{i}')
+    (data / "index.csv").write_text("\n".join(lines), encoding="utf-8")
+    names = [HOSTILE, KOREAN]
+    recipe = tiny(data, classes=names, epochs=2, lr=0.001, held_out=[{"data": str(data)}])
+    trained(recipe, tmp_path / "run")
+    page = report(tmp_path / "r.html", tmp_path / "run")
+    assert "script" not in [tag for tag, _ in page.tags]
+    assert html.escape(HOSTILE) in page.text
+    assert KOREAN in page.words
+    assert "of cases" in page.titles[0]  # without `empty`: averaged over the classes
+
+
+def test_pictures_that_must_not_be_shown_are_not(run, photos, tmp_path):
+    secret = tmp_path / "secret"
+    relabelled(photos, secret, {"empty": "empty", "stocked": "stocked"})
+    shown = report(tmp_path / "shown.html", run, "--data", secret)
+    assert 0 < len(shown.of("img")) <= 60
+    (secret / "NO_PICTURES").touch()
+    hidden = report(tmp_path / "hidden.html", run, "--data", secret)
+    assert hidden.of("img") == []
+    assert hidden.titles[:3] == shown.titles[:3]
+    (tmp_path / "link").symlink_to(secret)
+    assert report(tmp_path / "l.html", run, "--data", tmp_path / "link").of("img") == []
+    assert report(tmp_path / "n.html", run, "--no-pictures").of("img") == []
+
+
+def test_a_run_without_held_out_pictures_shows_its_curves_and_says_what_is_missing(
+    photos, tmp_path
+):
+    trained(tiny(photos, epochs=2), tmp_path / "run")
+    page = report(tmp_path / "r.html", tmp_path / "run")
+    assert "run was not asked: it has no held-out pictures" in page.words
+    assert any("loss" in svg["aria-label"] for svg in page.of("svg"))
+    assert not any("reliability" in svg["aria-label"] for svg in page.of("svg"))
+
+
+def test_runs_stand_beside_each_other_with_what_differs_in_their_recipes(run, photos, tmp_path):
+    trained(tiny(photos, epochs=4, lr=0.02, held_out=[{"data": str(photos)}]), tmp_path / "short")
+    page = report(tmp_path / "r.html", run, tmp_path / "short")
+    mine, other = f"{run.parent.name}/short", f"{tmp_path.name}/short"
+    assert f"{mine} was" not in page.words
+    for name in (mine, other):
+        assert name[:20] in page.words
+    assert "The recipes differ in 2 keys" in page.titles
+
+
+def test_eighty_one_classes_of_which_most_are_never_said(tmp_path, photos):
+    folder = tmp_path / "many"
+    folder.mkdir()
+    pixels = [picture.file.read_bytes() for picture in read_data(str(photos))]
+    lines = ["file,label,group,coarse"]
+    for i in range(81):
+        (folder / f"{i}.png").write_bytes(pixels[i % 12])
+        lines.append(f"{i}.png,product-{i:02d},{i},kind-{i % 9}")
+    (folder / "index.csv").write_text("\n".join(lines))
+    recipe = tiny(folder, classes=[], epochs=1, held_out=[{"data": str(folder)}])
+    trained(recipe, tmp_path / "run")
+    page = report(tmp_path / "r.html", tmp_path / "run")
+    assert "The 12 most confused of 81 classes" in page.words
+    assert "Never said:" in page.words
+    assert "stay within the coarse class" in page.words
+    assert 0 < len(page.of("img")) <= 60
+    assert len(page.text) < 600_000
+
+
+def row(name: str, against: str | None, points: float, low: float, high: float) -> dict:
+    """One row of a study.json, as trainer.study describes it."""
+    difference = {"points": points, "std_repeats": 0.5, "std_folds": 1.0, "interval": [low, high],
+                  "only_this_right": 1, "only_reference_right": 2}  # fmt: skip
+    return {
+        "name": name, "changes": [], "digest": "0", "compared_with": against, "fits": 6,
+        "diverged": None, "repeats": 2, "top1_per_repeat": [0.8, 0.82],
+        "top1_per_fold": [[0.8, 0.8, 0.8], [0.82, 0.82, 0.82]],
+        "figures": {"top1": {"mean": 0.81, "std": 0.014}}, "intervals": {"top1": [0.7, 0.9]},
+        "difference": difference if against else None,
+        "seconds_per_fit": {"mean": 60.0, "std": 1.0}, "ms_per_image": {"mean": 1.0, "std": 0.1},
+        "oof": None,
+    }  # fmt: skip
+
+
+def write_study(folder: Path, kind: str, rows: list[dict]) -> Path:
+    folder.mkdir()
+    about = {"kind": kind, "recipe": "tricks", "n": 100, "folds": 3, "repeats": 2, "rows": rows}
+    (folder / "study.json").write_text(json.dumps(about))
+    return folder
+
+
+def missing(name: str, diverged: str | None = None) -> dict:
+    nothing = dict.fromkeys(row(name, None, 0, 0, 0))
+    return nothing | {"name": name, "fits": 1, "repeats": 0, "diverged": diverged}
+
+
+def test_an_unfinished_ablation_shows_what_each_trick_brings_and_names_the_rest(tmp_path):
+    study = write_study(
+        tmp_path / "study",
+        "ablate",
+        [
+            row("full", None, 0, 0, 0),
+            row("plain", "full", -4, -6, -2),
+            row("full-mixup", "full", -1.94, -3, -1),
+            row("full-ema", "full", 0.2, -1, 1),
+            row("plain+mixup", "plain", -2, -3, -1),
+            missing("plain+ema"),
+            missing("full-warmup", "the loss is nan"),
+        ],
+    )
+    page = report(tmp_path / "r.html", "--study", study)
+    assert (
+        "1 of 2 tricks clearly help the full recipe; most brings mixup, 1.9 points" in page.titles
+    )
+    assert "None of 1 tricks clearly help the plain recipe; mixup clearly hurts" in page.titles
+    assert "together bring 4.0 points of accuracy over the plain recipe (2.0 to 6.0" in page.words
+    assert "Not measured yet: plain+ema." in page.words
+    assert "Diverged: full-warmup." in page.words
+    assert "+1.9" in page.words
+    assert "−2" in page.words
+
+
+def test_a_study_that_has_not_finished_anything_is_a_page_too(tmp_path):
+    study = write_study(tmp_path / "study", "kfold", [missing("tricks")])
+    assert "Not measured yet: tricks." in report(tmp_path / "r.html", "--study", study).words
+
+
+def test_out_of_fold_answers_are_judged_where_there_is_no_run(tmp_path, photos):
+    files = [str(picture.file) for picture in read_data(str(photos))]
+    truth = np.array([0, 1] * 6)
+    p_empty = np.where(truth == 0, 0.9, 0.1)
+    p_empty[:3] = 0.3
+    one = row("tricks", None, 0, 0, 0) | {"oof": "oof.npz"}
+    study = write_study(tmp_path / "study", "kfold", [one])
+    np.savez(
+        study / "oof.npz",
+        probabilities=np.stack([p_empty, 1 - p_empty], axis=1)[None].astype(np.float32),
+        truth=truth, fold=np.zeros((1, 12)), group=np.arange(12), picture=np.array(files),
+        box=np.zeros((12, 4), int), classes=np.array(["empty", "stocked"]),
+    )  # fmt: skip
+    page = report(tmp_path / "r.html", "--study", study)
+    assert "Of 12 pictures asked about out of fold tricks, tricks names 10 right" in page.words
+    assert (
+        "Of 4 alerts 4 are right at the chosen threshold; of 6 empty slots 4 are found"
+        in page.titles
+    )
+    assert "Most often empty is taken for stocked: 2 of its 6 pictures" in page.titles
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "name a run"),
+        (["gone"], "no finished run"),
+        (["--study", "gone"], "no study"),
+        (["--bundle", "gone.onnx"], "name the pictures for the bundles with --data"),
+    ],
+)
+def test_what_cannot_be_reported_is_refused_with_one_message(
+    tmp_path, monkeypatch, arguments, words
+):
+    monkeypatch.chdir(tmp_path)
+    result = trainer("report", *arguments)
+    assert result.returncode not in (0, 1)
+    assert words in result.stderr
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_a_file_that_is_no_study_is_refused(tmp_path):
+    (tmp_path / "study.json").write_text('{"rows": []}')
+    assert "not what 'trainer kfold'" in trainer("report", "--study", tmp_path).stderr
+
+
+def test_a_percentage_never_rounds_to_a_perfection_that_is_not():
+    assert [percent(share) for share in (1, 0.9999, 0.5, 0.0001, 0)] == [
+        "100 %", "99.9 %", "50 %", "0.1 %", "0 %",
+    ]  # fmt: skip
+
+
+def test_labels_of_crowded_points_stand_clear_of_each_other():
+    points = [(100.0 + i % 3, 100.0 + i // 3) for i in range(6)]
+    texts = ["resnet50d", "resnet18d", KOREAN, "slots.onnx", "plain", "a"]
+    places = places_beside(points, texts, (0, 0, 360, 250), [])
+    boxes = []
+    for (left, base, anchor, _), text in zip(places, texts, strict=True):
+        start = left - {"start": 0, "middle": 0.5, "end": 1}[anchor] * width_of(text)
+        boxes.append((start, base - 10, start + width_of(text), base + 2))
+    for i, a in enumerate(boxes):
+        assert a[0] >= 0
+        assert a[2] <= 360
+        for b in boxes[:i]:
+            assert not (a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3])
+
+
+def test_the_pareto_front_holds_only_what_nothing_else_beats(monkeypatch):
+    class Judged:
+        def __init__(self, top1: float):
+            self.top1 = top1
+
+    points = [
+        Point(name, Judged(top1), Timing(ms, ms, ms), "")
+        for name, ms, top1 in (
+            ("slow", 9, 0.9),
+            ("best", 5, 0.95),
+            ("fast", 1, 0.8),
+            ("bad", 2, 0.7),
+        )
+    ]
+    assert [point.name for point in pareto(points)] == ["fast", "best"]
