@@ -166,13 +166,13 @@ def _open_bundle(path: Path, name: str, threads: int) -> Contender:
 
 
 def _names(paths: Sequence[Path]) -> dict[Path, str]:
-    """Return the shortest ends of the paths that tell them apart."""
+    """Return the shortest ends of the paths that tell them apart; a checkpoint's has its run."""
     names = {}
     for path in paths:
         parts = path.absolute().parts
         names[path] = next(
             "/".join(parts[-length:])
-            for length in range(1, len(parts) + 1)
+            for length in range(1 + (path.suffix == ".pt"), len(parts) + 1)
             if all(
                 other == path or other.absolute().parts[-length:] != parts[-length:]
                 for other in paths

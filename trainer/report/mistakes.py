@@ -143,10 +143,8 @@ def _cell(n: int, total: int, is_right: bool) -> str:
         return f'<td class="right">{n}</td>'
     if not n:
         return "<td></td>"
-    share = n / total
-    # A single mistake is to be seen among hundreds; letters turn where the shade gets dark.
-    shade = round(25 + 75 * share)
-    return f'<td{" class=deep" if shade > 60 else ""} style="--share:{shade}">{n}</td>'
+    # A single mistake is to be seen among hundreds, and its number to be read on any shade.
+    return f'<td style="--share:{12 + 36 * n / total:.0f}">{n}</td>'
 
 
 def _pairs(answers: Answers, counts: Counts, may_show: MayShow) -> str:

@@ -10,13 +10,13 @@ from trainer.report.svg import escape
 STYLE = """
 :root { color-scheme: light dark;
   --paper: #fff; --card: #f6f7f9; --ink: #1a1e23; --soft: #59626d; --line: #dfe3e8;
-  --accent: #0a62b8; --wash: #0a62b8; --on-accent: #fff; --other: #8a939e }
+  --accent: #0a62b8; --other: #8a939e }
 @media (prefers-color-scheme: dark) { :root {
   --paper: #14171b; --card: #1c2025; --ink: #e7eaee; --soft: #a4adb8; --line: #31373f;
-  --accent: #63b3ff; --wash: #63b3ff; --on-accent: #0d1013; --other: #77818d } }
+  --accent: #63b3ff; --other: #77818d } }
 @media print { :root { color-scheme: light;
   --paper: #fff; --card: #fff; --ink: #000; --soft: #444; --line: #ccc;
-  --accent: #0a62b8; --wash: #0a62b8; --on-accent: #fff; --other: #777 }
+  --accent: #0a62b8; --other: #777 }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact } nav { display: none } }
 * { box-sizing: border-box }
 body { margin: 0 auto; max-width: 72rem; padding: 2.5rem 1.25rem 4rem; background: var(--paper);
@@ -72,8 +72,7 @@ table.matrix th, table.matrix td { border: 0; padding: .2rem .45rem; text-align:
 table.matrix th.said { font-weight: 500; white-space: nowrap }
 table.matrix tbody th { text-align: right; max-width: 12rem }
 table.matrix td { --share: 0;
-  background: color-mix(in srgb, var(--wash) calc(var(--share) * 1%), var(--card)) }
-table.matrix td.deep { color: var(--on-accent) }
+  background: color-mix(in srgb, var(--accent) calc(var(--share) * 1%), var(--card)) }
 table.matrix td.right { font-weight: 700 }
 table.matrix td.kind, table.matrix td.found { background: none }
 table.matrix td.kind { color: var(--soft); font-size: .8rem; text-align: left; padding-top: .5rem }
