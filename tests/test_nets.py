@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import socket
 import time
+import urllib.request
 
+import cv2
 import numpy as np
 import onnxruntime as ort
 import pytest
@@ -14,18 +16,26 @@ pytest.importorskip("torch", reason="the trainer is an extra: pip install -e .[t
 
 import torch
 from conftest import require_data
+from fitting import tiny, trained, write_photos
+from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision import models
 
-from edge.errors import ConfigError, UnavailableError
+from edge.errors import ConfigError, UnavailableError, UsageError
 from edge.preprocess import to_batch
 from trainer import weights
 from trainer.bundle import to_onnx
 from trainer.data import read_data
+from trainer.evaluate import evaluate
+from trainer.lesson import features_stay
+from trainer.logistic import STRENGTHS
+from trainer.mixture import open_mixture
 from trainer.net import SlotNet, check_sizes, open_body, settle
 from trainer.recipe import Net, Recipe
 from trainer.resnet import DEPTHS, ResNet
+from trainer.runs import load_run
+from trainer.train import fit
 
 TINY = {"arch": "resnet10", "width": 0.125}
 PUBLISHED = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
@@ -240,20 +250,30 @@ def refused_download(arch: str) -> str:
     return str(caught.value)
 
 
-def test_without_a_network_the_way_to_the_weights_is_told_at_once(tmp_path, monkeypatch):
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+@pytest.fixture
+def behind_proxy(tmp_path, monkeypatch):
+    """Sends what is downloaded from now on to a port of this machine."""
+
+    def switch(port: int) -> None:
+        monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{port}")
+        monkeypatch.setattr(urllib.request, "_opener", None)  # it remembers the proxy before
+
+    return switch
+
+
+def test_without_a_network_the_way_to_the_weights_is_told_at_once(behind_proxy):
+    behind_proxy(9)  # nobody listens there
     began_s = time.monotonic()
     for arch in ("resnet50", "vgg16", "inception_v3"):
         assert "write `weights: FILE`" in refused_download(arch)
     assert time.monotonic() - began_s < 10
 
 
-def test_a_network_that_swallows_everything_is_not_waited_for(tmp_path, monkeypatch):
+def test_a_network_that_swallows_everything_is_not_waited_for(behind_proxy, monkeypatch):
     monkeypatch.setattr(weights, "PATIENCE_S", 0.3)
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        behind_proxy(silent.getsockname()[1])
         assert "timed out" in refused_download("resnet18")
     assert socket.getdefaulttimeout() is None
 
@@ -411,3 +431,130 @@ def test_onnx_gives_what_torch_gives_with_every_tweak(tmp_path):
     with torch.no_grad():
         expected = model(torch.from_numpy(images)).numpy()
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
+
+
+# -- a body that stands still ----------------------------------------------------------------------
+
+FROZEN = {"net": {**TINY, "freeze": 5}, "augment": "none", "mixup": 0.0, "epochs": 10}
+"""Nothing varies and only the head learns. Without dropout: its chance comes to other places."""
+
+
+class PlugPulledError(Exception):
+    pass
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    return write_photos(tmp_path_factory.mktemp("photos"), count=12)
+
+
+def head_of(run) -> Tensor:
+    return load_run(run).net.head[1].weight
+
+
+def test_learning_from_features_computed_once_is_learning_from_the_pictures(photos, tmp_path):
+    recipe = tiny(photos, **FROZEN)
+    loose = tiny(photos, **FROZEN, train_sizes=[[0, 32]])  # the same size, but it may have changed
+    assert features_stay(SlotNet(recipe.net, 2), recipe)
+    assert not features_stay(SlotNet(loose.net, 2), loose)
+    trained(recipe, tmp_path / "once")
+    trained(loose, tmp_path / "each")
+    once, each = head_of(tmp_path / "once"), head_of(tmp_path / "each")
+    torch.testing.assert_close(once, each, rtol=1e-3, atol=1e-4)
+    start = SlotNet(recipe.net, 2).head[1].weight
+    assert (once - start).abs().max() > 0.01
+
+
+def test_a_frozen_body_is_asked_about_each_photo_once_however_many_epochs_there_are(
+    photos, tmp_path, monkeypatch
+):
+    seen: list[int] = []
+    features = SlotNet.features
+    monkeypatch.setattr(SlotNet, "features", lambda net, x: seen.append(len(x)) or features(net, x))
+    trained(tiny(photos, **FROZEN), tmp_path / "run")
+    assert sum(seen) == 12
+
+
+def test_a_head_on_features_goes_on_to_the_very_same_weights(photos, tmp_path):
+    recipe = tiny(photos, **FROZEN)
+    trained(recipe, tmp_path / "whole")
+
+    def say(state, epoch_ends: bool) -> None:
+        if state.step == 13:
+            raise PlugPulledError
+
+    with pytest.raises(PlugPulledError):
+        fit(open_mixture(recipe), tmp_path / "run", say, save_every_s=0)
+    trained(recipe, tmp_path / "run")
+    assert torch.equal(head_of(tmp_path / "run"), head_of(tmp_path / "whole"))
+
+
+def test_the_held_out_pictures_are_told_as_evaluate_tells_them(photos, tmp_path):
+    recipe = tiny(photos, **FROZEN)
+    held_out = read_data(str(photos))
+    fit(open_mixture(recipe), tmp_path / "run", lambda state, ends: None, held_out)
+    told = load_run(tmp_path / "run").curve[-1].held_out
+    assert told == evaluate(tmp_path / "run", held_out)["top1"]
+
+
+def test_a_checkpoint_holds_a_frozen_body_once(photos, tmp_path):
+    trained(tiny(photos, **FROZEN), tmp_path / "frozen")
+    free = FROZEN | {"net": TINY, "epochs": 1}
+    trained(tiny(photos, **free), tmp_path / "free")
+    frozen, free_bytes = ((tmp_path / n / "last.pt").stat().st_size for n in ("frozen", "free"))
+    assert frozen < 0.5 * free_bytes  # weights, mean, momentum
+
+
+LOGISTIC = {"augment": "none", "mixup": 0.0, "ema": 0.0, "optimizer": "logistic", "epochs": 1,
+            "net": {**TINY, "freeze": 5}}  # fmt: skip
+
+
+def test_logistic_writes_into_the_head_what_scikit_learn_says(photos, tmp_path):
+    recipe = tiny(photos, **LOGISTIC)
+    trained(recipe, tmp_path / "run")
+    run = load_run(tmp_path / "run")
+    fed = [open_mixture(recipe).image(i) for i in range(12)]
+    images = torch.from_numpy(to_batch([image for image, _ in fed], 32))
+    truth = np.array([label == "stocked" for _, label in fed])
+    with torch.no_grad():
+        x = run.net.features(images).double().numpy()
+        logits = run.net(images).double().numpy()
+    z = (x - x.mean(axis=0)) / (x.std(axis=0) + 1e-3)
+    margins = [LogisticRegression(C=c, max_iter=1000).fit(z, truth).decision_function(z)
+               for c in STRENGTHS]  # fmt: skip
+    ours = logits[:, 1] - logits[:, 0]
+    assert min(np.abs(margin - ours).max() for margin in margins) < 1e-2
+    assert ((ours > 0) == truth).mean() >= 0.75
+
+
+def test_logistic_tells_three_classes_apart_and_looks_at_varied_copies(tmp_path):
+    lines = ["file,label,group"]
+    for i in range(18):
+        colour = [(0, 0, 200), (0, 200, 0), (200, 0, 0)][i % 3]
+        cv2.imwrite(str(tmp_path / f"{i}.png"), np.full((40, 40, 3), colour, np.uint8) + i)
+        lines.append(f"{i}.png,{'abc'[i % 3]},g{i // 3}")
+    (tmp_path / "index.csv").write_text("\n".join(lines))
+    changes = LOGISTIC | {"classes": ["a", "b", "c"], "augment": "crop", "epochs": 3}
+    trained(tiny(tmp_path, **changes), tmp_path / "run")
+    assert evaluate(tmp_path / "run", read_data(str(tmp_path)))["top1"] == 1.0
+
+
+def test_a_logistic_run_is_finished_and_stays_as_it_is(photos, tmp_path):
+    recipe = tiny(photos, **LOGISTIC)
+    trained(recipe, tmp_path / "run")
+    before = (tmp_path / "run" / "last.pt").read_bytes()
+    trained(recipe, tmp_path / "run")
+    assert (tmp_path / "run" / "last.pt").read_bytes() == before
+
+
+def test_logistic_needs_a_frozen_body_and_every_class(photos, tmp_path):
+    with pytest.raises(ConfigError, match=r"write net\.freeze: 5"):
+        trained(tiny(photos, **LOGISTIC | {"net": TINY}), tmp_path / "run")
+    classes = {"classes": ["empty", "stocked", "third"]}
+    with pytest.raises(UsageError, match="no picture of the class 'third'"):
+        trained(tiny(photos, **LOGISTIC | classes), tmp_path / "run")
+
+
+def test_what_only_steps_can_do_is_refused_with_logistic(photos):
+    with pytest.raises(ValueError, match="takes no steps, so leave out mixup"):
+        tiny(photos, **LOGISTIC | {"mixup": 0.2})

@@ -84,7 +84,7 @@ def _test_of_features(net: SlotNet, recipe: Recipe, held_out: Sequence[Picture])
     @torch.no_grad()
     def test(average: SlotNet) -> float:
         guess = average.head.eval()(features).argmax(dim=1)
-        return float((guess == truth).float().mean())
+        return float((guess == truth).double().mean())
 
     return test
 
