@@ -88,7 +88,7 @@ class Distill(Section):
     teacher: str
     """A run's folder or a bundle; $NAME is expanded. It must know the same classes."""
     size: int | None = Field(default=None, gt=0)
-    """Side in pixels of what a run is asked about; absent: its own input_size, which may be slow."""
+    """Side in pixels of what a run is asked about; absent: its own input_size."""
     temperature: float = Field(default=20, gt=0)
     weight: float = Field(default=1, gt=0)
 
