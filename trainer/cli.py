@@ -120,7 +120,7 @@ def export(
         typer.Option(help="Where the pictures of the training are now, if they moved; repeat."),
     ] = None,
     target: Annotated[
-        Target, typer.Option("--for", help="x86-vnni and arm: one bit more, wrong on other PCs.")
+        Target, typer.Option("--for", help="x86-vnni: one bit more, wrong on PCs without it.")
     ] = Target.X86,
     qat: Annotated[
         Qat, typer.Option(help="Fine-tune for the quantization; auto: where it loses too much.")

@@ -124,6 +124,7 @@ def export(
         tried = candidates(plain, target, few.measured_on, few.judged_on, expected)
         best = _compared(fp32, closest(tried), test, mixture.recipe, threads)
         if qat is Qat.ON or (qat is Qat.AUTO and not best.report["within_contract"]):
+            log.warning("fine-tuning for %d steps; --qat %s leaves it out", STEPS, Qat.OFF)
             net = fine_tune(found.net, mixture, target.reduce_range, say)
             write_fp32(net, found.recipe, tuned, few.judged_on)
             more = candidates(tuned, target, few.measured_on, few.judged_on, expected)
