@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -28,6 +29,15 @@ SHOWN, STRANGE = list(OTHERS)[::2], list(OTHERS)[1::4]
 """Goods that training shows as `other`, and goods that it never shows."""
 
 
+def mislabelled(photos: Path) -> None:
+    """Give each fifth picture of a data set the label of another product."""
+    head, *rows = [row.split(",") for row in (photos / "index.csv").read_text().splitlines()]
+    labels = [row[1] for row in rows]
+    for number in range(0, len(rows), 5):
+        rows[number][1] = labels[number - 12]  # there are twelve of each
+    (photos / "index.csv").write_text("\n".join(map(",".join, [head, *rows])))
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     """Folders: to learn from, with goods that are none of the products, to be asked about."""
@@ -36,6 +46,7 @@ def data(tmp_path_factory):
     write_photos(folder / "shown", SHOWN, each=4, seed=1)
     write_photos(folder / "new", [*GOODS, None], each=12, seed=2)
     write_photos(folder / "strange", STRANGE, each=4, seed=3)
+    mislabelled(write_photos(folder / "doubtful", [*GOODS, None], each=12, seed=4))
     return folder
 
 
@@ -51,8 +62,8 @@ def runs(data, tmp_path_factory):
     return folder
 
 
-def evaluated(model, data, *more) -> dict:
-    told = trainer("evaluate", model, "--data", data / "new", *more, "--json")
+def evaluated(model, photos, *more) -> dict:
+    told = trainer("evaluate", model, "--data", photos, *more, "--json")
     assert told.returncode == 0, told.stderr
     return json.loads(told.stdout, parse_constant=pytest.fail)  # NaN is no JSON
 
@@ -61,7 +72,7 @@ def evaluated(model, data, *more) -> dict:
 def asked(runs, data) -> dict[str, dict]:
     """What both runs say of new pictures of their products, and of goods they never met."""
     return {
-        name: evaluated(runs / name, data, "--unknown", data / "strange")
+        name: evaluated(runs / name, data / "new", "--unknown", data / "strange")
         for name in ("closed", "open")
     }
 
@@ -69,7 +80,7 @@ def asked(runs, data) -> dict[str, dict]:
 @pytest.fixture(scope="module")
 def bundle(runs, data, tmp_path_factory):
     path = tmp_path_factory.mktemp("bundle") / "goods.onnx"
-    told = trainer("export", runs / "open", "--out", path, "--held-out", data / "new", "--json")
+    told = trainer("export", runs / "open", "--out", path, "--held-out", data / "doubtful")
     assert told.returncode == 0, told.stderr
     return path
 
@@ -112,11 +123,13 @@ def test_thresholds_of_the_bundle_follow_from_the_costs_of_the_recipe(bundle):
     assert "a false alert at 1 and a missed one at 3" in thresholds.chosen_for
 
 
-def test_the_exported_bundle_is_as_well_calibrated_as_the_run_or_better(asked, bundle, data):
-    after = evaluated(bundle, data)
-    assert after["ece"] <= asked["open"]["ece"] + 0.005  # INT8 moves single pictures
-    assert after["nll"] <= asked["open"]["nll"] + 0.005
-    assert after["top1"] >= asked["open"]["top1"] - 0.02
+def test_the_exported_bundle_is_better_calibrated_than_the_run(runs, bundle, data):
+    """One in five of the pictures that the temperature is fitted on has a wrong label."""
+    before, after = (evaluated(model, data / "doubtful") for model in (runs / "open", bundle))
+    assert before["ece"] > 0.1
+    assert after["ece"] < before["ece"]
+    assert after["nll"] < 0.7 * before["nll"]
+    assert after["top1"] == pytest.approx(before["top1"], abs=0.02)
 
 
 def test_unknown_goods_are_asked_about_only_where_there_are_some(runs, data):

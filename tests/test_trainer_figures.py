@@ -7,13 +7,13 @@ pytest.importorskip("torch", reason="the trainer is an extra: pip install -e .[t
 
 from edge.classifier import Temperature
 from trainer.evaluate import tempered
-from trainer.parity import parity
 from trainer.figures import (
     coarse_figures,
     expected_calibration_error,
     figures,
     presence_figures,
 )
+from trainer.parity import parity
 from trainer.recipe import Costs
 from trainer.temper import fit_temperature
 from trainer.thresholds import aurc, risk_coverage, thresholds_from, with_prior

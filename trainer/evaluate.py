@@ -72,9 +72,7 @@ def tempered(
     return softmax((logits + shift) / logits.dtype.type(temperature.value))
 
 
-def open_model(
-    path: Path, threads: int, unfinished: bool = False
-) -> tuple[Model, tuple[str, ...]]:
+def open_model(path: Path, threads: int, unfinished: bool = False) -> tuple[Model, tuple[str, ...]]:
     """Return a run (or its checkpoint, RUN/best.pt) or a bundle, and its classes.
 
     unfinished: also a run that was stopped, with what it has.
