@@ -61,5 +61,5 @@ $(RUNTIME): $(RECIPE) | $(BIN)/python
 	@touch $@
 
 $(DEVELOP): $(RECIPE) | $(BIN)/python
-	$(PIP) install --quiet --editable '.[trainer,dev]' --constraint constraints.txt
+	$(PIP) install --quiet --editable '.[trainer,cluster,dev]' --constraint constraints.txt
 	@touch $(RUNTIME) $@

@@ -20,7 +20,7 @@ from trainer.evaluate import evaluate as evaluate_model
 from trainer.export import Qat
 from trainer.export import export as export_run
 from trainer.layout import Plan
-from trainer.mixture import open_mixture
+from trainer.mixture import Mixture, open_mixture
 from trainer.quantize import Target
 from trainer.recipe import Data, Recipe, load_recipe
 from trainer.report import write_report
@@ -73,13 +73,18 @@ def fit(
     ] = None,
     changes: Changes = None,
 ) -> None:
-    """Train one recipe."""
+    """Train one recipe; first its teacher, in RUN/teacher, where a recipe is named for it."""
     recipe = read_recipe(recipe_file, data, changes)
     mixture = open_mixture(recipe, _column_and_value(leave_out))
+    teacher = teacher_recipe(mixture.recipe, recipe_file.parent)
     if leads():
         typer.echo(mixture.describe(), err=True)
     with progress() as say:
-        fit_run(mixture, out, say, mixture.held_out)
+        if teacher is not None:
+            fit_run(Mixture(teacher, mixture.photos), out / "teacher", say, mixture.held_out)
+    with progress() as say:
+        taught_by = out / "teacher" if teacher is not None else None
+        fit_run(mixture, out, say, mixture.held_out, teacher=taught_by)
     if leads():
         typer.echo(out)
 

@@ -86,7 +86,8 @@ class Distill(Section):
     """§ 5.3: learn also from what a better net says of the same varied pictures."""
 
     teacher: str
-    """A run's folder or a bundle; $NAME is expanded. It must know the same classes."""
+    """A run's folder or a bundle that knows the same classes ($NAME is expanded); or a recipe,
+    *.yaml beside this one, that is trained first and on the same pictures."""
     size: int | None = Field(default=None, gt=0)
     """Side in pixels of what a run is asked about; absent: its own input_size."""
     temperature: float = Field(default=20, gt=0)
