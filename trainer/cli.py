@@ -73,18 +73,18 @@ def fit(
     ] = None,
     changes: Changes = None,
 ) -> None:
-    """Train one recipe; first its teacher, in RUN/teacher, where a recipe is named for it."""
+    """Train one recipe; first its teacher, in RUN-teacher, where a recipe is named for it."""
     recipe = read_recipe(recipe_file, data, changes)
     mixture = open_mixture(recipe, _column_and_value(leave_out))
     teacher = teacher_recipe(mixture.recipe, recipe_file.parent)
+    taught_by = out.with_name(f"{out.name}-teacher")
     if leads():
         typer.echo(mixture.describe(), err=True)
     with progress() as say:
         if teacher is not None:
-            fit_run(Mixture(teacher, mixture.photos), out / "teacher", say, mixture.held_out)
+            fit_run(Mixture(teacher, mixture.photos), taught_by, say, mixture.held_out)
     with progress() as say:
-        taught_by = out / "teacher" if teacher is not None else None
-        fit_run(mixture, out, say, mixture.held_out, teacher=taught_by)
+        fit_run(mixture, out, say, mixture.held_out, teacher=taught_by if teacher else None)
     if leads():
         typer.echo(out)
 

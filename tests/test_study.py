@@ -1,0 +1,363 @@
+"""Many fits, one table: who learns from what, what the figures are worth, and how it goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="the trainer is an extra: pip install -e .[trainer]")
+
+import yaml
+from fitting import command, running, trainer, wait_until, write_photos, write_recipe
+from sklearn.metrics import roc_auc_score
+
+from edge.errors import UsageError
+from trainer.ablation import OFF, ablate_rows
+from trainer.data import Picture
+from trainer.folds import groups_of, split, subset
+from trainer.recipe import Recipe
+from trainer.statistics import paired_difference, resamples, weighted_auroc, wilson
+
+QUICK = {"epochs": 2, "net": {"arch": "resnet10", "width": 0.125, "blocks": [1]}}
+TEACHER = (
+    "name: teacher\ninput_size: 32\nepochs: 1\nbatch: 8\nnet: {arch: resnet10, width: 0.125}\n"
+)
+
+
+def pictures(*rows: str) -> list[Picture]:
+    """Return a picture for each `label group photo`."""
+    found = []
+    for number, row in enumerate(rows):
+        label, group, photo = row.split()
+        found.append(Picture(Path(f"{number}.png"), label, group, {"source": photo}))
+    return found
+
+
+def parted(found: list[Picture], folds: int, seed: int = 0):
+    labels = [picture.label for picture in found]
+    return split(labels, groups_of([("data", found)]), folds, seed)
+
+
+# -- folds ----------------------------------------------------------------------------------------
+
+
+def test_pictures_of_one_group_or_one_photo_are_never_on_both_sides():
+    found = pictures(*(f"{'es'[i % 2]} g{i // 3} p{i // 5}" for i in range(60)))
+    found += pictures(*(f"{'es'[i % 2]} h{i} q{i}" for i in range(20)))
+    for seed in range(5):
+        for learns, asked in parted(found, 4, seed):
+            for name in (lambda p: p.group, lambda p: p.columns["source"]):
+                assert not {name(found[i]) for i in learns} & {name(found[i]) for i in asked}
+
+
+def test_what_two_data_sets_cut_from_one_photo_is_one_group_and_equal_names_alone_are_not():
+    first, second = pictures("e g0 photo", "e g1 other"), pictures("s g0 elsewhere", "s g9 photo")
+    second = [Picture(Path("b") / p.file, p.label, p.group, p.columns) for p in second]
+    assert groups_of([("a", first), ("b", second)]).tolist() == [0, 1, 2, 0]
+    assert groups_of([("a=empty", first), ("a", second)]).tolist() == [0, 1, 0, 0]
+
+
+def test_every_picture_is_asked_about_once_and_every_fold_has_its_share_of_each_class():
+    found = pictures(*(f"{'essss'[i % 5]} g{i} p{i}" for i in range(100)))
+    folds = parted(found, 5)
+    assert sorted(i for _, asked in folds for i in asked) == list(range(100))
+    for learns, asked in folds:
+        assert sorted(learns + asked) == list(range(100))
+        assert [found[i].label for i in asked].count("e") == 4
+    assert folds == parted(found, 5)
+    assert folds != parted(found, 5, seed=1)
+
+
+def test_a_subset_takes_whole_groups_and_part_of_one_at_most():
+    found = pictures(*(f"{'es'[i % 2]} g{i // 6} p{i // 6}" for i in range(120)))
+    labels, groups = [p.label for p in found], groups_of([("data", found)])
+    chosen = subset({"s": 20, "e": 7}, labels, groups, seed=3)
+    assert [labels[i] for i in chosen].count("s") == 20
+    assert [labels[i] for i in chosen].count("e") == 7
+    for label in "es":
+        own = [groups[i] for i in chosen if labels[i] == label]
+        assert sum(own.count(group) < 3 for group in set(own)) == 1
+    assert chosen == subset({"s": 20, "e": 7}, labels, groups, seed=3)
+    assert chosen != subset({"s": 20, "e": 7}, labels, groups, seed=4)
+
+
+# -- figures --------------------------------------------------------------------------------------
+
+
+def test_a_paired_difference_by_hand_on_four_pictures():
+    right = np.array([[1, 1, 1, 0], [1, 1, 0, 0]], bool)
+    reference = np.array([[1, 0, 0, 1], [1, 0, 0, 0]], bool)
+    folds = np.array([[0, 0, 1, 1], [0, 1, 0, 1]])
+    found = paired_difference(right, reference, folds, resamples(np.arange(4)))
+    assert found["points"] == 25  # one of four in either repeat
+    assert found["std_repeats"] == 0
+    assert found["std_folds"] == pytest.approx(np.std([50, 0, 0, 50], ddof=1))
+    assert (found["only_this_right"], found["only_reference_right"]) == (3, 1)
+    low, high = found["interval"]
+    assert low < 0 < 25 < high
+
+
+def test_pictures_that_are_right_or_wrong_together_make_a_wider_interval():
+    right = np.repeat(np.arange(40) % 2 == 0, 10)[None]
+    never, fold = np.zeros((1, 400), bool), np.zeros((1, 400), np.int64)
+    spans = []
+    for groups in (np.arange(400), np.repeat(np.arange(40), 10)):
+        low, high = paired_difference(right, never, fold, resamples(groups))["interval"]
+        spans.append(high - low)
+    assert spans[1] > 2.5 * spans[0]
+
+
+def test_wilsons_interval_of_eight_in_ten_and_at_the_ends():
+    assert wilson(0.8, 10) == pytest.approx((0.4902, 0.9433), abs=1e-4)
+    assert wilson(1.0, 10) == pytest.approx((0.7225, 1), abs=1e-4)
+    assert wilson(0.0, 10) == pytest.approx((0, 0.2775), abs=1e-4)
+
+
+def test_an_area_in_which_pictures_count_several_times_is_scikit_learns():
+    rng = np.random.default_rng(0)
+    scores, positive = rng.integers(0, 6, 50) / 6, rng.random(50) < 0.4  # with many ties
+    weights = rng.integers(0, 4, (3, 50)).astype(float)
+    expected = [roc_auc_score(positive, scores, sample_weight=row) for row in weights]
+    assert weighted_auroc(scores, positive, weights) == pytest.approx(expected)
+
+
+# -- rows -----------------------------------------------------------------------------------------
+
+
+def fields(recipe: Recipe) -> dict[str, object]:
+    about = recipe.model_dump()
+    return about | {f"net.{key}": value for key, value in about.pop("net").items()}
+
+
+def differing(one: Recipe, other: Recipe) -> set[str]:
+    first, second = fields(one), fields(other)
+    return {key for key in first if first[key] != second[key]}
+
+
+@pytest.fixture(scope="module")
+def full() -> Recipe:
+    return Recipe.model_validate(
+        {
+            "name": "full", "input_size": 64, "epochs": 3, "linear_scaling": True, "lr": 0.1,
+            "net": {"arch": "resnet14", "c": True, "d": True}, "warmup": 0.1, "zero_gamma": True,
+            "label_smoothing": 0.1, "mixup": 0.2, "augment": "trivial", "ema": 0.1,
+            "distill": {"teacher": "teacher.yaml"}, "precision": "bf16",
+        }
+    )  # fmt: skip
+
+
+def test_each_row_differs_from_the_one_it_is_compared_with_in_exactly_one_field(full):
+    rows = {row.name: row for row in ablate_rows(full)}
+    tricks = set(OFF) - {"lr", "cutmix", "balanced", "train_sizes"}
+    assert {name for name in rows if "full-" in name} == {f"full-{key}" for key in tricks}
+    for name, row in rows.items():
+        if name not in ("full", "plain"):
+            key = name.removeprefix("full-").removeprefix("plain+")
+            assert differing(row.recipe, rows[row.compared_with].recipe) == {key}
+
+
+def test_plain_is_the_papers_and_linear_scaling_adds_nothing_to_it(full):
+    rows = {row.name: row.recipe for row in ablate_rows(full)}
+    plain = rows["plain"]
+    assert (plain.lr, plain.linear_scaling, plain.schedule) == (0.1, True, "steps")
+    assert (plain.precision, plain.augment, plain.epochs) == ("fp32", "crop", full.epochs)
+    assert (plain.net.b, plain.net.c, plain.net.d) == (False, False, False)
+    assert (plain.no_bias_decay, plain.distill) == (False, None)
+    assert "plain+linear_scaling" not in rows
+    assert rows["full-linear_scaling"].lr == 0.1
+
+
+def test_a_trick_that_the_recipe_does_not_use_has_no_row(full):
+    basic = full.model_copy(update={"net": full.net.model_copy(update={"arch": "resnet10"})})
+    names = {row.name for row in ablate_rows(basic)}
+    assert "full-net.b" not in names  # a basic block has no bottleneck to move a stride in
+    assert "full-cutmix" not in names
+
+
+def test_rows_are_chosen_by_name_and_bring_what_they_are_compared_with(full):
+    assert [row.name for row in ablate_rows(full, ["full-mixup"])] == ["full", "full-mixup"]
+    assert [row.name for row in ablate_rows(full, ["plain+mixup"])] == ["plain", "plain+mixup"]
+    with pytest.raises(UsageError, match="no such row; this recipe has full, plain"):
+        ablate_rows(full, ["full-mixup", "full-luck"])
+
+
+# -- whole studies --------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory) -> Path:
+    return write_photos(tmp_path_factory.mktemp("photos"), 16)
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory, photos) -> Path:
+    return write_recipe(tmp_path_factory.mktemp("recipe") / "tiny.yaml", photos, **QUICK)
+
+
+def study(kind: str, recipe: Path, out: Path, *more: object) -> dict:
+    result = trainer(kind, recipe, "--out", out, "--json", *more)
+    assert result.returncode == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert found == json.loads((out / "study.json").read_text())
+    return found
+
+
+def figures(found: dict) -> list:
+    """What may not differ between two studies of one plan: all but the times."""
+    return [
+        {key: row[key] for key in row if key not in ("seconds_per_fit", "ms_per_image")}
+        for row in found["rows"]
+    ]
+
+
+@pytest.fixture(scope="module")
+def twofold(recipe, tmp_path_factory) -> tuple[Path, dict]:
+    out = tmp_path_factory.mktemp("study") / "twofold"
+    return out, study("kfold", recipe, out, "--folds", 2, "--repeats", 2)
+
+
+def test_a_study_keeps_what_was_said_of_each_picture_by_nets_that_had_not_seen_it(twofold):
+    out, found = twofold
+    (row,) = found["rows"]
+    with np.load(out / row["oof"]) as oof:
+        assert oof["probabilities"].shape == (2, 16, 2)
+        assert [sorted(np.bincount(fold)) for fold in oof["fold"]] == [[8, 8], [8, 8]]
+        assert len(set(oof["picture"])) == 16
+        right = oof["probabilities"].argmax(axis=2) == oof["truth"]
+        assert (oof["fold"][0] != oof["fold"][1]).any()  # a repeat has a partition of its own
+    assert row["top1_per_repeat"] == right.mean(axis=1).tolist()
+    assert row["figures"]["top1"]["mean"] == right.mean()
+    assert row["figures"]["top1"]["std"] == pytest.approx(right.mean(axis=1).std(ddof=1))
+    assert found["majority"] == 0.5
+    assert not list(out.glob("jobs/*/run")), "runs are large and done with"
+
+
+def test_the_same_study_gives_the_same_numbers_however_many_processes_do_it(
+    twofold, recipe, tmp_path, capfd
+):
+    result = study("kfold", recipe, tmp_path, "--folds", 2, "--repeats", 2, "--workers", 2)
+    assert figures(result) == figures(twofold[1])
+    said = [line.split("] ")[1].split(":")[0] for line in capfd.readouterr().err.splitlines()]
+    assert len(said) == len(set(said)) == 4, "each fit is done once"
+
+
+def test_a_study_that_was_killed_goes_on_to_the_same_numbers(twofold, recipe, tmp_path):
+    arguments = ("kfold", recipe, "--folds", 2, "--repeats", 2, "--out", tmp_path / "study")
+    with running(command, *arguments, said=tmp_path / "said") as process:
+        wait_until(lambda: list(tmp_path.glob("study/jobs/*/result.json")), process)
+        os.kill(process.pid, signal.SIGKILL)
+    done = {file: file.stat().st_mtime_ns for file in tmp_path.glob("study/jobs/*/result.json")}
+    found = study("kfold", recipe, tmp_path / "study", "--folds", 2, "--repeats", 2)
+    assert figures(found) == figures(twofold[1])
+    assert all(file.stat().st_mtime_ns == at for file, at in done.items()), "done once is done"
+
+
+def test_more_repeats_are_added_to_those_that_are_there(twofold, recipe, tmp_path):
+    before = study("kfold", recipe, tmp_path, "--folds", 2, "--repeats", 1)
+    after = study("kfold", recipe, tmp_path, "--folds", 2, "--repeats", 2)
+    assert before["rows"][0]["figures"]["top1"]["std"] is None
+    assert figures(after) == figures(twofold[1])
+
+
+def test_an_ablation_does_the_first_repeat_of_all_rows_first(recipe, tmp_path):
+    rows = ("--rows", "full-mixup,plain", "--folds", 2, "--repeats", 2)
+    result = trainer("ablate", recipe, "--out", tmp_path, *rows)
+    assert result.returncode == 0, result.stderr
+    said = [line.split("] ")[1].split(", fold")[0] for line in result.stderr.splitlines()]
+    assert list(dict.fromkeys(said)) == [
+        f"{row}, repeat {repeat}" for repeat in (1, 2) for row in ("full", "plain", "full-mixup")
+    ]
+    found = json.loads((tmp_path / "study.json").read_text())
+    for row in found["rows"][1:]:
+        assert row["compared_with"] == "full"
+        gain = np.subtract(row["top1_per_repeat"], found["rows"][0]["top1_per_repeat"])
+        assert row["difference"]["points"] == pytest.approx(100 * gain.mean())
+    assert result.stdout == (tmp_path / "table.md").read_text()
+    assert len((tmp_path / "table.csv").read_text().splitlines()) == 4
+
+
+def test_an_ensemble_is_the_mean_of_models_of_inner_folds(recipe, tmp_path):
+    more = ("--folds", 2, "--repeats", 1, "--ensemble", "--subset", "stocked=6,empty=6")
+    found = study("kfold", recipe, tmp_path, *more)
+    single, ensemble = found["rows"]
+    assert (found["n"], single["fits"], ensemble["fits"]) == (12, 2, 4)
+    said = [np.load(file)["probabilities"] for file in tmp_path.glob("jobs/*/oof.npz")]
+    with np.load(tmp_path / ensemble["oof"]) as oof:
+        answers = oof["probabilities"][0][oof["fold"][0] == 0]
+    means = [(a + b) / 2 for i, a in enumerate(said) for b in said[:i] if a.shape == b.shape]
+    assert any(np.allclose(answers, mean) for mean in means if mean.shape == answers.shape)
+    assert ensemble["compared_with"] == "single"
+
+
+def test_a_teacher_is_trained_on_its_pupils_own_pictures(photos, tmp_path):
+    (tmp_path / "teacher.yaml").write_text(TEACHER)
+    pupil = write_recipe(
+        tmp_path / "r.yaml", photos, **QUICK, distill={"teacher": "teacher.yaml"}
+    )  # fmt: skip
+    found = study("kfold", pupil, tmp_path / "s", "--folds", 2, "--repeats", 1, "--keep-runs")
+    runs = [json.loads(file.read_text()) for file in tmp_path.glob("s/jobs/*/run/run.json")]
+    assert len(runs) == 4  # two pupils, two teachers
+    assert len({run["data"] for run in runs}) == 2
+    assert found["rows"][0]["fits"] == 2
+
+    fitted = trainer("fit", pupil, "--out", tmp_path / "run")
+    assert fitted.returncode == 0, fitted.stderr
+    own, teachers = (
+        json.loads((tmp_path / name / "run.json").read_text()) for name in ("run", "run-teacher")
+    )
+    assert own["data"] == teachers["data"]
+
+
+def test_a_row_that_diverges_is_told_and_the_others_are_measured(recipe, tmp_path):
+    changes = ("--set", "lr=1.0e+12", "--set", "warmup=0")
+    found = study(
+        "ablate", recipe, tmp_path, "--folds", 2, "--repeats", 1, "--rows", "plain", *changes
+    )
+    full, plain = found["rows"]
+    assert "lower lr" in full["diverged"]
+    assert full["figures"] is None
+    assert plain["figures"]["top1"]["mean"] > 0
+    assert plain["difference"] is None
+    assert "diverged" in (tmp_path / "table.md").read_text()
+
+
+# -- what is refused ------------------------------------------------------------------------------
+
+
+def refusal(*arguments: object) -> str:
+    result = trainer(*arguments)
+    assert result.returncode == 2, result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    return result.stderr
+
+
+def test_too_few_groups_and_pictures_are_refused_with_what_to_do(recipe, tmp_path):
+    out = ("--out", tmp_path / "s")
+    assert "fewer folds" in refusal("kfold", recipe, "--folds", 17, *out)
+    assert "only 8 pictures" in refusal("kfold", recipe, "--subset", "stocked=9,empty=2", *out)
+    assert "write LABEL=N" in refusal("kfold", recipe, "--subset", "stocked", *out)
+    message = refusal("kfold", recipe, "--subset", "stocked=8,empty=1", "--folds", 2, *out)
+    assert "class 'empty' has 1 picture in one group" in message
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_folder_with_another_study_is_refused(twofold, recipe):
+    out, _ = twofold
+    before = (out / "study.json").read_bytes()
+    message = refusal("kfold", recipe, "--out", out, "--folds", 2, "--set", "lr=0.04")
+    assert "another digest" in message
+    assert (out / "study.json").read_bytes() == before
+
+
+def test_a_net_that_may_know_the_answers_is_refused(photos, tmp_path):
+    taught = write_recipe(tmp_path / "a.yaml", photos, distill={"teacher": "runs/teacher"})
+    assert "name a recipe" in refusal("kfold", taught, "--out", tmp_path / "s")
+    begun = tmp_path / "b.yaml"
+    begun.write_text(yaml.safe_dump(yaml.safe_load(taught.read_text()) | {"distill": None}))
+    refused = refusal("kfold", begun, "--set", f"net.weights={tmp_path}", "--out", tmp_path / "s")
+    assert "a run may have seen" in refused
