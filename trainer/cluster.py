@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import logging
 import platform
+import socket
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from edge.errors import EdgeError, UnavailableError
 from trainer.jobs import Job, Pool, carry_out, folder_of, is_done, make_job, one_thread
 from trainer.recipe import Recipe
 from trainer.runs import replace_file
 
+CLIENT_PORT, KNOCK_S = 10001, 5
 HOW_TO_GET = "pip install 'shelf-edge[cluster]', here and on each machine of the cluster"
 
 
@@ -85,14 +88,23 @@ def _connect(address: str) -> Any:
     except ImportError:
         raise UnavailableError(f"--on {address}: Ray is not installed: {HOW_TO_GET}") from None
     try:
+        _knock(address)
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         first = str(error).strip().partition("\n")[0]
         raise UnavailableError(
             f"--on {address}: no Ray cluster answers there ({first}); start one with 'ray start "
             "--head', or work here with --workers"
         ) from None
     return ray
+
+
+def _knock(address: str) -> None:
+    """Raise OSError where nobody listens: Ray itself would try for half a minute."""
+    _, found, place = address.partition("://")
+    if found:
+        parts = urlsplit(f"//{place}")
+        socket.create_connection((parts.hostname or "", parts.port or CLIENT_PORT), KNOCK_S).close()
 
 
 def _received(ray: Any, reference: Any) -> Sent:

@@ -1,0 +1,118 @@
+"""A study on a Ray cluster of two workers on this machine: the same numbers as without."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="the trainer is an extra: pip install -e .[trainer]")
+
+from conftest import REPOSITORY, missing
+from fitting import trainer, wait_until, write_photos, write_recipe
+
+TEACHER = (
+    "name: teacher\ninput_size: 32\nepochs: 1\nbatch: 8\nnet: {arch: resnet10, width: 0.125}\n"
+)
+STUDY = ("--folds", 2, "--repeats", 1)
+
+
+def free_port() -> int:
+    with contextlib.closing(socket.socket()) as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def answers(port: int) -> bool:
+    with contextlib.closing(socket.socket()) as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory) -> Iterator[str]:
+    """The address of a cluster with two processors; its processes are a group of their own."""
+    try:
+        import ray  # noqa: F401
+    except ImportError:
+        missing("Ray is not installed: pip install -e .[cluster]")
+    port, folder = free_port(), tmp_path_factory.mktemp("ray")
+    command = [Path(sys.executable).with_name("ray"), "start", "--head", "--block", "--num-cpus=2"]
+    options = {
+        "node-ip-address": "127.0.0.1", "port": free_port(), "ray-client-server-port": port,
+        "include-dashboard": "false", "temp-dir": folder, "object-store-memory": 80_000_000,
+    }  # fmt: skip
+    command += [f"--{key}={value}" for key, value in options.items()]
+    env = os.environ | {"RAY_USAGE_STATS_ENABLED": "0", "PYTHONPATH": str(REPOSITORY)}
+    with (folder / "said").open("w") as said:
+        head = subprocess.Popen(command, stdout=said, stderr=said, env=env, start_new_session=True)
+    try:
+        wait_until(lambda: answers(port) or head.poll() is not None)
+        assert head.poll() is None, (folder / "said").read_text()
+        yield f"ray://127.0.0.1:{port}"
+    finally:
+        os.killpg(head.pid, signal.SIGKILL)  # asked politely, it drains for half a minute
+        head.wait()
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("recipe")
+    photos = write_photos(folder / "photos", 12)
+    (folder / "teacher.yaml").write_text(TEACHER)
+    return write_recipe(
+        folder / "tiny.yaml", photos, epochs=2, distill={"teacher": "teacher.yaml"}
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_study_on_a_cluster_gives_the_same_numbers_as_here(cluster, recipe, tmp_path):
+    for name, where in (("here", ()), ("there", ("--on", cluster))):
+        result = trainer("kfold", recipe, *STUDY, "--out", tmp_path / name, *where)
+        assert result.returncode == 0, result.stderr
+    here, there = (np.load(tmp_path / name / "oof" / "single.npz") for name in ("here", "there"))
+    assert all(np.array_equal(here[key], there[key]) for key in here.files)
+    assert sorted(file.name for file in (tmp_path / "here" / "jobs").iterdir()) == sorted(
+        file.name for file in (tmp_path / "there" / "jobs").iterdir()
+    )
+    done = [*(tmp_path / "there").glob("jobs/*/result.json")]
+    before = [file.stat().st_mtime_ns for file in done]
+    again = trainer("kfold", recipe, *STUDY, "--out", tmp_path / "there", "--on", cluster, "--json")
+    assert json.loads(again.stdout)["rows"][0]["fits"] == 2
+    assert [file.stat().st_mtime_ns for file in done] == before, "what is done is not done again"
+
+
+@pytest.mark.slow
+def test_what_went_wrong_there_is_said_here(cluster, recipe, tmp_path):
+    pupil = tmp_path / "tiny.yaml"
+    pupil.write_text(recipe.read_text())
+    diverging = TEACHER.replace("epochs: 1", "epochs: 9")
+    (tmp_path / "teacher.yaml").write_text(f"{diverging}lr: 1.0e+12\n")
+    result = trainer("kfold", pupil, *STUDY, "--out", tmp_path / "s", "--on", cluster)
+    assert result.returncode == 69
+    assert result.stderr.startswith("error: the loss is ")
+    assert "lower lr" in result.stderr
+
+
+def test_a_cluster_that_is_not_there_is_one_message(recipe, tmp_path):
+    pytest.importorskip("ray", reason="without Ray the message is another one")
+    address = f"ray://127.0.0.1:{free_port()}"
+    result = trainer("kfold", recipe, *STUDY, "--out", tmp_path, "--on", address)
+    assert result.returncode == 69
+    assert len(result.stderr.splitlines()) == 1
+    assert f"--on {address}: no Ray cluster answers there" in result.stderr
+
+
+def test_where_ray_is_not_installed_it_is_said_how_to_get_it(recipe, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    result = trainer("kfold", recipe, *STUDY, "--out", tmp_path, "--on", "auto")
+    assert result.returncode == 69
+    assert "pip install 'shelf-edge[cluster]'" in result.stderr
