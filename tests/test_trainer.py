@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
-from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -13,9 +10,10 @@ import pytest
 
 pytest.importorskip("torch", reason="the trainer is an extra: pip install -e .[trainer]")
 
+from fitting import trainer
+
 from edge.classifier import open_classifier
 from trainer import draw
-from trainer.cli import main
 from trainer.evaluate import open_model
 
 RECIPE = """
@@ -31,23 +29,6 @@ lr: 0.05
 warmup: 0.1
 ema: 0.1
 """
-
-
-class Result(NamedTuple):
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-def trainer(*arguments) -> Result:
-    """The command, in this process: torch takes seconds to load. A bug raises."""
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        try:
-            main([str(argument) for argument in arguments])
-        except SystemExit as end:
-            return Result(int(end.code or 0), out.getvalue(), err.getvalue())
-    raise AssertionError("a command always says how it ended")
 
 
 def refusal(*arguments) -> str:

@@ -76,15 +76,15 @@ def fit(
     """Train one recipe; first its teacher, in RUN-teacher, where a recipe is named for it."""
     recipe = read_recipe(recipe_file, data, changes)
     mixture = open_mixture(recipe, _column_and_value(leave_out))
-    teacher = teacher_recipe(mixture.recipe, recipe_file.parent)
-    taught_by = out.with_name(f"{out.name}-teacher")
+    teacher, taught_by = teacher_recipe(mixture.recipe, recipe_file.parent), None
     if leads():
         typer.echo(mixture.describe(), err=True)
-    with progress() as say:
-        if teacher is not None:
+    if teacher is not None:
+        taught_by = out.with_name(f"{out.name}-teacher")
+        with progress() as say:
             fit_run(Mixture(teacher, mixture.photos), taught_by, say, mixture.held_out)
     with progress() as say:
-        fit_run(mixture, out, say, mixture.held_out, teacher=taught_by if teacher else None)
+        fit_run(mixture, out, say, mixture.held_out, teacher=taught_by)
     if leads():
         typer.echo(out)
 
