@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
+from edge.board import Board
 from edge.config import Config
 from edge.monitor import serve, stop_on_signals
 from edge.outlet import Outlet
@@ -36,7 +37,7 @@ def run_demo(seed: int, seconds: float | None) -> None:
     with tempfile.TemporaryDirectory(prefix="shelf-edge-demo-") as state:
         plan = make_plan(_config(seed, Path(state)))
         print(f"{len(plan.slots)} slots of a rendered store are watched", flush=True)
-        serve(plan, lambda: plan, SimpleQueue(), stop, on_open=_show_events)
+        serve(plan, lambda: plan, SimpleQueue(), Board(), stop, on_open=_show_events)
 
 
 def _config(seed: int, state: Path) -> Config:

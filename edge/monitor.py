@@ -17,6 +17,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from edge import __version__, messages
+from edge.board import Board
 from edge.classifier import Classifier
 from edge.decide import Rule, decide, expire
 from edge.desk import Desk
@@ -29,14 +30,14 @@ from edge.ledger import Ledger
 from edge.outlet import STORE_RETRY_S, Outlet, open_outlet, serves
 from edge.plan import Plan, read_plan
 from edge.store import QueuedEvent
-from edge.types import Event, EventKind, Frame, Moment, Observation, SlotCrop
+from edge.types import Asked, Event, EventKind, Frame, Moment, Observation, SlotCrop
 
 log = logging.getLogger(__name__)
 
 TICK_S = 0.1
 EXPIRE_EVERY_S = 1.0
 
-Requests = SimpleQueue[tuple[str, bytes]]
+Requests = SimpleQueue[Asked]
 
 
 @dataclass
@@ -52,6 +53,7 @@ class Post:
     desk: Desk
     outlet: Outlet
     requests: Requests
+    board: Board
 
 
 def watch(post: Post, stop: threading.Event) -> None:
@@ -79,6 +81,7 @@ def watch(post: Post, stop: threading.Event) -> None:
             post.outlet.publisher.check()
             expired_s = now.clock_s
         answer_requests(post, now)
+        post.board.pin(frames, seen, ledger, post.plan, now)
 
 
 def observe(
@@ -125,12 +128,16 @@ def run(site_path: Path) -> None:
     stop = threading.Event()
     requests: Requests = SimpleQueue()
     stop_on_signals(stop)
-    signal.signal(signal.SIGHUP, lambda *_: requests.put(("reload", b"")))
+    signal.signal(signal.SIGHUP, lambda *_: requests.put(Asked("reload", b"", _unheard)))
     try:
-        serve(read_plan(site_path), lambda: read_plan(site_path), requests, stop)
+        serve(read_plan(site_path), lambda: read_plan(site_path), requests, Board(), stop)
     except StoreError:
         if not stop.is_set():  # else it was reported, and waiting for its end was given up
             raise
+
+
+def _unheard(response: bytes) -> None:
+    """Answer a signal: the log has said how it went."""
 
 
 def stop_on_signals(stop: threading.Event) -> None:
@@ -142,6 +149,7 @@ def serve(
     plan: Plan,
     read: Callable[[], Plan],
     requests: Requests,
+    board: Board,
     stop: threading.Event,
     on_open: Callable[[Outlet], None] = lambda outlet: None,
 ) -> None:
@@ -153,12 +161,12 @@ def serve(
     following: Plan | None = plan
     while following is not None:
         plan = following
-        with open_outlet(plan.config.site, lambda *one: requests.put(one), stop) as outlet:
+        with open_outlet(plan.config.site, requests.put, stop) as outlet:
             on_open(outlet)
             ours = serves(plan.config.site)
             while following is not None and serves(following.config.site) == ours:
                 plan = following
-                with open_post(plan, read, outlet, requests, started, stop) as post:
+                with open_post(plan, read, outlet, requests, board, started, stop) as post:
                     watch(post, stop)
                 started = None
                 following = post.desk.reloaded
@@ -170,6 +178,7 @@ def open_post(
     read: Callable[[], Plan],
     outlet: Outlet,
     requests: Requests,
+    board: Board,
     started: Event | None,
     stop: threading.Event,
 ) -> Iterator[Post]:
@@ -190,6 +199,7 @@ def open_post(
         desk=Desk(ledger, read),
         outlet=outlet,
         requests=requests,
+        board=board,
     )
     try:
         for eye in eyes:
@@ -239,5 +249,5 @@ def answer_requests(post: Post, now: Moment) -> None:
     """Answer what was asked since the last round."""
     with contextlib.suppress(Empty):
         while True:
-            verb, payload = post.requests.get_nowait()
-            post.outlet.publisher.answer(verb, post.desk.answer(verb, payload, now))
+            asked = post.requests.get_nowait()
+            asked.reply(post.desk.answer(asked.verb, asked.payload, now))

@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from edge.broker import EmbeddedBroker
 from edge.errors import StoreError
 from edge.publisher import Publisher
-from edge.sinks import Destination, OnRequest, open_sink
+from edge.sinks import Destination, open_sink
 from edge.site import Site
 from edge.store import Store, open_store
+from edge.types import Asked
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +36,9 @@ def serves(site: Site) -> tuple[object, ...]:
 
 
 @contextlib.contextmanager
-def open_outlet(site: Site, on_request: OnRequest, stop: threading.Event) -> Iterator[Outlet]:
+def open_outlet(
+    site: Site, ask: Callable[[Asked], None], stop: threading.Event
+) -> Iterator[Outlet]:
     """Open state file and delivery, and close them in order: what still waits is sent first.
 
     The publisher is to be started when the ledger has written what there is to be told.
@@ -46,7 +50,11 @@ def open_outlet(site: Site, on_request: OnRequest, stop: threading.Event) -> Ite
         destination = _destination(site, stack)
         store = _open_patiently(site, stop)
         stack.callback(store.close)
-        publisher = Publisher(store, open_sink(destination), on_request)
+
+        def hear(verb: str, payload: bytes) -> None:
+            ask(Asked(verb, payload, partial(publisher.answer, verb)))
+
+        publisher = Publisher(store, open_sink(destination), hear)
         stack.callback(publisher.stop)
         yield Outlet(store, publisher, destination.url)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -209,3 +210,12 @@ class CameraState:
     reason: CameraReason | None
     since: datetime
     last_frame: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What somebody wants of the main loop; reply takes the response's payload, in its thread."""
+
+    verb: str
+    payload: bytes
+    reply: Callable[[bytes], None]

@@ -15,16 +15,17 @@ EDGE = REPOSITORY / "edge"
 LAYERS = [
     {"types"},  # the words
     {"errors"},
-    {"statefile", "payloads"},
+    {"statefile", "payloads", "atomicfile"},
     {"yamlfile", "geometry", "preprocess", "redact", "view", "decide", "messages", "truth"},
-    {"section", "gate", "classifier", "store", "sinks", "rendered", "overlay"},
+    {"section", "gate", "classifier", "store", "sinks", "rendered", "overlay", "planogram_text"},
     {"scene"},
     {"render"},
     {"cameras"},
-    {"address", "planogram", "grabber", "ledger", "publisher", "broker"},
+    {"address", "planogram", "grabber", "ledger", "publisher", "broker", "album"},
     {"site", "eye", "health"},
     {"config"},
-    {"plan", "outlet"},
+    {"plan", "outlet", "planogram_file"},
+    {"board"},
     {"desk"},
     {"monitor", "schemas", "status"},  # start reading in the monitor
     {"replay", "demo", "doctor"},

@@ -1,0 +1,264 @@
+"""The notice board between the main loop and the pages: what is seen and stated now.
+
+The main loop pins up, the pages' thread reads. What hangs there is one record that is never
+changed, only replaced: readers need no lock and cannot hold the main loop up. Pictures hang there
+as they came; whoever wants a JPEG encodes it in a thread of their own.
+
+Nobody is shown who stands in front: a slot's picture is the last one in which nothing moved there,
+a whole picture the last one in which that held for all slots of its camera.
+
+Memory: two pictures a camera; of each slot that is not clear now the cut of its last clear
+picture, and of each slot at most one cut and one JPEG of how it looked when full.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Literal, TypeVar
+
+import cv2
+
+from edge.album import Album, Kept
+from edge.decide import speaks_for
+from edge.geometry import cut
+from edge.ledger import Ledger
+from edge.plan import Plan
+from edge.types import CameraState, Frame, Image, Moment, Observation, Quad, Score, SlotState, State
+
+JPEG_QUALITY = 90
+
+Listener = Callable[[int], None]
+V = TypeVar("V")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shot:
+    """A picture that may be shown: the quad of an image, all of it, or a JPEG that was kept."""
+
+    taken_at: datetime
+    version: int
+    """Another one when the picture is another: the milliseconds of its time since 1970."""
+    image: Image | None = None
+    quad: Quad | None = None
+    kept: bytes = b""
+
+    def jpeg(self) -> bytes:
+        """Encode it: some milliseconds for a whole picture, so not in the main thread."""
+        if self.image is None:
+            return self.kept
+        return encode(self.image if self.quad is None else cut(self.image, self.quad))
+
+
+def encode(image: Image) -> bytes:
+    return bytes(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1])
+
+
+def version_of(taken_at: datetime) -> int:
+    return int(1000 * taken_at.timestamp())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Look:
+    """The last clear picture of a slot.
+
+    full: it showed the slot's product. image is its cut; None while the slot is still clear on
+    the camera's newest picture, of which it is then cut when somebody asks for it.
+    """
+
+    taken_at: datetime
+    version: int
+    full: bool
+    image: Image | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Notice:
+    """All that hangs on the board at one time. Its mappings are never changed."""
+
+    plan: Plan
+    ledger: Ledger
+    now: Moment
+    states: Mapping[str, SlotState] = field(default_factory=dict)
+    cameras: Mapping[str, CameraState] = field(default_factory=dict)
+    frames: Mapping[str, Frame] = field(default_factory=dict)
+    quiet: Mapping[str, Frame] = field(default_factory=dict)
+    looks: Mapping[str, Look] = field(default_factory=dict)
+    full: Mapping[str, Shot] = field(default_factory=dict)
+    version: int = 0
+    """Another one when something that people can see has changed."""
+
+
+class Board:
+    """Outlives each reading of the configuration. Only the main loop's thread pins."""
+
+    def __init__(self) -> None:
+        self._notice: Notice | None = None
+        self._album: Album | None = None
+        self._filled: dict[str, tuple[datetime, Image]] = {}  # each slot's last picture when full
+        self._listeners: tuple[Listener, ...] = ()
+        self._lock = threading.Lock()  # of the listeners
+
+    @property
+    def notice(self) -> Notice | None:
+        """What hangs there now; None before the main loop's first round."""
+        return self._notice
+
+    def frame(self, camera_id: str) -> Frame | None:
+        """Return the newest usable picture of a camera, whoever is on it."""
+        return self._notice.frames.get(camera_id) if self._notice else None
+
+    def quiet_frame(self, camera_id: str) -> Frame | None:
+        """Return the newest picture on which nothing moved or stood in front of a slot."""
+        return self._notice.quiet.get(camera_id) if self._notice else None
+
+    def crop(self, slot_id: str, which: Literal["now", "full"]) -> Shot | None:
+        """Return a slot's last clear picture, or how it looked before it was emptied."""
+        notice = self._notice
+        if notice is None:
+            return None
+        if which == "full":
+            return notice.full.get(slot_id)
+        look = notice.looks.get(slot_id)
+        slot = next((one for one in notice.plan.slots if one.slot_id == slot_id), None)
+        if look is None or slot is None:
+            return None
+        if look.image is not None:
+            return Shot(look.taken_at, look.version, look.image)
+        image = notice.frames[slot.camera_id].image
+        return Shot(look.taken_at, look.version, image, slot.quad)
+
+    def listen(self, callback: Listener) -> Callable[[], None]:
+        """Have callback(version) called after each change; return what ends that.
+
+        It is called in the main loop's thread and must not wait for anything.
+        """
+        with self._lock:
+            self._listeners = (*self._listeners, callback)
+
+        def end() -> None:
+            with self._lock:
+                self._listeners = tuple(one for one in self._listeners if one is not callback)
+
+        return end
+
+    def pin(
+        self,
+        frames: Sequence[Frame],
+        seen: Sequence[Observation],
+        ledger: Ledger,
+        plan: Plan,
+        now: Moment,
+    ) -> None:
+        """Hang up what one round of the main loop has seen and stated."""
+        before = self._notice
+        if before is None or before.plan is not plan:
+            before = self._hung_anew(plan, ledger, now)
+        after = replace(
+            before,
+            ledger=ledger,
+            now=now,
+            states=dict(ledger.states),
+            cameras=dict(ledger.cameras),
+            frames={**before.frames, **{frame.camera_id: frame for frame in frames}},
+            quiet={**before.quiet, **_quiet(frames, seen)},
+            looks=self._looked(seen, before),
+            full=self._kept(ledger.states, before),
+        )
+        if before is self._notice and _shown(after) == _shown(before):
+            self._notice = after
+            return
+        self._notice = replace(after, version=before.version + 1)
+        for tell in self._listeners:
+            tell(self._notice.version)
+
+    def _hung_anew(self, plan: Plan, ledger: Ledger, now: Moment) -> Notice:
+        """Return the board for another plan; what is there of slots that stayed the same stays."""
+        slots = {slot.slot_id: slot for slot in plan.slots}
+        self._album = Album(plan.config.site.state)
+        full = {
+            slot_id: Shot(kept.taken_at, version_of(kept.taken_at), kept=kept.jpeg)
+            for slot_id, kept in self._album.open(slots).items()
+        }
+        before = self._notice
+        if before is None:
+            return Notice(plan, ledger, now, full=full)
+        same = {one.slot_id for one in before.plan.slots if slots.get(one.slot_id) == one}
+        cameras = {camera.id for camera in plan.config.site.cameras}
+        self._filled = _only(same, self._filled)
+        return replace(
+            before,
+            plan=plan,
+            frames=_only(cameras, before.frames),
+            quiet=_only(cameras, before.quiet),
+            looks=_only(same, before.looks),
+            full=full,
+        )
+
+    def _looked(self, seen: Sequence[Observation], before: Notice) -> Mapping[str, Look]:
+        """Return each slot's last clear picture; cut out what the newest picture hides."""
+        looks = dict(before.looks)
+        for one in seen:
+            slot_id = one.slot.slot_id
+            last = looks.get(slot_id)
+            clear = _is_clear(one)
+            full = clear and one.score is not None and _is_full(one.score, before.plan)
+            if last is not None and last.image is None and (not clear or last.full > full):
+                image = cut(before.frames[one.slot.camera_id].image, one.slot.quad)
+                if last.full:
+                    self._filled[slot_id] = last.taken_at, image
+                last = looks[slot_id] = replace(last, image=image)
+            if clear:
+                version = version_of(one.taken_at) if last is None or one.fresh else last.version
+                looks[slot_id] = Look(one.taken_at, version, full)
+        return looks
+
+    def _kept(self, states: Mapping[str, SlotState], before: Notice) -> Mapping[str, Shot]:
+        """Return how slots looked when full: kept anew of each that has just been emptied."""
+        full: dict[str, Shot] = {}
+        for slot_id, state in states.items():
+            known = before.states.get(slot_id)
+            opened = known is not None and known.incident_id is None and state.incident_id
+            if opened and self._album is not None and slot_id in self._filled:
+                taken_at, image = self._filled.pop(slot_id)
+                kept = Kept(taken_at, encode(image))  # the main thread's only one, and small
+                self._album.keep(slot_id, kept)
+                full[slot_id] = Shot(taken_at, version_of(taken_at), kept=kept.jpeg)
+        return {**before.full, **full} if full else before.full
+
+
+def _is_clear(one: Observation) -> bool:
+    """Say whether it is known that nothing moves: of a camera's first picture it is not."""
+    return not one.blocked and one.since_s < one.clock_s
+
+
+def _is_full(score: Score, plan: Plan) -> bool:
+    return speaks_for(score, plan.rule) is State.STOCKED
+
+
+def _quiet(frames: Sequence[Frame], seen: Sequence[Observation]) -> dict[str, Frame]:
+    """Return the pictures on which all slots are clear; a camera without slots has none."""
+    sights: dict[str, bool] = {}
+    for one in seen:
+        camera_id = one.slot.camera_id
+        sights[camera_id] = sights.get(camera_id, True) and _is_clear(one)
+    return {frame.camera_id: frame for frame in frames if sights.get(frame.camera_id)}
+
+
+def _shown(notice: Notice) -> tuple[object, ...]:
+    """Return what people see changing; scores and the time of a look alone are not worth telling.
+
+    Two of them are equal where nothing has to be told.
+    """
+    states = [
+        (one.state, one.visibility, one.since, one.incident_id, one.ack, one.snooze_until)
+        for one in notice.states.values()
+    ]
+    versions = {slot_id: look.version for slot_id, look in notice.looks.items()}
+    return states, versions, notice.cameras, notice.full, notice.quiet
+
+
+def _only(keys: set[str], mapping: Mapping[str, V]) -> dict[str, V]:
+    return {key: value for key, value in mapping.items() if key in keys}
