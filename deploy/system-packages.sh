@@ -3,7 +3,7 @@
 # What cannot be installed is no failure here: the tests that need it skip and say so.
 #
 #   system-packages.sh venv    what `python3 -m venv` needs
-#   system-packages.sh tests   the real broker, camera server and encoder that tests talk to
+#   system-packages.sh tests   the real broker, camera server, encoder and browser that tests talk to
 set -eu
 
 case ${1:-} in
@@ -13,7 +13,8 @@ tests)
     packages="mosquitto mosquitto-clients ffmpeg
         gir1.2-gst-rtsp-server-1.0 python3-gi
         gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
-        gstreamer1.0-libav" ;;
+        gstreamer1.0-libav
+        chromium fonts-noto-cjk" ;;
 *)
     echo "usage: $0 venv|tests" >&2
     exit 2 ;;
