@@ -36,7 +36,7 @@ def load(site_path: Path) -> Config:
         planogram: Planogram | None = Planogram(version=1, cameras={})
         problems = site_file.problems
     else:
-        planogram = _check_planogram(planogram_file)
+        planogram = _valid_planogram(planogram_file)
         problems = [
             *site_file.problems,
             *planogram_file.problems,
@@ -57,8 +57,12 @@ def load_site(path: Path) -> Site:
 
 def load_planogram(path: Path) -> Planogram:
     """Return a planogram alone. Raises ConfigError with every problem of it."""
-    file = read_yaml(path, NO_PLANOGRAM)
-    planogram = _check_planogram(file)
+    return check_planogram(read_yaml(path, NO_PLANOGRAM))
+
+
+def check_planogram(file: YamlFile) -> Planogram:
+    """Return the file as a planogram. Raises ConfigError with every problem of it."""
+    planogram = _valid_planogram(file)
     if planogram is None:
         raise _error(file.problems)
     return planogram
@@ -89,14 +93,18 @@ def _planogram_of(site_file: YamlFile) -> YamlFile | None:
     return read_yaml(path, NO_PLANOGRAM)
 
 
-def _check_planogram(file: YamlFile) -> Planogram | None:
-    ids = [
+def _valid_planogram(file: YamlFile) -> Planogram | None:
+    file.problems += _given_twice(file, slot_ids(file))
+    return validate(file, Planogram)
+
+
+def slot_ids(file: YamlFile) -> list[tuple[Keys, str]]:
+    """Return the ids of all slots of a planogram that may be wrong, each with its way."""
+    return [
         found
         for camera, section in _mapping((file.data or {}).get("cameras")).items()
         for found in _ids(_mapping(section).get("slots"), ("cameras", camera, "slots"))
     ]
-    file.problems += _given_twice(file, ids)
-    return validate(file, Planogram)
 
 
 def _given_twice(file: YamlFile, ids: Sequence[tuple[Keys, str]]) -> Iterator[Problem]:

@@ -6,6 +6,7 @@ EdgeError                  exit code
 │   ├── ModelError              a model file that cannot be used
 │   └── CameraError             a camera that gives no picture; carries the reason
 ├── ConfigError            78   a file the operator wrote is wrong; carries every problem
+├── ChangedError         1    a file was changed by somebody else since it was read
 ├── RequestError           1    a request over MQTT that cannot be understood
 ├── SinkError              1    an event could not be delivered now; `permanent` if never
 └── StoreError             1    the state file could not be read or written now
@@ -61,6 +62,10 @@ class ConfigError(EdgeError):
     def __init__(self, problems: Sequence[str]):
         super().__init__("\n".join(problems))
         self.problems = tuple(problems)
+
+
+class ChangedError(EdgeError):
+    """The file is not what it was when it was read; nothing was written."""
 
 
 class SinkError(EdgeError):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +62,51 @@ def around(quad: Quad, margin: float, size: int, width: int, height: int) -> Mat
     return np.asarray(cv2.perspectiveTransform(points, to_picture), np.float64).reshape(
         size, size, 2
     )
+
+
+def divide(
+    quad: Quad, us: Sequence[float], rows: Sequence[tuple[float, float]]
+) -> tuple[tuple[Quad, ...], ...]:
+    """Return the quads of a shelf's slots in its true perspective, row by row.
+
+    Args:
+        quad: the shelf's own corners, convex and not mirrored.
+        us: the boundaries along the shelf, ascending, 0 its left and 1 its right end.
+        rows: (top, bottom) of each row across the shelf, 0 its upper and 1 its lower end. What
+            lies between two rows, such as a price rail, belongs to no slot.
+    """
+    vs = np.array(rows, np.float64).reshape(-1)
+    grid = project(unit_to(quad), np.stack(np.meshgrid(us, vs), axis=-1).astype(np.float64))
+    top, bottom = grid[0::2], grid[1::2]
+    slots = np.stack([top[:, :-1], top[:, 1:], bottom[:, 1:], bottom[:, :-1]], axis=2)
+    return tuple(
+        tuple(tuple((float(x), float(y)) for x, y in slot) for slot in row) for row in slots
+    )
+
+
+def unit_to(quad: Quad) -> Matrix:
+    """Return the homography (3, 3) that takes the unit square to a convex quad.
+
+    In closed form, because the page computes the same in JavaScript, to the last digits.
+    """
+    (x0, y0), (x1, y1), (x2, y2), (x3, y3) = quad
+    dx1, dx2, sx = x1 - x2, x3 - x2, x0 - x1 + x2 - x3
+    dy1, dy2, sy = y1 - y2, y3 - y2, y0 - y1 + y2 - y3
+    bend = dx1 * dy2 - dx2 * dy1
+    g, h = (sx * dy2 - dx2 * sy) / bend, (dx1 * sy - sx * dy1) / bend
+    return np.array(
+        [
+            [x1 - x0 + g * x1, x3 - x0 + h * x3, x0],
+            [y1 - y0 + g * y1, y3 - y0 + h * y3, y0],
+            [g, h, 1.0],
+        ]
+    )
+
+
+def project(homography: Matrix, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return where a homography takes the points (…, 2)."""
+    flat = cv2.perspectiveTransform(points.reshape(1, -1, 2), homography)
+    return np.asarray(flat, np.float64).reshape(points.shape)
 
 
 def contains(quad: Quad, points: NDArray[np.float64]) -> NDArray[np.bool_]:

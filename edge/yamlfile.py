@@ -75,13 +75,17 @@ def read_yaml(path: Path, way_out: str) -> YamlFile:
 
     way_out ends the message for a file that does not exist or is empty.
     """
-    file = YamlFile(path)
     try:
-        raw = path.read_bytes()
+        return parse_yaml(path, path.read_bytes(), way_out)
     except FileNotFoundError:
-        return _unusable(file, None, f"no such file; {way_out}")
+        return _unusable(YamlFile(path), None, f"no such file; {way_out}")
     except OSError as error:
-        return _unusable(file, None, f"cannot be read: {error.strerror}")
+        return _unusable(YamlFile(path), None, f"cannot be read: {error.strerror}")
+
+
+def parse_yaml(path: Path, raw: bytes, way_out: str) -> YamlFile:
+    """Read what a file holds, or shall hold; never raises for it."""
+    file = YamlFile(path)
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:

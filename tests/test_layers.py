@@ -17,6 +17,7 @@ LAYERS = [
     {"errors"},
     {"statefile", "payloads", "atomicfile"},
     {"yamlfile", "geometry", "preprocess", "redact", "view", "decide", "messages", "truth"},
+    {"thumbnails"},
     {"section", "gate", "classifier", "store", "sinks", "rendered", "overlay", "planogram_text"},
     {"scene"},
     {"render"},

@@ -1,0 +1,235 @@
+"""Saving a planogram: one step, nothing of the others' lost, nobody's work overwritten."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge.config import load_planogram
+from edge.errors import ChangedError, ConfigError, UnavailableError
+from edge.planogram_file import (
+    KEPT,
+    read_plan_file,
+    read_version,
+    save_slots,
+    versions,
+    why_not_writable,
+)
+from edge.types import Slot
+
+QUAD = ((0.1, 0.1), (0.3, 0.1), (0.3, 0.4), (0.1, 0.4))
+WRITTEN = """\
+# The corner shop's shelves.
+version: 1
+cameras:
+  # Drawn in May.
+  aisle-1:
+    slots:
+      - {id: a1, name: Tea, quad: [[0.1, 0.1], [0.3, 0.1], [0.3, 0.4], [0.1, 0.4]]}
+
+  # The fridge hangs rotated.
+  fridge:      # bought used
+    slots:
+      - id: f1
+        name: "Milk"   # the tall one
+        sku: "0880"
+        quad: [[0.10, 0.10], [0.30, 0.10], [0.30, 0.40], [0.10, 0.40]]
+# The end.
+"""
+
+
+def slot(slot_id: str = "a1", name: str = "Tea", quad=QUAD, **more) -> Slot:
+    return Slot(slot_id, "aisle-1", quad, name, **more)
+
+
+def picture(grey: int = 128) -> np.ndarray:
+    return np.full((48, 64, 3), grey, np.uint8)
+
+
+@pytest.fixture
+def path(tmp_path) -> Path:
+    path = tmp_path / "planogram.yaml"
+    path.write_text(WRITTEN)
+    return path
+
+
+def save(path: Path, *slots: Slot, camera="aisle-1", grey=128) -> str:
+    digest = read_plan_file(path)[1]
+    return save_slots(path, camera, slots or (slot(),), picture(grey), digest)
+
+
+def references(path: Path) -> set[str]:
+    return {one.name for one in path.parent.glob("*.jpg")}
+
+
+def test_a_first_save_creates_the_file_with_its_picture(tmp_path):
+    path = tmp_path / "planogram.yaml"
+    assert read_plan_file(path) == (None, "")
+    full = slot("a1-03", "Banana milk", sku="0880", priority=2)
+    digest = save(path, full, slot("a1-04", "Tea"))
+    found, now = read_plan_file(path)
+    assert now == digest
+    assert found.slots == (full, slot("a1-04", "Tea"))
+    assert found.reference_size("aisle-1") == (64, 48)
+    assert versions(path) == ()
+
+
+def test_what_the_operator_wrote_for_other_cameras_stays_to_the_letter(path):
+    save(path, slot("a2", "Juice"))
+    text = path.read_text()
+    assert text.startswith(
+        "# The corner shop's shelves.\nversion: 1\ncameras:\n  # Drawn in May.\n"
+    )
+    rest = WRITTEN[WRITTEN.index("\n  # The fridge") :]
+    assert text.endswith(rest)
+    assert [one.slot_id for one in load_planogram(path).slots] == ["a2", "f1"]
+
+
+def test_a_new_camera_comes_behind_the_others(path):
+    save(path, slot("e1"), camera="end-cap")
+    assert list(load_planogram(path).cameras) == ["aisle-1", "fridge", "end-cap"]
+    assert path.read_text().startswith(WRITTEN.removesuffix("# The end.\n"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{version: 1, cameras: {fridge: {slots: []}}}",
+        "version: 1\ncameras: {}\n",
+        "version: 1\ncameras:\n  fridge: {slots: []}",
+        "\ufeffversion: 1\r\ncameras:\r\n   aisle-1:\r\n     slots: []\r\n   fridge: {}\r\n",
+        "cameras:\n  aisle-1: {slots: []}\n  fridge: {slots: []}\nversion: 1\n",
+        "version: 1\ncameras:\n  ? aisle-1\n  : slots: []\n  fridge: {slots: []}\n",
+    ],
+)
+def test_every_way_to_write_the_file_is_understood(tmp_path, text):
+    path = tmp_path / "planogram.yaml"
+    path.write_bytes(text.encode())
+    before = list(load_planogram(path).cameras)
+    save(path)
+    found = load_planogram(path)
+    assert found.slots == (slot(),)
+    assert list(found.cameras) == list(dict.fromkeys([*before, "aisle-1"]))
+
+
+@settings(max_examples=200)
+@given(name=st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
+def test_any_name_comes_back_as_it_was(tmp_path_factory, name):
+    path = tmp_path_factory.mktemp("names") / "planogram.yaml"
+    named = slot("a1", name, sku=name)
+    save_slots(path, "aisle-1", [named], picture(), "")
+    save(path, slot("f1", name), camera="fridge")
+    assert load_planogram(path).slots_of("aisle-1") == (named,)
+
+
+def test_a_file_that_changed_underneath_is_not_overwritten(path):
+    digest = read_plan_file(path)[1]
+    path.write_text(WRITTEN.replace("Tea", "Mate"))
+    with pytest.raises(ChangedError, match="changed by somebody else"):
+        save_slots(path, "aisle-1", [slot()], picture(), digest)
+    assert "Mate" in path.read_text()
+    assert references(path) == set()
+
+
+def test_of_two_who_save_at_once_one_is_told(path):
+    digest = read_plan_file(path)[1]
+    begin, ends = threading.Barrier(8), []
+
+    def write(number: int) -> None:
+        begin.wait()
+        try:
+            ends.append(save_slots(path, "aisle-1", [slot(f"a{number}")], picture(number), digest))
+        except ChangedError:
+            ends.append("changed")
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert ends.count("changed") == 7
+    assert read_plan_file(path)[1] in ends
+    assert len(references(path)) == 1
+
+
+def test_every_problem_is_said_of_its_slot_and_nothing_is_written(path):
+    mirrored = tuple(reversed(QUAD))
+    wrong = [slot("A!"), slot("b", ""), slot("c", quad=mirrored), slot("f1"), slot("d"), slot("d")]
+    with pytest.raises(ConfigError) as caught:
+        save(path, *wrong)
+    text = str(caught.value)
+    assert "slot A!: id: " in text
+    assert "slot b: name: " in text
+    assert "slot c: quad: is mirrored" in text
+    assert "slot f1: a slot of camera fridge has this id too; ids are unique in the node" in text
+    assert "slot d: another slot has this id too" in text
+    assert len(caught.value.problems) == 5
+    assert path.read_text() == WRITTEN
+    assert os.listdir(path.parent) == [path.name]
+
+
+def test_earlier_versions_are_kept_with_their_pictures_and_the_oldest_go(path):
+    for number in range(KEPT + 3):
+        save(path, slot(f"a{number}"), grey=10 * number)
+    found = versions(path)
+    assert [one.version_id for one in found] == [str(n) for n in range(KEPT + 3, 3, -1)]
+    assert found[0].slots == {"aisle-1": 1, "fridge": 1}
+    newest = read_version(path, found[0].version_id)
+    assert newest.slots[0].slot_id == f"a{KEPT + 1}"
+    assert newest.reference_size("aisle-1") == (64, 48)
+    assert len(references(path)) == KEPT + 1  # one a version, and the newest's
+    with pytest.raises(ConfigError, match="no earlier version 1;"):
+        read_version(path, "1")
+
+
+def test_a_version_tells_when_it_was_saved_not_when_it_was_replaced(path):
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+    save(path)
+    assert versions(path)[0].saved_at.timestamp() == 1_700_000_000
+
+
+def test_pictures_that_are_not_ours_and_those_of_other_planograms_stay(path):
+    save(path)
+    named = next(iter(references(path)))
+    (path.parent / "other.yaml").write_text(path.read_text())
+    (path.parent / "holiday.jpg").write_bytes(b"x")
+    (path.parent / "aisle-1.0a1b2c3d.jpg").write_bytes(b"left by a power cut")
+    for number in range(KEPT + 2):
+        save(path, grey=number)
+    assert {named, "holiday.jpg"} <= references(path)
+    assert "aisle-1.0a1b2c3d.jpg" not in references(path)
+
+
+def test_permissions_and_links_stay(path):
+    path.chmod(0o604)
+    link = path.parent / "link.yaml"
+    link.symlink_to(path)
+    save(link)
+    assert link.is_symlink()
+    assert path.stat().st_mode & 0o777 == 0o604
+    assert load_planogram(path) == load_planogram(link)
+
+
+def test_a_broken_file_is_explained_and_left_alone(path):
+    path.write_text("version: 1\ncameras: [")
+    with pytest.raises(ConfigError, match=r"planogram\.yaml:2: is no valid YAML"):
+        read_plan_file(path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    with pytest.raises(ConfigError, match="is no valid YAML"):
+        save_slots(path, "aisle-1", [slot()], picture(), digest)
+    assert path.read_text() == "version: 1\ncameras: ["
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    path = tmp_path / "missing/planogram.yaml"
+    assert "missing" in why_not_writable(path)
+    assert why_not_writable(tmp_path / "planogram.yaml") is None
+    with pytest.raises(UnavailableError, match="missing"):
+        save_slots(path, "aisle-1", [slot()], picture(), "")
