@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 
-from edge.cameras import is_recording
-from edge.grabber import Grabber
+from edge.cameras import is_recording, scheme_of
+from edge.grabber import Condition, Grabber
 from edge.payloads import CameraHealthPayload
 from edge.types import CameraReason, CameraState, CameraStatus, Event, EventKind, Frame, Moment
 from edge.view import View
@@ -29,9 +29,12 @@ class Eye:
         reference_size: tuple[int, int] | None = None,
     ):
         self.camera_id = camera_id
+        self.kind = scheme_of(url)
         self.frames = 0
         self.last_frame_s: float | None = None
-        self._every_s = every_s
+        self.recent: tuple[Frame, ...] = ()
+        """The last two pictures, the newer last, also those that nothing can be stated on."""
+        self.every_s = every_s
         self._reference_size = reference_size
         self._grabber = Grabber(camera_id, url, every_s, stop)
         self._view = View(may_stand_still=is_recording(url))
@@ -52,20 +55,25 @@ class Eye:
 
     def take(self, now: Moment) -> Frame | None:
         """Return the newest picture if a look is due and something can be seen on it."""
-        soon_s = now.clock_s + EARLY * self._every_s
-        if self.last_frame_s is not None and soon_s - self.last_frame_s < self._every_s:
+        soon_s = now.clock_s + EARLY * self.every_s
+        if self.last_frame_s is not None and soon_s - self.last_frame_s < self.every_s:
             return None
         frame = self._grabber.take()
         if frame is None:
             return None
         self.frames += 1
         self.last_frame_s = frame.clock_s
+        self.recent = (*self.recent[-1:], frame)
         self._trouble = self._view.trouble(frame)
         return None if self._trouble or self._is_another_aspect(frame) else frame
 
+    def condition(self) -> Condition | None:
+        """Return whether the camera gives pictures, and why not; any thread may ask."""
+        return self._grabber.condition()
+
     def news(self, now: Moment) -> tuple[CameraState, Event | None] | None:
         """Return the camera's state if it is not the one told last, and the event it makes."""
-        condition = self._grabber.condition()
+        condition = self.condition()
         if condition is None:  # it is opened for the first time: nothing is known yet
             return None
         status, reason = condition.status, condition.reason

@@ -1,0 +1,184 @@
+"""The calibration page's requests: what comes in is checked here, the bench does the work."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, TypeVar
+
+from anyio import CapacityLimiter, to_thread
+from pydantic import ValidationError
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from edge.bench import CalibrationBench, MovingError, NoCameraError, NotWritableError
+from edge.cameras.folder import read_picture
+from edge.errors import CameraError, ChangedError, ConfigError, EdgeError, ModelError
+from edge.stills import JPEG_QUALITY, StillGoneError, to_jpeg
+from edge.web.calibrate_bodies import (
+    Body,
+    PictureBody,
+    SaveBody,
+    ScoreBody,
+    drawn_json,
+    scores_json,
+    slot_json,
+    still_json,
+)
+
+Handler = Callable[[Request], Awaitable[Response]]
+Asked = TypeVar("Asked", bound=Body)
+Found = TypeVar("Found")
+
+
+class BadRequestError(EdgeError):
+    """What was sent cannot be read."""
+
+
+ANSWERS: tuple[tuple[type[EdgeError], int, str], ...] = (
+    (BadRequestError, 400, "bad_request"),
+    (NoCameraError, 404, "no_camera"),
+    (StillGoneError, 410, "picture_gone"),
+    (MovingError, 423, "moving"),
+    (NotWritableError, 403, "not_writable"),
+    (ChangedError, 409, "changed"),
+    (ModelError, 503, "no_model"),
+    (EdgeError, 500, "failed"),
+)
+"""Which error is answered how; the first that fits."""
+
+
+def routes(bench: CalibrationBench) -> list[Route]:
+    pages = _Requests(bench)
+    base, camera = "/api/calibrate", "/api/calibrate/{camera}"
+    table: tuple[tuple[str, str, Handler], ...] = (
+        ("GET", base, pages.overview),
+        ("GET", f"{base}/pictures/{{token}}.jpg", pages.picture_file),
+        ("POST", f"{camera}/picture", pages.picture),
+        ("GET", f"{camera}/reference.jpg", pages.reference_file),
+        ("GET", f"{camera}/plan", pages.plan),
+        ("POST", f"{camera}/score", pages.score),
+        ("PUT", camera, pages.save),
+    )
+    return [Route(path, _answering(handler), methods=[method]) for method, path, handler in table]
+
+
+class _Requests:
+    """One method a request. Nothing of the bench runs in the event loop's own thread."""
+
+    def __init__(self, bench: CalibrationBench):
+        self._bench = bench
+        # At most so many at once: the rest of the two cores is the cameras'.
+        self._cameras, self._model, self._files = (
+            CapacityLimiter(2),
+            CapacityLimiter(1),
+            CapacityLimiter(2),
+        )
+
+    async def overview(self, request: Request) -> Response:
+        bench = self._bench
+        kinds = bench.setup.kinds
+        counts = await _work(self._files, bench.slot_counts)
+        why_not = await _work(self._files, bench.why_not_writable)
+        crop_size = await _work(self._model, bench.crop_size)
+        cameras = [{"id": one, "kind": kinds[one], "slots": counts[one]} for one in kinds]
+        return JSONResponse(
+            {
+                "cameras": cameras,
+                "writable": why_not is None,
+                "why_not": why_not,
+                "crop_size": list(crop_size),
+            }
+        )
+
+    async def picture(self, request: Request) -> Response:
+        body = await _read(request, PictureBody)
+        take = self._bench.take if body.of == "now" else self._bench.take_reference
+        return JSONResponse(still_json(await _work(self._cameras, take, _camera(request))))
+
+    async def picture_file(self, request: Request) -> Response:
+        still = self._bench.still(request.path_params["token"])
+        return _jpeg(await _work(self._files, lambda: still.jpeg))
+
+    async def reference_file(self, request: Request) -> Response:
+        path = await _work(self._files, self._bench.reference, _camera(request))
+        return _jpeg(await _work(self._files, lambda: to_jpeg(read_picture(path), JPEG_QUALITY)))
+
+    async def plan(self, request: Request) -> Response:
+        version = request.query_params.get("version")
+        camera_id = _camera(request)
+        drawn = await _work(self._files, self._bench.drawn, camera_id, version)
+        return JSONResponse(await _work(self._files, drawn_json, drawn, camera_id))
+
+    async def score(self, request: Request) -> Response:
+        body = await _read(request, ScoreBody)
+        still = self._bench.still(body.token, _camera(request))
+        quads = [(slot.key, slot.quad) for slot in body.slots]
+        scores = await _work(self._model, self._bench.score, still, quads)
+        return JSONResponse(scores_json(scores, self._bench.median_sharpness(still)))
+
+    async def save(self, request: Request) -> Response:
+        body, camera_id = await _read(request, SaveBody), _camera(request)
+        still = self._bench.still(body.token, camera_id)
+        slots = body.slots_of(camera_id)
+        loaded = request.headers.get("if-match", "").strip('"')
+        try:
+            digest, reloaded = await _work(
+                self._files, self._bench.save, camera_id, slots, still, loaded
+            )
+        except ChangedError as error:
+            theirs = await _work(self._files, self._bench.drawn, camera_id)
+            slots_now = [slot_json(slot) for slot in theirs.slots]
+            return _problem(409, "changed", str(error), digest=theirs.digest, slots=slots_now)
+        return JSONResponse(
+            {"digest": digest, "reloaded": reloaded.done, "message": reloaded.message}
+        )
+
+
+def _camera(request: Request) -> str:
+    return str(request.path_params["camera"])
+
+
+async def _read(request: Request, model: type[Asked]) -> Asked:
+    """Return the request's body. Raises BadRequestError, which quotes nothing of it."""
+    try:
+        return model.model_validate_json(await request.body())
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"][:6])
+        raise BadRequestError(f"{where or 'body'}: {first['msg']}") from None
+
+
+async def _work(limiter: CapacityLimiter, function: Callable[..., Found], *arguments: Any) -> Found:
+    return await to_thread.run_sync(partial(function, *arguments), limiter=limiter)
+
+
+def _answering(handler: Handler) -> Handler:
+    """Return the handler with each explainable failure answered as JSON."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except CameraError as error:
+            return _problem(503, error.reason.value, str(error))
+        except ConfigError as error:
+            return _problem(422, "invalid", str(error), problems=list(error.problems))
+        except EdgeError as error:
+            status, code = next((s, c) for kind, s, c in ANSWERS if isinstance(error, kind))
+            return _problem(status, code, str(error))
+
+    return answer
+
+
+def _problem(
+    status: int, code: str, message: str, problems: list[str] | None = None, **more: Any
+) -> Response:
+    said: dict[str, Any] = {"code": code, "message": message}
+    if problems is not None:
+        said["problems"] = problems
+    return JSONResponse({"error": said, **more}, status_code=status)
+
+
+def _jpeg(data: bytes) -> Response:
+    return Response(data, media_type="image/jpeg")
