@@ -1,0 +1,305 @@
+// What people do to slots, as functions from one state to the next.
+
+import * as divide from "../geom/divide.js";
+import { centre, isConvex, ordered, shifted } from "../geom/quad.js";
+import { freshKey, newCell } from "./state.js";
+
+/** @typedef {import("./state.js").State} State */
+/** @typedef {import("./state.js").Slot} Slot */
+/** @typedef {import("./state.js").Row} Row */
+/** @typedef {import("./state.js").Bay} Bay */
+/** @typedef {import("./state.js").Cell} Cell */
+/** @typedef {import("./state.js").Loose} Loose */
+/** @typedef {import("../geom/homography.js").Point} Point */
+/** @typedef {import("../geom/homography.js").Quad} Quad */
+/** @typedef {{rows: number, columns: number, gap: number}} Counts */
+
+/**
+ * @param {State} state
+ * @param {string} key of a bay
+ * @param {(bay: Bay) => Bay} change
+ * @returns {State}
+ */
+export function changeBay(state, key, change) {
+  return { ...state, bays: state.bays.map((bay) => (bay.key === key ? change(bay) : bay)) };
+}
+
+/**
+ * @param {State} state
+ * @param {string} key of a bay
+ * @param {number} r the row; -1 = every row
+ * @param {(row: Row) => Row} change
+ * @returns {State}
+ */
+export function changeRow(state, key, r, change) {
+  return changeBay(state, key, (bay) => ({
+    ...bay, rows: bay.rows.map((row, index) => (r < 0 || index === r ? change(row) : row)),
+  }));
+}
+
+/**
+ * @param {State} state
+ * @param {Quad} quad
+ * @param {Counts} counts
+ * @returns {{state: State, key: string}} key of the new bay
+ */
+export function addBay(state, quad, counts) {
+  const bay = { key: freshKey(), quad, rows: newRows(counts) };
+  return { state: { ...state, bays: [...state.bays, bay], draft: null }, key: bay.key };
+}
+
+/** @param {Counts} counts @returns {Row[]} */
+function newRows({ rows, columns, gap }) {
+  return divide.rowSpans(rows, gap).map((v) => ({
+    v, trim: 1, dividers: divide.equalDividers(columns),
+    cells: Array.from({ length: columns }, () => newCell()),
+  }));
+}
+
+/**
+ * Another number of rows and columns; names stay with their row and column.
+ * @param {State} state
+ * @param {string} key
+ * @param {Counts} counts
+ */
+export function setCounts(state, key, counts) {
+  return changeBay(state, key, (bay) => {
+    const rows = newRows(counts).map((row, r) => {
+      const old = bay.rows[r];
+      return old ? withColumns({ ...old, v: row.v }, counts.columns) : row;
+    });
+    const same = rows.length === bay.rows.length;
+    return { ...bay, rows: same ? rows.map((row, r) => ({ ...row, v: bay.rows[r].v })) : rows };
+  });
+}
+
+/** @param {Row} row @param {number} columns @returns {Row} */
+export function withColumns(row, columns) {
+  const cells = Array.from({ length: columns }, (_, c) => row.cells[c] ?? newCell());
+  return { ...row, dividers: divide.recount(row, columns), cells };
+}
+
+/** @param {State} state @param {string} key @param {number} gap */
+export function setGap(state, key, gap) {
+  return changeBay(state, key, (bay) => {
+    const spans = divide.rowSpans(bay.rows.length, gap);
+    return { ...bay, rows: bay.rows.map((row, r) => ({ ...row, v: spans[r] })) };
+  });
+}
+
+/** Pins, leans and trim are forgotten. @param {State} state @param {string} key @param {number} r */
+export function equalise(state, key, r) {
+  return changeRow(state, key, r, (row) => ({
+    ...row, trim: 1, dividers: divide.equalDividers(row.cells.length),
+  }));
+}
+
+/**
+ * @param {State} state
+ * @param {string} key
+ * @param {{v: [number, number], u: number[], found: boolean[]}[]} rows
+ */
+export function applySuggestion(state, key, rows) {
+  return changeBay(state, key, (bay) => ({
+    ...bay,
+    rows: rows.map(({ v, u, found }, r) => {
+      const old = bay.rows[r] ?? { v, trim: 1, dividers: [], cells: [] };
+      const columns = u.length - 1;
+      const dividers = u.slice(1, -1).map((at, i) => divide.divider(at, true, !found[i]));
+      return { ...withColumns(old, columns), v, trim: 1, dividers };
+    }),
+  }));
+}
+
+/**
+ * Move the upper or lower edge of a row; with `both` the rail keeps its height.
+ * @param {Bay} bay
+ * @param {number} r
+ * @param {0|1} end 0 the row's top, 1 its bottom
+ * @param {number} v
+ * @param {boolean} both
+ * @returns {Bay}
+ */
+export function moveRail(bay, r, end, v, both) {
+  const spans = bay.rows.map((row) => /** @type {[number, number]} */ ([...row.v]));
+  const least = 0.2 / spans.length / 2;
+  const other = end ? r + 1 : r - 1;
+  const delta = v - spans[r][end];
+  const own = end ? [spans[r][0] + least, 1] : [0, spans[r][1] - least];
+  if (spans[other]) own[end ? 1 : 0] = both ? own[end ? 1 : 0] : spans[other][1 - end];
+  spans[r][end] = Math.min(Math.max(v, own[0]), own[1]);
+  if (both && spans[other]) {
+    const rest = end ? [0, spans[other][1] - least] : [spans[other][0] + least, 1];
+    spans[other][1 - end] = Math.min(Math.max(spans[other][1 - end] + delta, rest[0]), rest[1]);
+  }
+  return { ...bay, rows: bay.rows.map((row, i) => ({ ...row, v: spans[i] })) };
+}
+
+/**
+ * Take slots out of their rows: from now on they are moved by themselves.
+ * @param {State} state
+ * @param {Slot[]} slots
+ * @returns {State}
+ */
+export function detach(state, slots) {
+  const bound = slots.filter((slot) => slot.bay);
+  if (!bound.length) return state;
+  const quads = new Map(bound.map((slot) => [slot.key, slot.quad]));
+  /** @type {Loose[]} */
+  const loose = [];
+  const bays = state.bays.map((bay) => ({
+    ...bay,
+    rows: bay.rows.map((row) => ({
+      ...row,
+      cells: row.cells.map((cell) => {
+        const quad = cell && quads.get(cell.key);
+        if (cell && quad) loose.push({ ...cell, quad });
+        return quad ? null : cell;
+      }),
+    })),
+  }));
+  return { ...state, bays: nonEmpty(bays), loose: [...state.loose, ...loose] };
+}
+
+/** @param {Bay[]} bays @returns {Bay[]} those that still hold a slot */
+function nonEmpty(bays) {
+  return bays.filter((bay) => bay.rows.some((row) => row.cells.some(Boolean)));
+}
+
+/**
+ * @param {State} state
+ * @param {Set<string>} keys of loose slots
+ * @param {(quad: Quad) => Quad} change
+ * @returns {State}
+ */
+export function changeLoose(state, keys, change) {
+  return { ...state, loose: state.loose.map((slot) =>
+    (keys.has(slot.key) ? { ...slot, quad: change(slot.quad) } : slot)) };
+}
+
+/** @param {State} state @param {Slot[]} slots @param {number} dx @param {number} dy */
+export function moveSlots(state, slots, dx, dy) {
+  const keys = new Set(slots.map((slot) => slot.key));
+  return changeLoose(detach(state, slots), keys, (quad) => shifted(quad, dx, dy));
+}
+
+/** @param {State} state @param {Slot[]} slots @returns {State} */
+export function remove(state, slots) {
+  const keys = new Set(slots.map((slot) => slot.key));
+  const bays = state.bays.map((bay) => ({
+    ...bay,
+    rows: bay.rows.map((row) => ({
+      ...row, cells: row.cells.map((cell) => (cell && keys.has(cell.key) ? null : cell)),
+    })),
+  }));
+  return { ...state, bays: nonEmpty(bays), loose: state.loose.filter(({ key }) => !keys.has(key)) };
+}
+
+/**
+ * A slot becomes two, side by side.
+ * @param {State} state
+ * @param {Slot} slot
+ * @returns {State}
+ */
+export function split(state, slot) {
+  if (slot.bay) {
+    return changeRow(state, slot.bay.key, slot.r, (row) => {
+      const bounds = [0, ...row.dividers.map(({ u }) => u), 1];
+      const middle = divide.divider((bounds[slot.c] + bounds[slot.c + 1]) / 2, true);
+      const fixed = row.dividers.map((d, i) =>
+        (i === slot.c || i === slot.c - 1 ? { ...d, pinned: true } : d));
+      return {
+        ...row,
+        dividers: [...fixed.slice(0, slot.c), middle, ...fixed.slice(slot.c)],
+        cells: [...row.cells.slice(0, slot.c + 1), newCell(), ...row.cells.slice(slot.c + 1)],
+      };
+    });
+  }
+  const [left, right] = divide.divide(slot.quad, [0, 0.5, 1], [[0, 1]]);
+  return { ...state, loose: state.loose.flatMap((other) => (other.key === slot.key
+    ? [{ ...other, quad: left }, { ...newCell(), quad: right }] : [other])) };
+}
+
+/**
+ * Slots become one; it keeps the first one's name. Neighbours in a row stay in their row.
+ * @param {State} state
+ * @param {Slot[]} slots two or more
+ * @returns {State|null} null where they do not make one convex slot
+ */
+export function merge(state, slots) {
+  const [first] = slots;
+  const cells = slots.map((slot) => slot.c).sort((a, b) => a - b);
+  const inRow = first.bay && slots.every((slot) => slot.bay === first.bay && slot.r === first.r) &&
+    cells.every((c, i) => c === cells[0] + i);
+  if (first.bay && inRow) {
+    const from = cells[0], to = cells[cells.length - 1];
+    return changeRow(state, first.bay.key, first.r, (row) => ({
+      ...row,
+      dividers: row.dividers.filter((_, i) => i < from || i >= to)
+        .map((d, i) => (i === from || i === from - 1 ? { ...d, pinned: true } : d)),
+      cells: row.cells.filter((_, c) => c <= from || c > to),
+    }));
+  }
+  const quad = joined(slots.map((slot) => slot.quad));
+  if (!isConvex(quad)) return null;
+  const cell = { key: first.key, id: state.loose.find(({ key }) => key === first.key)?.id ?? first.id,
+    name: first.name, sku: first.sku, priority: first.priority };
+  const rest = remove(state, slots);
+  return { ...rest, loose: [...rest.loose, { ...cell, quad }] };
+}
+
+/** @param {Quad[]} quads @returns {Quad} from the first one's outer edge to the last one's */
+function joined(quads) {
+  const middles = quads.map(centre);
+  const spreadOf = (/** @type {0|1} */ axis) =>
+    Math.max(...middles.map((p) => p[axis])) - Math.min(...middles.map((p) => p[axis]));
+  const axis = spreadOf(0) >= spreadOf(1) ? 0 : 1;
+  const along = [...quads].sort((a, b) => centre(a)[axis] - centre(b)[axis]);
+  const a = along[0], b = along[along.length - 1];
+  return axis === 0 ? [a[0], b[1], b[2], a[3]] : [a[0], a[1], b[2], b[3]];
+}
+
+/**
+ * Copies beside the originals, to the right, where they fit; in the same perspective.
+ * @param {State} state
+ * @param {Slot[]} slots
+ * @param {number} width of the picture
+ * @returns {{state: State, keys: string[]}}
+ */
+export function duplicate(state, slots, width) {
+  const copies = slots.map((slot) => {
+    const [tl, tr, br, bl] = slot.quad;
+    const dx = ((tr[0] - tl[0]) + (br[0] - bl[0])) / 2, dy = ((tr[1] - tl[1]) + (br[1] - bl[1])) / 2;
+    const side = Math.max(tr[0], br[0]) + dx <= width ? 1 : -1;
+    return { ...newCell({ sku: slot.sku, name: slot.name, priority: slot.priority }),
+      quad: shifted(slot.quad, side * dx, side * dy) };
+  });
+  return { state: { ...state, loose: [...state.loose, ...copies] }, keys: copies.map(({ key }) => key) };
+}
+
+/**
+ * @param {State} state
+ * @param {Map<string, Partial<Cell>>} labels by slot key
+ * @returns {State}
+ */
+export function relabel(state, labels) {
+  const change = (/** @type {any} */ cell) =>
+    (cell && labels.has(cell.key) ? { ...cell, ...labels.get(cell.key) } : cell);
+  return {
+    ...state,
+    bays: state.bays.map((bay) => ({
+      ...bay, rows: bay.rows.map((row) => ({ ...row, cells: row.cells.map(change) })),
+    })),
+    loose: state.loose.map(change),
+  };
+}
+
+/**
+ * The next row below: it shares the upper row's lower edge and its counts.
+ * @param {Quad} above
+ * @param {Point[]} taps its two lower corners, in any order
+ * @returns {Quad}
+ */
+export function rowBelow(above, taps) {
+  return ordered([above[3], above[2], ...taps]);
+}

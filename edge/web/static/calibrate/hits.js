@@ -1,0 +1,183 @@
+// What lies under a pointer: handles that can be dragged, lines between cells, slots; and what a
+// dragged point snaps to.
+
+import { apply, unitTo } from "../geom/homography.js";
+import { dividerLines } from "../geom/divide.js";
+import { bounds, contains, distance, nearestOn } from "../geom/quad.js";
+
+/** @typedef {import("../geom/homography.js").Point} Point */
+/** @typedef {import("../geom/homography.js").Quad} Quad */
+/** @typedef {import("./model.js").Model} Model */
+/** @typedef {import("./state.js").Bay} Bay */
+/**
+ * @typedef {object} Handle
+ * @property {"draft"|"corner"|"loose"|"lean"|"move"|"anchor"} kind
+ * @property {Point} at
+ * @property {string} key of the bay or slot
+ * @property {number} i corner, divider or tap
+ * @property {number} r row of a divider
+ * @property {"top"|"bottom"} [end] of a divider
+ * @property {number} reach share of the usual reach
+ */
+/** @typedef {{kind: "divider"|"rail", a: Point, b: Point, key: string, r: number, i: number}} Line */
+/** @typedef {Handle|Line|{kind: "slot", key: string}|null} Target */
+/** @typedef {{corners: Point[], edges: [Point, Point][]}} SnapTargets */
+/** @typedef {{at: Point, edge: [Point, Point]|null}|null} Snapped */
+
+export const REACH = { mouse: 22, touch: 32 };
+const LINE_REACH = { mouse: 9, touch: 18 };
+export const SNAP = 8;
+const MOVE_HANDLE_AWAY = 30; // CSS pixels above what it moves
+
+/** @param {string} pointerType decided for each event: one device may have both */
+export function hand(pointerType) { return pointerType === "mouse" ? "mouse" : "touch"; }
+
+/**
+ * The handles that are shown.
+ * @param {Model} model
+ * @param {number} scale CSS pixels per pixel of the picture
+ * @param {Point[]|null} anchors of aligning by hand
+ * @returns {Handle[]}
+ */
+export function handlesOf(model, scale, anchors) {
+  const handle = (/** @type {Handle["kind"]} */ kind, /** @type {Point} */ at, more = {}) =>
+    ({ kind, at, key: "", i: 0, r: -1, reach: 1, ...more });
+  if (anchors) return anchors.map((at, i) => handle("anchor", at, { i }));
+  const { draft } = model.state;
+  if (draft) return draft.points.map((at, i) => handle("draft", at, { i }));
+  if (model.tool) return [];
+  const found = [];
+  const { bay } = model;
+  if (bay && model.selection.keys.length < 2) {
+    found.push(...bay.quad.map((at, i) => handle("corner", at, { key: bay.key, i })));
+    found.push(handle("move", above(bay.quad, scale, model.frame.width), { key: bay.key }));
+    found.push(...leans(bay, model.selection.r, scale).map((lean) => handle("lean", lean.at, lean)));
+  }
+  const selected = model.selected;
+  const [only] = selected;
+  if (selected.length === 1 && !only.bay) {
+    found.push(...only.quad.map((at, i) => handle("loose", at, { key: only.key, i })));
+  }
+  if (selected.length && !bay) {
+    const box = bounds(selected.flatMap((slot) => slot.quad));
+    const top = /** @type {Quad} */ ([[box.left, box.top], [box.right, box.top],
+      [box.right, box.bottom], [box.left, box.bottom]]);
+    found.push(handle("move", above(top, scale, model.frame.width)));
+  }
+  return found;
+}
+
+/** @param {Quad} quad @param {number} scale @param {number} width @returns {Point} */
+function above(quad, scale, width) {
+  const x = (quad[0][0] + quad[1][0]) / 2, y = (quad[0][1] + quad[1][1]) / 2;
+  const away = MOVE_HANDLE_AWAY / scale;
+  return [Math.min(width - away / 2, Math.max(away / 2, x)), y - away > -away / 2 ? y - away : y + away];
+}
+
+/** @param {Bay} bay @param {number} r @param {number} scale */
+function leans(bay, r, scale) {
+  const row = bay.rows[r];
+  if (!row) return [];
+  return dividerLines(bay.quad, row).flatMap(([top, bottom], i) => {
+    const reach = Math.min(0.6, (distance(top, bottom) * scale) / 4 / REACH.mouse);
+    return [
+      { at: top, i, r, key: bay.key, end: "top", reach },
+      { at: bottom, i, r, key: bay.key, end: "bottom", reach },
+    ];
+  });
+}
+
+/** @param {Bay} bay @returns {Line[]} */
+export function linesOf(bay) {
+  const map = unitTo(bay.quad);
+  return bay.rows.flatMap((row, r) => [
+    ...dividerLines(bay.quad, row).map(([a, b], i) =>
+      /** @type {Line} */ ({ kind: "divider", a, b, key: bay.key, r, i })),
+    ...row.v.flatMap((v, end) => (v <= 0 || v >= 1 ? [] : [/** @type {Line} */ ({
+      kind: "rail", a: apply(map, [0, v]), b: apply(map, [1, v]), key: bay.key, r, i: end })])),
+  ]);
+}
+
+/**
+ * @param {Model} model
+ * @param {Point} point
+ * @param {number} scale
+ * @param {"mouse"|"touch"} pointer
+ * @param {Point[]|null} anchors
+ * @returns {Target}
+ */
+export function targetAt(model, point, scale, pointer, anchors) {
+  const near = nearestHandle(handlesOf(model, scale, anchors), point, REACH[pointer] / scale);
+  if (near || anchors || model.tool) return near;
+  if (model.bay) {
+    const line = nearestLine(linesOf(model.bay), point, LINE_REACH[pointer] / scale);
+    if (line) return line;
+  }
+  const under = model.slots.filter((slot) => contains(slot.quad, point));
+  const top = under[under.length - 1]; // loose slots come last and lie on top
+  return top ? { kind: "slot", key: top.key } : null;
+}
+
+/** @param {Handle[]} handles @param {Point} point @param {number} reach */
+function nearestHandle(handles, point, reach) {
+  let best = null, least = Infinity;
+  for (const handle of handles) {
+    const away = distance(handle.at, point) / handle.reach;
+    if (away <= reach && away < least) { best = handle; least = away; }
+  }
+  return best;
+}
+
+/** @param {Line[]} lines @param {Point} point @param {number} reach */
+function nearestLine(lines, point, reach) {
+  let best = null, least = reach;
+  for (const line of lines) {
+    const away = distance(nearestOn(point, line.a, line.b), point);
+    if (away < least) { best = line; least = away; }
+  }
+  return best;
+}
+
+/**
+ * Everything a point may snap to, but for what moves with it.
+ * @param {Model} model
+ * @param {Set<string>} moving keys of slots
+ * @param {string} [movingBay]
+ * @returns {SnapTargets}
+ */
+export function snapTargets(model, moving, movingBay) {
+  const { width, height } = model.frame;
+  /** @type {Quad} */
+  const picture = [[0, 0], [width, 0], [width, height], [0, height]];
+  const quads = model.slots
+    .filter((slot) => !moving.has(slot.key) && (!movingBay || slot.bay?.key !== movingBay))
+    .map((slot) => slot.quad);
+  const all = [picture, ...quads];
+  return {
+    corners: all.flat(),
+    edges: all.flatMap((quad) => quad.map((corner, i) =>
+      /** @type {[Point, Point]} */ ([corner, quad[(i + 1) % 4]]))),
+  };
+}
+
+/**
+ * @param {Point} point
+ * @param {SnapTargets} targets
+ * @param {number} reach in pixels of the picture
+ * @returns {Snapped} null where nothing is near
+ */
+export function snapped(point, targets, reach) {
+  let best = null, least = reach;
+  for (const corner of targets.corners) {
+    const away = distance(corner, point);
+    if (away < least) { best = corner; least = away; }
+  }
+  if (best) return { at: best, edge: null };
+  let line = null;
+  for (const edge of targets.edges) {
+    const at = nearestOn(point, ...edge);
+    const away = distance(at, point);
+    if (away < least) { best = at; line = edge; least = away; }
+  }
+  return best ? { at: best, edge: line } : null;
+}

@@ -1,0 +1,137 @@
+// Ids and names: by a pattern, or from a column of a spreadsheet.
+
+/** @typedef {import("./homography.js").Quad} Quad */
+/**
+ * @typedef {object} Naming
+ * @property {string} id pattern of ids, such as a{row}-{col:02}
+ * @property {string} name pattern of names
+ * @property {number} firstRow
+ * @property {number} firstColumn
+ * @property {boolean} rightToLeft
+ * @property {boolean} bottomUp
+ * @property {boolean} zigzag every second row runs the other way
+ */
+/** @typedef {{row: number, column: number, rows: number, columns: number}} Place counted from 0 */
+/** @typedef {{name: string, sku: string, id?: string}} Line */
+
+export const ID = /^[a-z0-9][a-z0-9_-]*$/;
+const FIELD = /\{(row|col|n|camera)(?::0?(\d))?\}/g;
+const SKU = /^\d{8,14}$/;
+const SKU_HEADINGS = /^(sku|barcode|ean|gtin|바코드|상품\s?코드|코드)$/i;
+const NAME_HEADINGS = /^(name|product|item|품명|상품명|상품|이름|제품명)$/i;
+
+/**
+ * @param {string} pattern
+ * @param {{row: number, col: number, n: number, camera: string}} values
+ * @returns {string}
+ */
+export function filled(pattern, values) {
+  return pattern.replace(FIELD, (_, field, digits) => {
+    const value = String(values[/** @type {"row"|"col"|"n"|"camera"} */ (field)]);
+    return digits ? value.padStart(Number(digits), "0") : value;
+  });
+}
+
+/**
+ * Row and column numbers as people count them.
+ * @param {Place} place
+ * @param {Naming} naming
+ */
+export function numbered(place, naming) {
+  const turned = naming.zigzag && place.row % 2 === 1;
+  const backwards = naming.rightToLeft !== turned;
+  const column = backwards ? place.columns - 1 - place.column : place.column;
+  const row = naming.bottomUp ? place.rows - 1 - place.row : place.row;
+  return { row: row + naming.firstRow, col: column + naming.firstColumn };
+}
+
+/**
+ * An id that the pattern gives, never one that is taken.
+ * @param {string} wanted
+ * @param {Set<string>} taken
+ */
+export function free(wanted, taken) {
+  const base = ID.test(wanted) ? wanted : slug(wanted);
+  let id = base;
+  for (let number = 2; taken.has(id); number++) id = `${base}-${number}`;
+  return id;
+}
+
+/**
+ * What is left of a text as an id.
+ * @param {string} text
+ */
+export function slug(text) {
+  const rest = text.normalize("NFKD").toLowerCase().replace(/[^a-z0-9_-]+/g, "-").replace(/^[-_]+|-+$/g, "");
+  return rest || "slot";
+}
+
+/**
+ * The first letter whose pattern gives no id that another camera has.
+ * @param {Iterable<string>} taken
+ */
+export function defaultPattern(taken) {
+  const ids = [...taken];
+  for (const letter of "abcdefghijklmnopqrstuvwxyz") {
+    if (!ids.some((id) => new RegExp(`^${letter}\\d+-`).test(id))) return `${letter}{row}-{col:02}`;
+  }
+  return "{camera}-{row}-{col:02}";
+}
+
+/**
+ * Lines of a spreadsheet: one column of names, or names and product codes in either order.
+ * @param {string} text as pasted
+ * @returns {Line[]} empty lines at the end are dropped, within they stay: a slot keeps its name
+ */
+export function parsePaste(text) {
+  const lines = text.replace(/\r\n?/g, "\n").replace(/\s+$/, "").split("\n");
+  let rows = lines.map((line) => line.split("\t").map(unquoted));
+  const heading = rows[0] ?? [];
+  const headed = heading.some((cell) => SKU_HEADINGS.test(cell) || NAME_HEADINGS.test(cell));
+  if (headed) rows = rows.slice(1);
+  const width = Math.max(...rows.map((row) => row.length), 0);
+  const columns = Array.from({ length: width }, (_, i) => i);
+  const count = (/** @type {number} */ i) => rows.filter((row) => SKU.test(row[i] ?? "")).length;
+  let sku = headed ? heading.findIndex((cell) => SKU_HEADINGS.test(cell)) : -1;
+  if (sku < 0) sku = columns.find((i) => count(i) * 2 > rows.length) ?? -1;
+  let name = headed ? heading.findIndex((cell) => NAME_HEADINGS.test(cell)) : -1;
+  if (name < 0) name = columns.find((i) => i !== sku) ?? -1;
+  return rows.map((row) => ({ name: row[name] ?? "", sku: row[sku] ?? "" }));
+}
+
+/** @param {string} cell */
+function unquoted(cell) {
+  const bare = cell.trim();
+  return /^".*"$/s.test(bare) ? bare.slice(1, -1).replaceAll('""', '"') : bare;
+}
+
+/**
+ * Rows of loose quads, top to bottom, each from left to right.
+ * @param {Quad[]} quads
+ * @returns {number[][]} indices
+ */
+export function readingRows(quads) {
+  const boxes = quads.map((quad, index) => {
+    const xs = quad.map((p) => p[0]), ys = quad.map((p) => p[1]);
+    return { index, x: Math.min(...xs), middle: (Math.min(...ys) + Math.max(...ys)) / 2,
+      half: (Math.max(...ys) - Math.min(...ys)) / 2, right: Math.max(...xs) };
+  }).sort((a, b) => a.x - b.x);
+  /** @type {(typeof boxes)[]} */
+  const rows = [];
+  for (const box of boxes) { // a row goes on where its last quad ends, so it may slope
+    const row = rows.find((candidate) => {
+      const last = candidate[candidate.length - 1];
+      return Math.abs(last.middle - box.middle) < 0.6 * Math.max(last.half, box.half) &&
+        box.x > last.x + 0.4 * (last.right - last.x);
+    });
+    if (row) row.push(box);
+    else rows.push([box]);
+  }
+  rows.sort((a, b) => mean(a) - mean(b));
+  return rows.map((row) => row.map((box) => box.index));
+}
+
+/** @param {{middle: number}[]} row */
+function mean(row) {
+  return row.reduce((sum, box) => sum + box.middle, 0) / row.length;
+}

@@ -1,0 +1,209 @@
+"""The page's geometry, run in a real browser, against the daemon's."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import itertools
+import threading
+
+import numpy as np
+import pytest
+from conftest import REPOSITORY, require_program
+
+from edge import geometry
+from edge.planogram import quad_problem
+
+STATIC = REPOSITORY / "edge" / "web" / "static"
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture(scope="module")
+def page():
+    """A blank page of an origin that has the modules."""
+    program = require_program("chromium")
+    playwright = pytest.importorskip("playwright.sync_api")
+    handler = functools.partial(Quiet, directory=str(STATIC))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with playwright.sync_playwright() as running:
+        browser = running.chromium.launch(executable_path=program, args=FLAGS)
+        page = browser.new_page()
+        page.goto(f"http://127.0.0.1:{server.server_port}/icons.svg")
+        yield page
+        browser.close()
+    server.shutdown()
+    server.server_close()
+
+
+def call(page, module, function, *arguments):
+    """Return what a function of geom/ gives."""
+    return page.evaluate(
+        "async ([module, name, args]) => (await import(module))[name](...args)",
+        [f"/geom/{module}.js", function, list(arguments)],
+    )
+
+
+def some_quads(count=60, seed=3):
+    """Convex quads of a 1280 x 720 picture, some of them very oblique."""
+    random = np.random.default_rng(seed)
+    base = np.array([[0.1, 0.1], [0.9, 0.1], [0.9, 0.9], [0.1, 0.9]])
+    found = []
+    while len(found) < count:
+        quad = base + random.uniform(-0.1, 0.1, (4, 2)) * random.uniform(0, 3)
+        if np.all((quad >= 0) & (quad <= 1)) and quad_problem(tuple(map(tuple, quad))) is None:
+            found.append((quad * [1280, 720]).tolist())
+    return found
+
+
+def test_the_page_divides_a_shelf_as_the_daemon_does(page):
+    us, rows = [0, 0.13, 0.4, 0.77, 1], [[0, 0.21], [0.27, 0.6], [0.66, 1]]
+    for quad in some_quads():
+        ours = np.array(call(page, "divide", "divide", quad, us, rows))
+        theirs = np.array(geometry.divide(quad, us, rows)).reshape(ours.shape)
+        assert np.abs(ours - theirs).max() < 1e-9 * 1280
+
+
+def test_a_perspective_map_and_its_inverse_undo_each_other(page):
+    points = np.random.default_rng(1).uniform(-0.2, 1.2, (20, 2))
+    for quad in some_quads(10):
+        matrix = call(page, "homography", "unitTo", quad)
+        assert np.allclose(np.reshape(matrix, (3, 3)), geometry.unit_to(quad), rtol=0, atol=1e-9)
+        inverse = call(page, "homography", "invert", matrix)
+        for point in points.tolist():
+            there = call(page, "homography", "apply", matrix, point)
+            expected = geometry.project(geometry.unit_to(quad), np.array([point]))[0]
+            assert np.allclose(there, expected, rtol=1e-12, atol=1e-9)
+            assert np.allclose(
+                call(page, "homography", "apply", inverse, there), point, rtol=0, atol=1e-9
+            )
+
+
+def test_a_map_of_fractions_becomes_one_of_pixels(page):
+    rows = [[0.9, 0.05, 0.02], [-0.04, 1.1, 0.01], [0.03, -0.02, 1]]
+    matrix = call(page, "homography", "inPixels", rows, 640, 480)
+    got = call(page, "homography", "apply", matrix, [320, 120])
+    expected = geometry.project(np.array(rows), np.array([[0.5, 0.25]]))[0] * [640, 480]
+    assert np.allclose(got, expected, rtol=0, atol=1e-9)
+
+
+def test_quads_the_planogram_refuses_are_refused_while_drawing(page):
+    random = np.random.default_rng(8)
+    judged = []
+    for _ in range(300):
+        quad = random.uniform(0, 1, (4, 2))
+        allowed = quad_problem(tuple(map(tuple, quad.tolist()))) is None
+        assert call(page, "quad", "isConvex", (quad * 1000).tolist()) == allowed
+        judged.append(allowed)
+    assert 10 < sum(judged) < 290
+
+
+def test_four_taps_in_any_order_are_the_same_quad(page):
+    for quad in some_quads(20):
+        for order in ([0, 1, 2, 3], [2, 0, 3, 1], [3, 2, 1, 0], [1, 3, 0, 2]):
+            assert call(page, "quad", "ordered", [quad[i] for i in order]) == quad
+
+
+def test_overlap_is_the_common_share_of_the_smaller_slot(page):
+    big = [[0, 0], [100, 0], [100, 100], [0, 100]]
+    small = [[90, 40], [110, 40], [110, 60], [90, 60]]
+    assert call(page, "quad", "overlap", big, small) == pytest.approx(0.5)
+    assert call(page, "quad", "overlap", small, big) == pytest.approx(0.5)
+    apart = [[200, 0], [300, 0], [300, 100], [200, 100]]
+    assert call(page, "quad", "overlap", big, apart) == 0
+    assert call(page, "quad", "overlapping", [big, apart, small]) == [[0, 2]]
+
+
+def test_a_slot_is_warned_of_by_its_shape(page):
+    picture = {"width": 640, "height": 480}
+
+    def warnings(*quad):
+        return call(page, "quad", "shapeWarnings", quad, picture)
+
+    assert warnings([10, 10], [90, 10], [90, 90], [10, 90]) == []
+    assert warnings([10, 10], [30, 10], [30, 90], [10, 90]) == ["small"]
+    assert warnings([-5, 10], [90, 10], [90, 90], [10, 90]) == ["outside"]
+    assert warnings([10, 10], [90, 45], [90, 70], [10, 110]) == ["oblique"]
+    assert warnings([10, 10], [90, 90], [90, 10], [10, 90]) == ["twisted"]
+
+
+def dividers(page, cells):
+    return call(page, "divide", "equalDividers", cells)
+
+
+def test_a_dragged_divider_is_pinned_and_the_others_share_the_room(page):
+    row = {"v": [0, 1], "trim": 1, "dividers": dividers(page, 5)}
+    moved = call(page, "divide", "moveDivider", row, 1, 0.6, 0.02)
+    assert [d["u"] for d in moved] == pytest.approx([0.3, 0.6, 0.6 + 0.4 / 3, 0.6 + 0.8 / 3])
+    assert [d["pinned"] for d in moved] == [False, True, False, False]
+    crowded = call(page, "divide", "moveDivider", {**row, "dividers": moved}, 2, 0.1, 0.02)
+    assert [d["u"] for d in crowded][:3] == pytest.approx([0.3, 0.6, 0.62])
+
+
+def test_a_trim_moves_one_divider_where_it_is_wanted_and_keeps_the_ends(page):
+    for u, wanted in ((0.2, 0.3), (0.5, 0.42), (0.9, 0.95)):
+        trim = call(page, "divide", "trimFor", u, wanted)
+        assert call(page, "divide", "trimmed", u, trim) == pytest.approx(wanted, abs=1e-12)
+        assert call(page, "divide", "untrimmed", wanted, trim) == pytest.approx(u, abs=1e-12)
+        assert call(page, "divide", "trimmed", 0, trim) == 0
+        assert call(page, "divide", "trimmed", 1, trim) == 1
+
+
+def test_rows_leave_room_for_price_rails(page):
+    spans = call(page, "divide", "rowSpans", 4, 0.06)
+    assert spans[0][0] == 0
+    assert spans[-1][1] == 1
+    gaps = [below[0] - above[1] for above, below in itertools.pairwise(spans)]
+    assert gaps == pytest.approx([0.06] * 3)
+    heights = [bottom - top for top, bottom in spans]
+    assert heights == pytest.approx([heights[0]] * 4)
+
+
+def test_a_column_of_a_spreadsheet_becomes_names_and_codes(page):
+    def parsed(text):
+        return [(line["name"], line["sku"]) for line in call(page, "naming", "parsePaste", text)]
+
+    assert parsed("Milk\r\nTea\r\n") == [("Milk", ""), ("Tea", "")]
+    assert parsed("Milk\t8801104940016\nTea\t8801104940023") == [
+        ("Milk", "8801104940016"),
+        ("Tea", "8801104940023"),
+    ]
+    assert parsed("8801104940016\tMilk\n8801104940023\tTea")[1] == ("Tea", "8801104940023")
+    assert parsed("바코드\t상품명\n8801\t우유\n8802\t차") == [("우유", "8801"), ("차", "8802")]
+    assert parsed('"Milk, ""cold"""\n\nTea') == [('Milk, "cold"', ""), ("", ""), ("Tea", "")]
+
+
+def test_ids_follow_the_pattern_and_never_collide(page):
+    values = {"row": 1, "col": 3, "n": 13, "camera": "aisle-1"}
+    assert call(page, "naming", "filled", "a{row}-{col:02}", values) == "a1-03"
+    assert call(page, "naming", "filled", "{camera}-{n:03}", values) == "aisle-1-013"
+    assert call(page, "naming", "defaultPattern", ["a1-01", "b2-07"]) == "c{row}-{col:02}"
+    assert call(page, "naming", "slug", "초코 Milk 240 ml") == "milk-240-ml"
+
+
+def test_numbers_run_as_people_walk(page):
+    naming = {"firstRow": 1, "firstColumn": 1, "rightToLeft": False, "bottomUp": False}
+
+    def numbers(row, column, **ways):
+        place = {"row": row, "column": column, "rows": 3, "columns": 4}
+        got = call(page, "naming", "numbered", place, {**naming, "zigzag": False, **ways})
+        return got["row"], got["col"]
+
+    assert numbers(0, 0) == (1, 1)
+    assert numbers(0, 0, rightToLeft=True) == (1, 4)
+    assert numbers(0, 0, bottomUp=True, firstRow=0) == (2, 1)
+    assert numbers(1, 0, zigzag=True) == (2, 4)
+    assert numbers(2, 0, zigzag=True) == (3, 1)
+
+
+def test_loose_slots_are_read_row_by_row_even_where_the_shelf_slopes(page):
+    shelf = [[40, 60], [600, 140], [600, 420], [40, 380]]
+    quads = call(page, "divide", "divide", shelf, [0, 0.25, 0.5, 0.75, 1], [[0, 0.45], [0.55, 1]])
+    order = np.random.default_rng(5).permutation(8)
+    rows = call(page, "naming", "readingRows", [quads[i] for i in order])
+    assert [[int(order[i]) for i in row] for row in rows] == [[0, 1, 2, 3], [4, 5, 6, 7]]
