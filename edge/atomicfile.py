@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import tempfile
 from pathlib import Path
@@ -36,10 +35,14 @@ def write_whole(path: Path, data: bytes, mode: int) -> None:
 
 
 def _give_to_owner(handle: int, target: Path) -> None:
-    """A file that root writes for the daemon stays the daemon's."""
-    with contextlib.suppress(FileNotFoundError, PermissionError):
-        before = target.stat()
-        os.fchown(handle, before.st_uid, before.st_gid)
+    """A file that root writes for the daemon stays the daemon's, or becomes its folder's owner's.
+
+    Others may not give files away; under the unit's filter of system calls trying it is deadly.
+    """
+    if os.geteuid() == 0:
+        before = target if target.exists() else target.parent
+        owner = before.stat()
+        os.fchown(handle, owner.st_uid, owner.st_gid)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -72,6 +72,12 @@ def _picture(path: Path, info: ValidationInfo) -> Path:
 
 
 Fraction = Annotated[float, Field(json_schema_extra={"minimum": 0, "maximum": 1})]
+Corners = Annotated[
+    tuple[tuple[Fraction, Fraction], ...],
+    Field(json_schema_extra={"minItems": 4, "maxItems": 4}),
+    AfterValidator(_judged),
+]
+"""A quad as it is written in a file."""
 
 
 class SlotEntry(Section):
@@ -81,11 +87,7 @@ class SlotEntry(Section):
     """What people call it."""
     sku: str | None = Field(default=None, min_length=1)
     """Product identity in the shop's system; several slots may share it (facings)."""
-    quad: Annotated[
-        tuple[tuple[Fraction, Fraction], ...],
-        Field(json_schema_extra={"minItems": 4, "maxItems": 4}),
-        AfterValidator(_judged),
-    ]
+    quad: Corners
     """Top left, top right, bottom right, bottom left of the facing, as fractions of the picture."""
     priority: int | None = Field(default=None, ge=1)
     """1 first."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ from edge.address import (
     parse_address,
     without_login,
 )
+from edge.planogram import Corners
 from edge.section import (
     ExistingFile,
     Name,
@@ -60,6 +62,12 @@ def _address(text: str) -> str:
     return text
 
 
+def _host_name(name: str) -> str:
+    if not re.fullmatch(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*", name.lower()):
+        raise ValueError("must be a host's name alone, such as shop.example: no https:, no port")
+    return name.lower()
+
+
 ListenAddress = Annotated[str, AfterValidator(_address)]
 """host:port"""
 
@@ -73,6 +81,8 @@ class CameraConfig(Section):
     """The scheme picks the kind; ${NAME} is an environment variable or a systemd credential."""
     every_s: float = Field(default=5.0, gt=0, le=3600)
     """Seconds from one look to the next."""
+    blackout: tuple[Corners, ...] = ()
+    """Quads, as fractions of the picture, that are painted black before anything sees it."""
 
 
 class Decision(Section):
@@ -170,14 +180,49 @@ class Mqtt(Section):
             yield "cert" if self.key is None else "key", "cert and key are needed together"
 
 
+class Tls(Section):
+    """The certificate that the pages are served with, as PEM files."""
+
+    cert: ExistingFile
+    key: ExistingFile
+
+    @model_validator(mode="after")
+    def _are_a_pair(self) -> Self:
+        try:
+            self.context()
+        except OSError:  # ssl.SSLError is one
+            message = "cert and key must be a pair of PEM files, the key without a password"
+            raise problems_of(("cert", message)) from None
+        return self
+
+    def context(self) -> ssl.SSLContext:
+        """Return the certificate ready to be shown. Raises OSError where it cannot be used."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.cert, self.key, password="")  # else it would ask
+        return context
+
+
 class Web(Section):
-    """The staff page."""
+    """The pages: what to refill, and drawing the slots."""
 
     listen: ListenAddress = "127.0.0.1:8080"
+    """Beyond this PC (0.0.0.0:8080) only with a PIN, which `edge pin` sets."""
+    pin_file: RelativePath | None = None
+    """Where the PIN's fingerprint is kept; else `pin` in the state folder."""
+    tls: Tls | None = None
+    names: tuple[Annotated[str, AfterValidator(_host_name)], ...] = ()
+    """What else this PC is called in browsers, beside its addresses and its own name."""
+    pictures: bool = True
+    """Whether the staff page shows whole pictures; without, it draws the planogram."""
 
     @property
     def listen_address(self) -> Address:
         return parse_address(self.listen)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether nobody but this PC can reach the pages."""
+        return is_loopback(self.listen_address[0])
 
 
 class Site(Section):
@@ -206,6 +251,10 @@ class Site(Section):
     def bundle(self) -> Path | None:
         """The model bundle's path; None for the one that ships."""
         return None if self.model == "default" else Path(self.model)
+
+    @property
+    def pin_file(self) -> Path:
+        return self.web.pin_file or self.state / "pin"
 
     def digest(self) -> str:
         """Return a fingerprint of all that is configured but passwords, 16 hexadecimal digits."""

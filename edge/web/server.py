@@ -1,0 +1,197 @@
+"""The server of the pages: uvicorn on a thread of its own, which gives way to all others."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import os
+import socket
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import uvicorn
+from anyio import to_thread
+from starlette.routing import BaseRoute
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from edge.errors import UnavailableError
+from edge.site import Site
+from edge.web.app import create_app
+from edge.web.guard import Guard
+
+log = logging.getLogger(__name__)
+
+NICENESS = 10
+WORKERS = 4
+"""Threads for what would hold up the event loop: JPEGs, files, the PIN."""
+MOST_CONNECTIONS = 400
+"""The daemon may hold 1024 files open, and its cameras must always find some of them."""
+REQUEST_S = 10.0
+"""Longest time in which a request's first lines must have come."""
+KEEP_ALIVE_S = 15
+GRACE_S = 3
+START_S = 10.0
+
+FULL = (
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\n"
+    b"Connection: close\r\n\r\n"
+)
+
+
+@contextlib.contextmanager
+def open_web(site: Site, routes: Sequence[BaseRoute]) -> Iterator[str]:
+    """Serve the pages and the routes meanwhile; gives the address: http://127.0.0.1:8080/
+
+    Port 0 in web.listen takes a free one. Raises UnavailableError where the port is in use.
+    """
+    listener = _listen(site)
+    server = _Thread(site, create_app(site, routes), listener)
+    try:
+        server.start()
+        yield _address(site, listener.getsockname()[1])
+    finally:
+        server.stop()
+
+
+class _Thread:
+    """One server from its start to its end."""
+
+    def __init__(self, site: Site, guard: Guard, listener: _Listener):
+        self._guard, self._listener = guard, listener
+        config = uvicorn.Config(
+            guard,
+            loop="asyncio",
+            http=_Connection,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=GRACE_S,
+        )
+        # Else each stray byte of anybody is a line in the log; what fails here the guard logs.
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+        config.load()
+        config.ssl = site.web.tls.context() if site.web.tls else None
+        self._server = uvicorn.Server(config)
+        self._started = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = threading.Thread(target=self._run, name="pages", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+        if not self._started.wait(START_S):
+            raise UnavailableError("the server of the pages did not start; the log says why")
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended already
+                self._loop.call_soon_threadsafe(self._guard.end_streams)
+        self._thread.join(GRACE_S + 2)
+        self._listener.close()
+
+    def _run(self) -> None:
+        if sys.platform == "linux":  # where a thread has a priority of its own
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+        asyncio.run(self._serve())
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        to_thread.current_default_thread_limiter().total_tokens = WORKERS
+        serving = asyncio.ensure_future(self._server.serve(sockets=[self._listener]))
+        while not (self._server.started or serving.done()):
+            await asyncio.sleep(0.01)
+        self._started.set()
+        await serving
+
+
+class _Connection(H11Protocol):
+    """A connection that is closed when it stays open for long without asking anything."""
+
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._be_patient(REQUEST_S)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._be_patient(None)
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.cycle.response_complete:  # else the next request was waiting already
+            self._be_patient(KEEP_ALIVE_S + REQUEST_S)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._be_patient(None)
+        super().connection_lost(exc)
+
+    def _be_patient(self, for_s: float | None) -> None:
+        """Wait so long for a request; None: for ever, there is one."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None if for_s is None else self.loop.call_later(for_s, self.transport.abort)
+
+
+class _Listener(socket.socket):
+    """Takes so many connections at once and no more, also while they only shake hands."""
+
+    def __init__(self, found: socket.socket):
+        super().__init__(found.family, found.type, found.proto, found.detach())
+        self._taken: list[socket.socket] = []
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        while True:
+            connection, address = super().accept()
+            self._taken = [one for one in self._taken if one.fileno() >= 0]
+            if len(self._taken) < MOST_CONNECTIONS:
+                self._taken.append(connection)
+                return connection, address
+            with connection, contextlib.suppress(OSError):
+                connection.setblocking(False)
+                connection.send(FULL)
+
+
+def _listen(site: Site) -> _Listener:
+    host, port = site.web.listen_address
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    both = host == "::" and socket.has_dualstack_ipv6()
+    try:
+        return _Listener(
+            socket.create_server((host, port), family=family, dualstack_ipv6=both, backlog=512)
+        )
+    except OSError as error:
+        in_use = error.errno == errno.EADDRINUSE
+        why = "the port is in use; set web.listen to another one" if in_use else error.strerror
+        message = f"the pages cannot be served on {site.web.listen}: {why or error}"
+        raise UnavailableError(message) from error
+
+
+def _address(site: Site, port: int) -> str:
+    """Return where a browser finds the pages: with the name that the certificate is for, if any."""
+    host = site.web.listen_address[0]
+    if site.web.tls and site.web.names:
+        host = site.web.names[0]
+    elif host in ("0.0.0.0", "::"):
+        host = _own_address()
+    scheme = "https" if site.web.tls else "http"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}/"
+
+
+def _own_address() -> str:
+    """Return this PC's address in its network; nothing is sent to find it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError:  # no network
+            return "127.0.0.1"
+        return str(probe.getsockname()[0])

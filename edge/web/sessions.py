@@ -1,0 +1,102 @@
+"""Who is signed in. Kept in the state folder, as fingerprints: a restart signs nobody out."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import secrets
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, Field, ValidationError
+
+from edge.atomicfile import write_whole
+from edge.errors import EdgeError
+
+log = logging.getLogger(__name__)
+
+LASTS_S = 30 * 86400.0  # without being used
+NOTED_EACH_S = 3600.0  # how exactly the last use is kept
+MOST = 200
+
+
+class Session(BaseModel):
+    name: Annotated[str, Field(max_length=60)]
+    """What the device calls itself."""
+    begun_s: float
+    used_s: float
+    """Seconds of the epoch."""
+
+
+class _Kept(BaseModel):
+    """The file. pin: the name of the PIN they were begun with; another one ends them all."""
+
+    pin: str
+    sessions: dict[str, Session]
+
+
+class Sessions:
+    """Only the pages' event loop stands here."""
+
+    def __init__(self, path: Path, clock: Callable[[], float] = time.time):
+        self._path, self._clock = path, clock
+        self._pin = ""
+        self._sessions: dict[str, Session] = {}
+        self._read()
+
+    def begin(self, pin: str, name: str) -> str:
+        """Return the token of a new session; only whoever gets it can be recognised by it."""
+        self._only_of(pin)
+        token, now_s = secrets.token_urlsafe(32), self._clock()
+        self._sessions[_fingerprint(token)] = Session(name=name, begun_s=now_s, used_s=now_s)
+        while len(self._sessions) > MOST:
+            del self._sessions[min(self._sessions, key=lambda key: self._sessions[key].used_s)]
+        self._write()
+        return token
+
+    def knows(self, pin: str, token: str) -> bool:
+        """Whether the token is of a session of this PIN; that is a use of it."""
+        self._only_of(pin)
+        session = self._sessions.get(_fingerprint(token))
+        now_s = self._clock()
+        if session is None or now_s - session.used_s > LASTS_S:
+            return False
+        if not 0 <= now_s - session.used_s < NOTED_EACH_S:
+            session.used_s = now_s
+            self._write()
+        return True
+
+    def end(self, token: str) -> None:
+        if self._sessions.pop(_fingerprint(token), None) is not None:
+            self._write()
+
+    def _only_of(self, pin: str) -> None:
+        if pin != self._pin:
+            self._pin, self._sessions = pin, {}
+
+    def _read(self) -> None:
+        try:
+            kept = _Kept.model_validate_json(self._path.read_bytes())
+        except FileNotFoundError:
+            return
+        except (OSError, ValidationError):
+            log.warning("%s cannot be read: everybody has to sign in again", self._path)
+            return
+        self._pin, self._sessions = kept.pin, kept.sessions
+
+    def _write(self) -> None:
+        now_s = self._clock()
+        self._sessions = {
+            key: one for key, one in self._sessions.items() if now_s - one.used_s <= LASTS_S
+        }
+        kept = _Kept(pin=self._pin, sessions=self._sessions)
+        try:
+            write_whole(self._path, kept.model_dump_json().encode(), 0o600)
+        except EdgeError as error:  # a full disk: nobody is signed out now, only at a restart
+            log.warning("who is signed in is not kept: %s", error)
+
+
+def _fingerprint(token: str) -> str:
+    return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()
