@@ -141,16 +141,9 @@ class _Open:
         self._grabber.join()
 
     def _give_up_if_late(self, until_s: float) -> None:
-        if not self._grabber.ended:
-            _raise_if_offline(self._grabber.condition())
+        _raise_if_down(self._grabber.condition())
         if time.monotonic() > until_s:
             raise CameraError(NOT_IN_TIME, CameraReason.NO_FRAMES)
-
-
-def _raise_if_offline(condition: Condition | None) -> None:
-    if condition is not None and condition.status is CameraStatus.OFFLINE:
-        reason = condition.reason or CameraReason.NO_FRAMES
-        raise CameraError(condition.message or NOT_IN_TIME, reason)
 
 
 class SharedCameras:
@@ -165,23 +158,31 @@ class SharedCameras:
         """Return the newest picture; whoever asks again waits for the next one."""
         begun_s = time.monotonic()
         while True:
-            eye = self._eyes()[camera_id]  # anew: the configuration may be read meanwhile
-            frames, condition = eye.recent, eye.condition()
-            over = condition is not None and condition.reason is CameraReason.ENDED
-            if not (over and frames):
-                _raise_if_offline(condition)
+            eye = self._eyes().get(camera_id)  # anew: the configuration may be read meanwhile
+            frames = eye.recent if eye else ()
+            over = eye is not None and eye.ended
+            _raise_if_down(eye.condition() if eye else None)
             is_new = len(frames) > 1 and frames[-1] is not self._given.get(camera_id)
-            wait_s = min(eye.every_s + 1.0, PICTURE_S) if frames else PICTURE_S
+            wait_s = min(eye.every_s + 1.0, PICTURE_S) if eye and frames else PICTURE_S
             if is_new or over or time.monotonic() > begun_s + wait_s:
                 break
             time.sleep(TICK_S)
-        if not frames:
+        if eye is None or not frames:
             raise CameraError(NOT_IN_TIME, CameraReason.NO_FRAMES)
         self._given[camera_id] = frames[-1]
         return compared(eye.kind, frames)
 
     def close(self) -> None:
         """The cameras are the daemon's."""
+
+
+def _raise_if_down(condition: Condition | None) -> None:
+    """Raise why there are no pictures; the end of a recording is no trouble."""
+    if condition is None or condition.status is not CameraStatus.OFFLINE:
+        return
+    reason = condition.reason or CameraReason.NO_FRAMES
+    if reason is not CameraReason.ENDED:
+        raise CameraError(condition.message or NOT_IN_TIME, reason)
 
 
 class Photo:

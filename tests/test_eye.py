@@ -56,7 +56,7 @@ def test_pictures_come_and_the_end_of_a_recording_is_a_camera_that_is_down(tmp_p
 
 def test_no_look_is_taken_before_it_is_due(tmp_path, stop):
     eye = Eye("cam", folder(tmp_path, [100] * 50), 0.05, stop)
-    eye._every_s = 10.0  # the camera sends more often than looks are wanted
+    eye.every_s = 10.0  # the camera sends more often than looks are wanted
     eye.start()
     frames: list[Frame] = []
     wait_for(eye, CameraStatus.OFFLINE, CameraReason.ENDED, frames)
