@@ -8,22 +8,29 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from edge.errors import ClosedError
 from edge.types import (
     Ack,
+    Denial,
     Event,
     EventKind,
+    Moment,
     Observation,
     Pending,
     Score,
     SlotState,
     State,
     Visibility,
+    Votes,
 )
 
 MISPLACED_BELOW = 0.2
 """p(own product | not empty) under which something else stands in the slot."""
+HELD_FOR = timedelta(hours=12)
+"""So long at most somebody's word counts more than the model's, about one and the same picture."""
+UNDO_FOR = timedelta(minutes=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +63,9 @@ def decide(state: SlotState, seen: Observation, rule: Rule) -> tuple[SlotState, 
         observed_s=seen.clock_s,
         clear_s=seen.clock_s,
     )
-    evidence = speaks_for(seen.score, rule)
+    state, evidence = _heard(state, speaks_for(seen.score, rule), seen)
     if evidence is None:
-        return state, None
+        return _silent(state, seen), None
     if evidence is state.state:
         return replace(state, pending=None), None
 
@@ -66,7 +73,8 @@ def decide(state: SlotState, seen: Observation, rule: Rule) -> tuple[SlotState, 
     lasted_s = pending.last_s - pending.first_s
     if pending.looks < rule.confirm_looks or lasted_s < rule.confirm_s:
         return replace(state, pending=pending), None
-    return _state(state, evidence, seen.taken_at)
+    votes = Votes(pending.looks, pending.of)
+    return _confirmed(replace(state, votes=votes), evidence, Moment(seen.taken_at, seen.clock_s))
 
 
 def speaks_for(score: Score, rule: Rule) -> State | None:
@@ -93,24 +101,87 @@ def expire(
     unseen = state.clear_s is None or clock_s - state.clear_s >= rule.unknown_after_s
     if unseen and state.state is not State.UNKNOWN:
         state = replace(state, state=State.UNKNOWN, since=at, pending=None)
+    if state.denial is not None and state.denial.at + HELD_FOR <= at:
+        state = replace(state, denial=None)
     if state.snooze_until is not None and state.snooze_until <= at:
-        state = replace(state, snooze_until=None)
-        return state, _event(EventKind.UPDATED, state, at, "snooze_ended")
+        return wake(state, at)
     return state, None
 
 
 def acknowledge(state: SlotState, by: str, at: datetime) -> tuple[SlotState, Event]:
-    """Return the state and event of somebody being on the way. ValueError: nothing is open."""
+    """Return the state and event of somebody being on the way. ClosedError: nothing is open."""
     _must_be_open(state)
     state = replace(state, ack=Ack(by, at))
-    return state, _event(EventKind.UPDATED, state, at, "ack")
+    return state, _event(EventKind.UPDATED, state, at, "ack", by)
 
 
-def snooze(state: SlotState, until: datetime, at: datetime) -> tuple[SlotState, Event]:
-    """Return the state and event of an incident put off. ValueError: nothing is open."""
+def release(state: SlotState, by: str | None, at: datetime) -> tuple[SlotState, Event]:
+    """Return the state and event of nobody being on the way any more. ClosedError as above."""
+    _must_be_open(state)
+    state = replace(state, ack=None)
+    return state, _event(EventKind.UPDATED, state, at, "release", by)
+
+
+def snooze(
+    state: SlotState, until: datetime, at: datetime, by: str | None = None
+) -> tuple[SlotState, Event]:
+    """Return the state and event of an incident put off. ClosedError: nothing is open."""
     _must_be_open(state)
     state = replace(state, snooze_until=until)
-    return state, _event(EventKind.UPDATED, state, at, "snooze")
+    return state, _event(EventKind.UPDATED, state, at, "snooze", by)
+
+
+def wake(state: SlotState, at: datetime, by: str | None = None) -> tuple[SlotState, Event]:
+    """Return the state and event of a snooze that has ended. ClosedError: nothing is open."""
+    _must_be_open(state)
+    state = replace(state, snooze_until=None)
+    return state, _event(EventKind.UPDATED, state, at, "snooze_ended", by)
+
+
+def deny(state: SlotState, by: str, at: datetime) -> tuple[SlotState, Event]:
+    """Return the state and event of an alarm that was wrong. ClosedError: nothing is open.
+
+    The model will say the same of the same picture again. So from now on the slot counts as
+    stocked whatever the model says, until it agrees, until the picture is another one, or until
+    HELD_FOR has passed: a wrong word of somebody must not hide an empty slot for long.
+    """
+    _must_be_open(state)
+    denial = Denial(
+        at=at,
+        by=by,
+        incident_id=state.incident_id or "",
+        opened_at=state.opened_at or at,
+        state=state.state,
+        since=state.since,
+        votes=state.votes,
+    )
+    return (
+        replace(_closed(state), state=State.STOCKED, since=at, pending=None, denial=denial),
+        _event(EventKind.CLOSED, state, at, "not_empty", by),
+    )
+
+
+def undo_denial(state: SlotState, by: str | None, now: Moment) -> tuple[SlotState, Event]:
+    """Return the state of before `deny`, and the event of it. ClosedError: it is too late.
+
+    It is another incident: whoever follows the events was told that the first one is closed,
+    and may have forgotten it. It has been open since the first one was.
+    """
+    denial = state.denial
+    if denial is None or now.at - denial.at > UNDO_FOR:
+        raise ClosedError(f"slot {state.slot_id}: it is too late to undo; the daemon looks anew")
+    state = replace(
+        state,
+        state=denial.state,
+        since=denial.since,
+        incident_id=str(uuid.uuid4()),
+        opened_at=denial.opened_at,
+        opened_s=now.clock_s - max(0.0, (now.at - denial.opened_at).total_seconds()),
+        votes=denial.votes,
+        denial=None,
+        pending=None,
+    )
+    return state, _event(EventKind.OPENED, state, now.at, "undo_not_empty", by)
 
 
 def remove(state: SlotState, at: datetime) -> Event | None:
@@ -118,6 +189,24 @@ def remove(state: SlotState, at: datetime) -> Event | None:
     if state.incident_id is None:
         return None
     return _event(EventKind.CLOSED, state, at, "removed")
+
+
+def _heard(
+    state: SlotState, evidence: State | None, seen: Observation
+) -> tuple[SlotState, State | None]:
+    """Return what a look is evidence for where somebody knew better than the model."""
+    if state.denial is None or evidence is None:
+        return state, evidence
+    if evidence is State.STOCKED or seen.other:
+        return replace(state, denial=None), evidence
+    return state, State.STOCKED
+
+
+def _silent(state: SlotState, seen: Observation) -> SlotState:
+    """Return the state after a look that says nothing: it counts among the votes."""
+    if state.pending is None or not seen.fresh:
+        return state
+    return replace(state, pending=replace(state.pending, of=state.pending.of + 1))
 
 
 def _extend(pending: Pending | None, evidence: State, seen: Observation, rule: Rule) -> Pending:
@@ -128,30 +217,47 @@ def _extend(pending: Pending | None, evidence: State, seen: Observation, rule: R
         or seen.clock_s - pending.last_s > rule.max_gap_s
     ):
         first_s = max(seen.since_s, seen.clock_s - rule.max_gap_s)
-        return Pending(evidence, first_s, seen.clock_s, look)
-    return replace(pending, last_s=seen.clock_s, looks=pending.looks + look)
+        return Pending(evidence, first_s, seen.clock_s, look, look)
+    looks, of = pending.looks + look, pending.of + look
+    return replace(pending, last_s=seen.clock_s, looks=looks, of=of)
 
 
-def _state(before: SlotState, state: State, at: datetime) -> tuple[SlotState, Event | None]:
+def _confirmed(before: SlotState, state: State, now: Moment) -> tuple[SlotState, Event | None]:
     """Return the slot in its newly confirmed state, and what happened to its incident."""
-    after = replace(before, state=state, since=at, pending=None)
+    after = replace(before, state=state, since=now.at, pending=None)
     if state is State.STOCKED:
         if before.incident_id is None:
-            return after, None
-        closed = _event(EventKind.CLOSED, before, at, "stocked")
-        return replace(after, incident_id=None, ack=None, snooze_until=None), closed
+            return _closed(after), None
+        return _closed(after), _event(EventKind.CLOSED, before, now.at, "stocked")
     if before.incident_id is None:
-        after = replace(after, incident_id=str(uuid.uuid4()))
-        return after, _event(EventKind.OPENED, after, at, state.value)
+        incident_id = str(uuid.uuid4())
+        after = replace(after, incident_id=incident_id, opened_at=now.at, opened_s=now.clock_s)
+        return after, _event(EventKind.OPENED, after, now.at, state.value)
     if before.state is State.UNKNOWN:
         return after, None  # seen again as it was left: nothing new to tell
-    return after, _event(EventKind.UPDATED, after, at, state.value)
+    return after, _event(EventKind.UPDATED, after, now.at, state.value)
 
 
-def _event(kind: EventKind, state: SlotState, at: datetime, reason: str) -> Event:
-    return Event(kind, f"slot/{state.slot_id}", at, state.incident_id, reason)
+def _closed(state: SlotState) -> SlotState:
+    """Return the slot without what belongs to an open incident."""
+    return replace(
+        state,
+        incident_id=None,
+        ack=None,
+        snooze_until=None,
+        opened_at=None,
+        opened_s=None,
+        votes=None,
+    )
+
+
+def _event(
+    kind: EventKind, state: SlotState, at: datetime, reason: str, by: str | None = None
+) -> Event:
+    subject = f"slot/{state.slot_id}"
+    return Event(kind, subject, at, state.incident_id, reason, by=by)
 
 
 def _must_be_open(state: SlotState) -> None:
     if state.incident_id is None:
-        raise ValueError(f"slot {state.slot_id} has no open incident")
+        raise ClosedError(f"slot {state.slot_id} has no open incident")

@@ -1,4 +1,4 @@
-"""Answers what people ask over MQTT: request/<verb> in, response/<verb> out."""
+"""Answers what people ask, over MQTT (request/<verb> in, response/<verb> out) or on a page."""
 
 from __future__ import annotations
 
@@ -7,23 +7,28 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from edge import messages, payloads
-from edge.decide import acknowledge, snooze
-from edge.errors import EdgeError, RequestError
+from edge.board import Board
+from edge.decide import acknowledge, deny, release, snooze, undo_denial, wake
+from edge.errors import ClosedError, EdgeError, RequestError
 from edge.ledger import Ledger
 from edge.plan import Plan
+from edge.training import STOCKED, Sample, TrainingFolder
 from edge.types import Event, Moment, SlotState
 
 log = logging.getLogger(__name__)
 
 PICTURES_OFF = "pictures of slots are not sent: they are off"
+CLOSED = {"code": "already_closed"}
+"""The data of a response where the incident is over: a page tells that apart from other errors."""
 
 
 class Desk:
     """Reads one request after the other; only the main loop's thread stands here."""
 
-    def __init__(self, ledger: Ledger, read: Callable[[], Plan]):
+    def __init__(self, ledger: Ledger, plan: Plan, board: Board, read: Callable[[], Plan]):
         """read gives the configuration anew and raises EdgeError where it is wrong."""
-        self._ledger, self._read = ledger, read
+        self._ledger, self._plan, self._board, self._read = ledger, plan, board, read
+        self._training = TrainingFolder(plan.config.site.state)
         self.reloaded: Plan | None = None
         """What the daemon should go on with: set by a reload that was found to be right."""
 
@@ -35,6 +40,8 @@ class Desk:
             return messages.refusal(error)
         try:
             self._do(request, now)
+        except ClosedError as error:
+            return messages.response(request, CLOSED, str(error))
         except (ValueError, EdgeError) as error:
             return messages.response(request, error=str(error))
         return messages.response(request)
@@ -42,16 +49,56 @@ class Desk:
     def _do(self, request: payloads.Request, now: Moment) -> None:
         """Raises ValueError or EdgeError, whose text is for the sender."""
         match request:
-            case payloads.AckRequest(slot=slot_id, by=by):
-                self._note(acknowledge(self._slot(slot_id), by, now.at), now)
-            case payloads.SnoozeRequest(slot=slot_id, minutes=minutes):
+            case payloads.AckRequest(by=by):
+                self._note(acknowledge(self._open(request), by, now.at), now)
+            case payloads.ReleaseRequest(by=sender):
+                self._note(release(self._open(request), sender, now.at), now)
+            case payloads.SnoozeRequest(minutes=0, by=sender):
+                self._note(wake(self._open(request), now.at, sender), now)
+            case payloads.SnoozeRequest(minutes=minutes, by=sender):
                 until = now.at + timedelta(minutes=minutes)
-                self._note(snooze(self._slot(slot_id), until, now.at), now)
+                self._note(snooze(self._open(request), until, now.at, sender), now)
+            case payloads.NotEmptyRequest(by=by):
+                self._not_empty(self._open(request), by, now)
+            case payloads.UndoNotEmptyRequest(by=sender):
+                self._undo_not_empty(request, sender, now)
             case payloads.ReloadRequest():
                 self._reload()
             case payloads.SnapshotRequest(slot=slot_id):
                 self._slot(slot_id)
                 raise ValueError(PICTURES_OFF)
+
+    def _not_empty(self, state: SlotState, by: str, now: Moment) -> None:
+        """Close the incident, then keep what the model was wrong about; a loss of that is told."""
+        self._note(deny(state, by, now.at), now)
+        shot = self._board.crop(state.slot_id, "now")
+        if shot is None:
+            return
+        label = self._label(state.slot_id)
+        sample = Sample(state.slot_id, label, now.at, state.score, shot.jpeg())
+        try:
+            self._training.add(sample)
+        except OSError as error:
+            log.warning("slot %s: no picture kept for training: %s", state.slot_id, error.strerror)
+
+    def _undo_not_empty(
+        self, request: payloads.IncidentRequest, by: str | None, now: Moment
+    ) -> None:
+        state = self._slot(request.slot)
+        denial = state.denial
+        if denial and request.incident_id not in (None, denial.incident_id):
+            raise ClosedError(f"slot {request.slot}: that is not what was said last")
+        self._note(undo_denial(state, by, now), now)
+        if denial:
+            try:
+                self._training.remove(request.slot, denial.at)
+            except OSError as error:
+                log.warning("slot %s: its picture stays: %s", request.slot, error.strerror)
+
+    def _label(self, slot_id: str) -> str:
+        """Return what the model should have said: the product, where it knows products."""
+        sku = next(slot.sku for slot in self._plan.slots if slot.slot_id == slot_id)
+        return sku if sku and sku in self._plan.classifier.info.classes else STOCKED
 
     def _reload(self) -> None:
         """Read the configuration anew. The log says how that went: a signal has no answer."""
@@ -61,6 +108,13 @@ class Desk:
             log.error("the configuration stays as it was: %s", error)
             raise
         log.info("the configuration has been read anew")
+
+    def _open(self, request: payloads.IncidentRequest) -> SlotState:
+        """Return the slot's state; ClosedError where another incident is meant than its own."""
+        state = self._slot(request.slot)
+        if request.incident_id not in (None, state.incident_id):
+            raise ClosedError(f"slot {request.slot}: that incident is closed")
+        return state
 
     def _slot(self, slot_id: str) -> SlotState:
         if slot_id not in self._ledger.states:

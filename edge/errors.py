@@ -7,7 +7,8 @@ EdgeError                  exit code
 │   └── CameraError             a camera that gives no picture; carries the reason
 ├── ConfigError            78   a file the operator wrote is wrong; carries every problem
 ├── ChangedError         1    a file was changed by somebody else since it was read
-├── RequestError           1    a request over MQTT that cannot be understood
+├── RequestError           1    a request that cannot be understood
+├── ClosedError            1    what somebody acts on is over
 ├── SinkError              1    an event could not be delivered now; `permanent` if never
 └── StoreError             1    the state file could not be read or written now
 
@@ -78,6 +79,10 @@ class SinkError(EdgeError):
         super().__init__(message)
         self.permanent = permanent
         self.arrived = arrived
+
+
+class ClosedError(EdgeError):
+    """The incident that somebody acts on is closed, or another one by now."""
 
 
 class RequestError(EdgeError):

@@ -7,18 +7,24 @@ stays, and the next look comes to the same decision again. Nobody is told what a
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
-from edge import messages
+from edge import history, messages
 from edge.decide import remove
 from edge.errors import StoreError
-from edge.store import QueuedEvent, Store
+from edge.rows import QueuedEvent
+from edge.store import Store
 from edge.types import CameraState, Event, Moment, Slot, SlotState, Visibility
 
 log = logging.getLogger(__name__)
 
 HEARTBEAT_S = 300.0  # a state that does not change is published again after so long
+HISTORY_EVERY_S = 60.0  # the time spent is written with what else there is, at least so often
+RECENT = timedelta(minutes=30)
+MAX_RECENT = 200
 
 
 @dataclass
@@ -28,6 +34,7 @@ class _Entry:
     states: list[SlotState] = field(default_factory=list)
     documents: dict[str, bytes | None] = field(default_factory=dict)
     events: list[QueuedEvent] = field(default_factory=list)
+    history: history.Entry = field(default_factory=history.Entry)
 
 
 class Ledger:
@@ -42,6 +49,13 @@ class Ledger:
             for slot_id in self._slots
         }
         self.cameras: dict[str, CameraState] = {}
+        self.health = b""
+        """The newest health document."""
+        self.deeds = deque(reversed(store.deeds(now.at - RECENT)), MAX_RECENT)
+        """What happened to incidents in the last half hour or longer, oldest first."""
+        self._tally = history.Tally(now)
+        self._counted_s = now.clock_s
+        self._pruned_hour: int | None = None
         self._gone = [state for slot_id, state in remembered.items() if slot_id not in self._slots]
         self._told_s: dict[str, float] = {}
         self._failing = False
@@ -64,9 +78,9 @@ class Ledger:
         for state in self.states.values():
             self._tell(entry, state, now)
         entry.documents["inventory"] = messages.inventory(self._slots.values(), self.states)
-        self._store.record(
-            entry.states, entry.documents, entry.events, [state.slot_id for state in self._gone]
-        )
+        gone = [state.slot_id for state in self._gone]
+        self._store.record(entry.states, entry.documents, entry.events, gone, entry.history)
+        self.deeds.extend(entry.history.deeds)
         self._gone = []
         self._told_s = dict.fromkeys(self._slots, now.clock_s)
 
@@ -82,12 +96,14 @@ class Ledger:
         Slots and cameras that are as they were cost nothing but memory.
         """
         entry = _Entry(documents=dict(documents))
+        self._tally.add(self.states.values(), now)
         after: dict[str, SlotState] = {}
         for state, event in slots:
             known = after.get(state.slot_id, self.states[state.slot_id])
             if event is not None or _news(state) != _news(known):
                 state = replace(state, seq=known.seq + 1)
                 self._tell(entry, state, now, event)
+                _remember(entry.history, event, known, state, now)
             elif now.clock_s - self._told_s[state.slot_id] >= HEARTBEAT_S:
                 self._tell(entry, state, now)
             after[state.slot_id] = state
@@ -100,11 +116,31 @@ class Ledger:
         if entry.states:
             known_states = self.states | after
             entry.documents["inventory"] = messages.inventory(self._slots.values(), known_states)
-        if not self._write(entry):
+        if not self._write(entry, now):
             return False
         self.states |= after
+        self.health = documents.get("health", self.health)
         self._told_s |= {state.slot_id: now.clock_s for state in entry.states}
         return True
+
+    def close(self, now: Moment) -> None:
+        """Write what has been counted since the last minute."""
+        self._tally.add(self.states.values(), now)
+        self._counted_s = -HISTORY_EVERY_S
+        self._write(_Entry(), now)
+
+    def past(self, now: Moment, days: int) -> tuple[history.Hours, list[history.Incident]]:
+        """Return the time spent and the incidents of today and the days before, from any thread.
+
+        Raises StoreError.
+        """
+        first = 24 * (history.hour_of(now.at) // 24 - days + 1)
+        since = now.at - timedelta(days=days)
+        return self._store.hours(first), self._store.incidents(since)
+
+    def denied(self) -> set[str]:
+        """Return the slots of which somebody said that they are not empty."""
+        return {slot_id for slot_id, state in self.states.items() if state.denial}
 
     def undecided(self) -> set[str]:
         """Return the slots about which something is being decided: each clear picture counts."""
@@ -128,13 +164,15 @@ class Ledger:
         if event is not None and last is not None:
             payload = messages.removed_slot_event(event, last, self._node)
             entry.events.append(QueuedEvent.of(event, payload))
+        _remember(entry.history, event, _resumed(state, now), state, now)
 
-    def _write(self, entry: _Entry) -> bool:
+    def _write(self, entry: _Entry, now: Moment) -> bool:
         """Write what there is to write. Trouble is said once, and so is its end."""
-        if not (entry.states or entry.documents or entry.events):
+        self._add_time(entry, now)
+        if not (entry.states or entry.documents or entry.events or entry.history):
             return True
         try:
-            self._store.record(entry.states, entry.documents, entry.events)
+            self._store.record(entry.states, entry.documents, entry.events, (), entry.history)
         except StoreError as error:
             if not self._failing:
                 log.error("%s; nothing is decided until it can be written", error)
@@ -143,17 +181,53 @@ class Ledger:
         if self._failing:
             log.warning("the state file can be written again")
         self._failing = False
+        self.deeds.extend(entry.history.deeds)
+        if entry.history.hours:
+            self._tally.clear()
+            self._counted_s = now.clock_s
+        if entry.history.before:
+            self._pruned_hour = history.hour_of(now.at)
         return True
+
+    def _add_time(self, entry: _Entry, now: Moment) -> None:
+        """Add the time spent once a minute, and once an hour forget what is too long ago."""
+        if now.clock_s - self._counted_s < HISTORY_EVERY_S:
+            return
+        entry.history.hours = self._tally.hours
+        hour = history.hour_of(now.at)
+        if hour != self._pruned_hour:
+            first = hour - int(history.KEEP.total_seconds()) // 3600
+            entry.history.before = first, now.at - history.KEEP
+
+
+def _remember(
+    entry: history.Entry, event: Event | None, before: SlotState, after: SlotState, now: Moment
+) -> None:
+    """Add what an event means to the past."""
+    if event is None:
+        return
+    entry.incidents.append(history.incident_of(event, before, after, now))
+    deed = history.deed_of(event, before, now)
+    if deed is not None:
+        entry.deeds.append(deed)
 
 
 def _resumed(state: SlotState, now: Moment) -> SlotState:
     """Return a remembered state as it counts now: what was long ago soon becomes unknown."""
+    if state.opened_at is not None:
+        state = replace(state, opened_s=now.clock_s - _age_s(state.opened_at, now))
     if state.last_seen is None:
         return state
-    age_s = max(0.0, (now.at - state.last_seen).total_seconds())
-    return replace(state, visibility=Visibility.STALE, observed_s=None, clear_s=now.clock_s - age_s)
+    clear_s = now.clock_s - _age_s(state.last_seen, now)
+    return replace(state, visibility=Visibility.STALE, observed_s=None, clear_s=clear_s)
+
+
+def _age_s(at: datetime, now: Moment) -> float:
+    """Return how long ago that was, as far as two times of day tell; never below 0."""
+    return max(0.0, (now.at - at).total_seconds())
 
 
 def _news(state: SlotState) -> tuple[object, ...]:
-    """Return what is published as soon as it changes; the score alone is no news."""
-    return state.state, state.visibility, state.incident_id, state.ack, state.snooze_until
+    """Return what is written and published as soon as it changes; the score alone is no news."""
+    incident = state.incident_id, state.ack, state.snooze_until, state.denial
+    return state.state, state.visibility, *incident

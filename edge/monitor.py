@@ -29,7 +29,7 @@ from edge.health import Health
 from edge.ledger import Ledger
 from edge.outlet import STORE_RETRY_S, Outlet, open_outlet, serves
 from edge.plan import Plan, read_plan
-from edge.store import QueuedEvent
+from edge.rows import QueuedEvent
 from edge.types import Asked, Event, EventKind, Frame, Moment, Observation, SlotCrop
 
 log = logging.getLogger(__name__)
@@ -67,7 +67,14 @@ def watch(post: Post, stop: threading.Event) -> None:
     while not (stop.wait(TICK_S) or post.desk.reloaded or all(eye.ended for eye in post.eyes)):
         now = Moment.now()
         frames = [frame for eye in post.eyes if (frame := eye.take(now))]
-        seen = observe(frames, post.gates, post.plan.classifier, ledger.undecided(), post.health)
+        seen = observe(
+            frames,
+            post.gates,
+            post.plan.classifier,
+            ledger.undecided(),
+            ledger.denied(),
+            post.health,
+        )
         decided = [
             decide(ledger.states[one.slot.slot_id], one, rules[one.slot.slot_id]) for one in seen
         ]
@@ -89,13 +96,15 @@ def observe(
     gates: Mapping[str, Gate],
     classifier: Classifier,
     eager: Collection[str] = (),
+    held: Collection[str] = (),
     health: Health | None = None,
 ) -> list[Observation]:
     """Return what the frames show of every slot; all crops worth a look go in one batch.
 
-    eager: the ids of slots about which something is being decided.
+    eager: the ids of slots about which something is being decided. held: of those of which it is
+    to be told when they look different.
     """
-    sights = [(f, sight) for f in frames for sight in gates[f.camera_id].sort(f, eager)]
+    sights = [(f, sight) for f in frames for sight in gates[f.camera_id].sort(f, eager, held)]
     looks = [(f, sight.slot) for f, sight in sights if sight.verdict is Verdict.LOOK]
     crops = [SlotCrop(slot, cut(frame.image, slot.quad)) for frame, slot in looks]
     begun_s = time.monotonic()
@@ -116,6 +125,7 @@ def _observation(frame: Frame, sight: Sight, gate: Gate) -> Observation:
         score=None if blocked else gate.kept(sight.slot.slot_id),
         since_s=sight.since_s,
         fresh=sight.verdict is Verdict.LOOK,
+        other=sight.other,
     )
 
 
@@ -196,7 +206,7 @@ def open_post(
         rules={slot.slot_id: plan.rule_of(slot.camera_id) for slot in plan.slots},
         ledger=ledger,
         health=Health(plan.config.site.state, Moment.now()),
-        desk=Desk(ledger, read),
+        desk=Desk(ledger, plan, board, read),
         outlet=outlet,
         requests=requests,
         board=board,
@@ -209,6 +219,7 @@ def open_post(
         leave.set()
         for eye in eyes:
             eye.close()
+        ledger.close(Moment.now())
 
 
 def _take_up_ledger(

@@ -206,14 +206,43 @@ class ReloadRequest(Request):
     """Read the configuration again."""
 
 
-class AckRequest(Request):
-    slot: Name
-    by: Annotated[str, Field(min_length=1, max_length=64)]
+Person = Annotated[str, Field(min_length=1, max_length=64)]
 
 
-class SnoozeRequest(Request):
+class IncidentRequest(Request):
+    """About the slot's incident: the open one, or refused where incident_id is another."""
+
     slot: Name
+    incident_id: str | None = None
+
+
+class AckRequest(IncidentRequest):
+    """Somebody is on the way."""
+
+    by: Person
+
+
+class ReleaseRequest(IncidentRequest):
+    """Nobody is on the way any more: takes an ack back."""
+
+    by: Person | None = None
+
+
+class SnoozeRequest(IncidentRequest):
     minutes: Annotated[int, Field(ge=0, le=14 * 24 * 60, description="0 ends a snooze")]
+    by: Person | None = None
+
+
+class NotEmptyRequest(IncidentRequest):
+    """The alarm is wrong: the incident closes, and its picture is kept for training."""
+
+    by: Person
+
+
+class UndoNotEmptyRequest(IncidentRequest):
+    """The alarm was right: it opens again, within 30 minutes; incident_id is the closed one's."""
+
+    by: Person | None = None
 
 
 class SnapshotRequest(Request):
@@ -233,7 +262,10 @@ REQUESTS: dict[str, type[Request]] = {
     "ping": PingRequest,
     "reload": ReloadRequest,
     "ack": AckRequest,
+    "release": ReleaseRequest,
     "snooze": SnoozeRequest,
+    "not_empty": NotEmptyRequest,
+    "undo_not_empty": UndoNotEmptyRequest,
     "snapshot": SnapshotRequest,
 }
 

@@ -17,8 +17,9 @@ from datetime import UTC, datetime
 
 from edge.errors import SinkError, StoreError
 from edge.messages import as_replayed
+from edge.rows import QueuedEvent
 from edge.sinks.sink import OFFLINE, ONLINE, Message, OnRequest, Sink
-from edge.store import Backlog, Document, QueuedEvent, Store
+from edge.store import Backlog, Document, Store
 
 log = logging.getLogger(__name__)
 

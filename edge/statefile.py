@@ -10,11 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
+from edge import past
 from edge.errors import StoreError
 
 log = logging.getLogger(__name__)
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 LOCK_WAIT_S = 5.0
 
 _TABLES = """
@@ -22,7 +23,8 @@ CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE slot (
     slot_id TEXT PRIMARY KEY, state TEXT NOT NULL, visibility TEXT NOT NULL,
     since TEXT, last_seen TEXT, score REAL, p_present REAL, incident_id TEXT,
-    ack_by TEXT, ack_at TEXT, snooze_until TEXT, seq INTEGER NOT NULL
+    ack_by TEXT, ack_at TEXT, snooze_until TEXT, seq INTEGER NOT NULL,
+    opened_at TEXT, votes_looks INTEGER, votes_of INTEGER, denial TEXT
 ) WITHOUT ROWID;
 CREATE TABLE document (
     version INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL UNIQUE, payload BLOB NOT NULL
@@ -33,6 +35,19 @@ CREATE TABLE outbox (
     keep_rank INTEGER NOT NULL
 );
 CREATE INDEX outbox_by_rank ON outbox (keep_rank, id);
+"""
+
+# A file of version 1 knows since when a slot is as it is, which is when its incident was opened,
+# or changed from empty to misplaced.
+_FROM_1_TO_2 = """
+ALTER TABLE slot ADD COLUMN opened_at TEXT;
+ALTER TABLE slot ADD COLUMN votes_looks INTEGER;
+ALTER TABLE slot ADD COLUMN votes_of INTEGER;
+ALTER TABLE slot ADD COLUMN denial TEXT;
+UPDATE slot SET opened_at = coalesce(since, ack_at, last_seen) WHERE incident_id IS NOT NULL;
+INSERT INTO incident (incident_id, slot_id, opened_at, acked_at)
+    SELECT incident_id, slot_id, opened_at, ack_at FROM slot
+    WHERE incident_id IS NOT NULL AND opened_at IS NOT NULL;
 """
 
 
@@ -106,13 +121,19 @@ def _open(path: Path) -> sqlite3.Connection:
 def _check_version(db: sqlite3.Connection, path: Path) -> None:
     version = db.execute("PRAGMA user_version").fetchone()[0]
     if version == 0:
-        db.executescript(
-            f"BEGIN IMMEDIATE; {_TABLES}"
-            "INSERT INTO meta VALUES ('dropped', 0);"
-            f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT"
-        )
+        _change(db, _TABLES, past.TABLES, "INSERT INTO meta VALUES ('dropped', 0);")
+    elif version == 1:
+        _change(db, past.TABLES, _FROM_1_TO_2)
+        log.info("%s: brought from schema 1 to %d", path, SCHEMA_VERSION)
     elif version > SCHEMA_VERSION:
         raise StoreError(
             f"{path}: written by a newer version of shelf-edge (schema {version}, this one knows "
             f"{SCHEMA_VERSION}); install that version, or move the file away to begin anew"
         )
+
+
+def _change(db: sqlite3.Connection, *statements: str) -> None:
+    """Bring the file to this version in one transaction: a crash leaves it as it was."""
+    db.executescript(
+        f"BEGIN IMMEDIATE; {''.join(statements)} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT"
+    )

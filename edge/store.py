@@ -1,4 +1,4 @@
-"""The state file: what is known of each slot, what is to be told, and what was told last.
+"""The state file: what is known of each slot, what is to be told, what was told last, the past.
 
 A change of a slot, its retained documents and its event are one transaction, so that neither a
 crash nor a full disk can leave a state nobody hears of or an event without its state. Delivery
@@ -17,35 +17,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from edge import past, rows
 from edge.errors import StoreError
+from edge.history import Deed, Entry, Hours, Incident
+from edge.rows import QueuedEvent
 from edge.statefile import hold, is_damage, open_or_begin_anew
-from edge.types import Ack, Event, EventKind, SlotState, State, Visibility
+from edge.types import SlotState
 
 log = logging.getLogger(__name__)
 
 MAX_EVENTS = 100_000  # about 100 MB; a busy shop of 160 slots fills it in some weeks
 RESERVE_BYTES = 64 * 2**20  # with less free disk than this the outbox grows no further …
 LOW_DISK_EVENTS = 1_000  # … beyond this many events
-
-# What goes first when there is no room: losing an `updated` costs a detail, losing an `opened`
-# or `closed` leaves somebody's list wrong.
-_KEEP_RANK = {EventKind.UPDATED: 0, EventKind.OPENED: 2, EventKind.CLOSED: 2}
-
-
-@dataclass(frozen=True, slots=True)
-class QueuedEvent:
-    """An event with the payload that is to be sent for it; row orders the outbox."""
-
-    event_id: str
-    kind: EventKind
-    subject: str
-    payload: bytes
-    created_at: datetime
-    row: int = 0
-
-    @classmethod
-    def of(cls, event: Event, payload: bytes) -> QueuedEvent:
-        return cls(event.event_id, event.kind, event.subject, payload, event.at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +86,8 @@ class Store:
     def states(self) -> dict[str, SlotState]:
         """Return what is known of each slot, as far as it outlives a restart."""
         with self._reading() as db:
-            rows = db.execute("SELECT * FROM slot").fetchall()
-        return {row["slot_id"]: _slot_state(row) for row in rows}
+            found = db.execute("SELECT * FROM slot").fetchall()
+        return {row["slot_id"]: rows.slot_state(row) for row in found}
 
     def record(
         self,
@@ -112,6 +95,7 @@ class Store:
         documents: Mapping[str, bytes | None] | None = None,
         events: Iterable[QueuedEvent] = (),
         forget_slots: Iterable[str] = (),
+        history: Entry | None = None,
     ) -> None:
         """Write all of it in one transaction, or raise StoreError and write nothing.
 
@@ -121,19 +105,18 @@ class Store:
         events = list(events)
         dropped = 0
         with self._writing() as db:
-            db.executemany(
-                "INSERT OR REPLACE INTO slot VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [_slot_row(state) for state in states],
-            )
+            db.executemany(rows.WRITE_SLOT, [rows.slot_row(state) for state in states])
             db.executemany("DELETE FROM slot WHERE slot_id = ?", [(slot,) for slot in forget_slots])
             for topic, payload in (documents or {}).items():
                 _write_document(db, topic, payload or b"")
+            if history:
+                past.write(db, history)
             if events:
                 room_for = self._room(db)
                 db.executemany(
                     "INSERT INTO outbox (event_id, kind, subject, payload, created_at, keep_rank)"
                     " VALUES (?, ?, ?, ?, ?, ?)",
-                    [_event_row(event) for event in events],
+                    [rows.event_row(event) for event in events],
                 )
                 dropped = _drop_beyond(db, room_for)
         if dropped and not self._dropping:
@@ -145,10 +128,10 @@ class Store:
     def documents(self, newer_than: int = 0) -> list[Document]:
         """Return the retained documents written after that version, oldest first."""
         with self._reading() as db:
-            rows = db.execute(
+            found = db.execute(
                 "SELECT * FROM document WHERE version > ? ORDER BY version", (newer_than,)
             ).fetchall()
-        return [Document(row["topic"], row["payload"], row["version"]) for row in rows]
+        return [Document(row["topic"], row["payload"], row["version"]) for row in found]
 
     def document(self, topic: str) -> bytes | None:
         """Return what that retained topic should hold now."""
@@ -166,8 +149,8 @@ class Store:
     def oldest_events(self, limit: int = 1) -> list[QueuedEvent]:
         """Return the events that have waited longest, oldest first."""
         with self._reading() as db:
-            rows = db.execute("SELECT * FROM outbox ORDER BY id LIMIT ?", (limit,)).fetchall()
-        return [_queued_event(row) for row in rows]
+            found = db.execute("SELECT * FROM outbox ORDER BY id LIMIT ?", (limit,)).fetchall()
+        return [rows.queued_event(row) for row in found]
 
     def newest_row(self) -> int:
         """Return the row of the newest event that ever waited here; 0 if none did."""
@@ -186,7 +169,22 @@ class Store:
             count = db.execute("SELECT count(*) FROM outbox").fetchone()[0]
             oldest = db.execute("SELECT created_at FROM outbox ORDER BY id LIMIT 1").fetchone()
             dropped = db.execute("SELECT value FROM meta WHERE key = 'dropped'").fetchone()[0]
-        return Backlog(count, _time(oldest["created_at"]) if oldest else None, dropped)
+        return Backlog(count, rows.time(oldest["created_at"]) if oldest else None, dropped)
+
+    def hours(self, first: int) -> Hours:
+        """Return the time spent by slot and hour, from that hour of the wall clock on."""
+        with self._reading() as db:
+            return past.hours(db, first)
+
+    def incidents(self, since: datetime) -> list[Incident]:
+        """Return the incidents that are open or were closed since then, oldest first."""
+        with self._reading() as db:
+            return past.incidents(db, since)
+
+    def deeds(self, since: datetime) -> list[Deed]:
+        """Return what happened to incidents since then, newest first."""
+        with self._reading() as db:
+            return past.deeds(db, since)
 
     def _room(self, db: sqlite3.Connection) -> int:
         """Return how many events may wait. A filling disk ends growth, it throws nothing away."""
@@ -278,67 +276,3 @@ def _delete_events(db: sqlite3.Connection, events: Iterable[QueuedEvent]) -> int
 
 def _count_dropped(db: sqlite3.Connection, count: int) -> None:
     db.execute("UPDATE meta SET value = value + ? WHERE key = 'dropped'", (count,))
-
-
-def _slot_row(state: SlotState) -> tuple[str | float | None, ...]:
-    return (
-        state.slot_id,
-        state.state.value,
-        state.visibility.value,
-        _text(state.since),
-        _text(state.last_seen),
-        state.score,
-        state.p_present,
-        state.incident_id,
-        state.ack.by if state.ack else None,
-        _text(state.ack.at) if state.ack else None,
-        _text(state.snooze_until),
-        state.seq,
-    )
-
-
-def _slot_state(row: sqlite3.Row) -> SlotState:
-    acked_at = _time(row["ack_at"])
-    return SlotState(
-        slot_id=row["slot_id"],
-        state=State(row["state"]),
-        visibility=Visibility(row["visibility"]),
-        since=_time(row["since"]),
-        last_seen=_time(row["last_seen"]),
-        score=row["score"],
-        p_present=row["p_present"],
-        incident_id=row["incident_id"],
-        ack=Ack(row["ack_by"], acked_at) if acked_at else None,
-        snooze_until=_time(row["snooze_until"]),
-        seq=row["seq"],
-    )
-
-
-def _event_row(event: QueuedEvent) -> tuple[str | bytes | int, ...]:
-    return (
-        event.event_id,
-        event.kind.value,
-        event.subject,
-        event.payload,
-        event.created_at.isoformat(),
-        _KEEP_RANK.get(event.kind, 1),
-    )
-
-
-def _queued_event(row: sqlite3.Row) -> QueuedEvent:
-    return QueuedEvent(
-        event_id=row["event_id"],
-        kind=EventKind(row["kind"]),
-        subject=row["subject"],
-        payload=row["payload"],
-        created_at=datetime.fromisoformat(row["created_at"]),
-        row=row["id"],
-    )
-
-
-def _text(moment: datetime | None) -> str | None:
-    return moment.isoformat() if moment else None
-
-
-def _time(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None

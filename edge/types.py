@@ -136,7 +136,8 @@ class Observation:
 
     fresh is False where the picture of the slot has not changed and the score is that of an
     earlier look. score is None exactly when the slot is blocked. since_s is the clock_s since
-    when nothing has moved in it: the picture before already showed the same.
+    when nothing has moved in it: the picture before already showed the same. other: the picture
+    is another than when somebody said that the slot is not empty.
     """
 
     slot: Slot
@@ -145,6 +146,7 @@ class Observation:
     score: Score | None
     since_s: float
     fresh: bool = True
+    other: bool = False
 
     @property
     def blocked(self) -> bool:
@@ -153,12 +155,16 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """Evidence for another state that has not lasted long enough yet."""
+    """Evidence for another state that has not lasted long enough yet.
+
+    looks said it, of so many since the first of them; the others said nothing.
+    """
 
     state: State
     first_s: float
     last_s: float
     looks: int
+    of: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +176,32 @@ class Ack:
 
 
 @dataclass(frozen=True, slots=True)
+class Votes:
+    """The looks that confirmed a state, of all since the first of them."""
+
+    looks: int
+    of: int
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """Somebody said that the slot is not empty; what it was said of, so that it can be undone."""
+
+    at: datetime
+    by: str
+    incident_id: str
+    opened_at: datetime
+    state: State
+    since: datetime | None
+    votes: Votes | None
+
+
+@dataclass(frozen=True, slots=True)
 class SlotState:
-    """All that is known of a slot. What stands below `seq` does not survive a restart."""
+    """All that is known of a slot. What stands below `seq` does not survive a restart.
+
+    votes, opened_at and opened_s belong to the open incident; denial to a closed one.
+    """
 
     slot_id: str
     state: State = State.UNKNOWN
@@ -183,7 +213,11 @@ class SlotState:
     incident_id: str | None = None
     ack: Ack | None = None
     snooze_until: datetime | None = None
+    opened_at: datetime | None = None
+    votes: Votes | None = None
+    denial: Denial | None = None
     seq: int = 0
+    opened_s: float | None = None  # clock_s, for how long it has been open
     pending: Pending | None = None
     observed_s: float | None = None  # clock_s of the last picture, blocked or clear
     clear_s: float | None = None  # clock_s of the last clear one
@@ -199,6 +233,7 @@ class Event:
     incident_id: str | None = None
     reason: str | None = None
     event_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

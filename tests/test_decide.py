@@ -7,8 +7,30 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from edge.decide import Rule, acknowledge, decide, expire, remove, snooze
-from edge.types import EventKind, Observation, Score, Slot, SlotState, State, Visibility
+from edge.decide import (
+    Rule,
+    acknowledge,
+    decide,
+    deny,
+    expire,
+    release,
+    remove,
+    snooze,
+    undo_denial,
+    wake,
+)
+from edge.errors import ClosedError
+from edge.types import (
+    EventKind,
+    Moment,
+    Observation,
+    Score,
+    Slot,
+    SlotState,
+    State,
+    Visibility,
+    Votes,
+)
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 RULE = Rule(confirm_s=30, confirm_looks=3)
@@ -152,10 +174,95 @@ def test_a_misplaced_product_taken_away_updates_the_same_incident():
 
 
 def test_acknowledging_and_snoozing_need_an_open_incident():
-    with pytest.raises(ValueError, match="no open incident"):
+    with pytest.raises(ClosedError, match="no open incident"):
         acknowledge(stocked(), "Minji", NOON)
-    with pytest.raises(ValueError, match="no open incident"):
+    with pytest.raises(ClosedError, match="no open incident"):
         snooze(stocked(), NOON + timedelta(minutes=15), NOON)
+    with pytest.raises(ClosedError, match="no open incident"):
+        deny(stocked(), "Minji", NOON)
+
+
+def test_an_ack_and_a_snooze_can_be_taken_back():
+    state, _ = acknowledge(empty(), "Minji", NOON)
+    state, event = release(state, "Minji", NOON)
+    assert (state.ack, event.kind, event.reason) == (None, EventKind.UPDATED, "release")
+    state, _ = snooze(state, NOON + timedelta(hours=1), NOON)
+    state, event = wake(state, NOON)
+    assert (state.snooze_until, event.reason) == (None, "snooze_ended")
+
+
+def test_an_incident_tells_by_how_many_looks_it_was_opened():
+    state, _ = play(stocked(), (0, 0.9), (10, 0.6), (20, 0.9), (30, 0.9))
+    assert state.votes == Votes(3, 4)
+    state, _ = play(state, (40, 0.1), (50, 0.1), (75, 0.1))
+    assert (state.state, state.votes) == (State.STOCKED, None)
+
+
+def denied() -> SlotState:
+    state, event = deny(empty(), "Minji", NOON + timedelta(seconds=40))
+    assert (event.kind, event.reason) == (EventKind.CLOSED, "not_empty")
+    assert event.incident_id == empty_incident(state)
+    return state
+
+
+def empty_incident(state: SlotState) -> str | None:
+    return state.denial.incident_id if state.denial else None
+
+
+LONG = [(45.0 + 15 * n, 0.9) for n in range(40)]
+
+
+def test_what_is_said_not_to_be_empty_stays_stocked_though_the_model_repeats_itself():
+    state, events = play(denied(), *LONG)
+    assert (state.state, state.incident_id, events) == (State.STOCKED, None, [])
+
+
+def test_after_the_model_has_agreed_once_it_is_believed_again():
+    _, events = play(denied(), (45, 0.9), (60, 0.1), *[(75.0 + 15 * n, 0.9) for n in range(3)])
+    assert [event.kind for event in events] == [EventKind.OPENED]
+
+
+def test_another_picture_is_judged_by_the_model_again():
+    state, event = decide(denied(), replace(seen(45, 0.9), other=True), RULE)
+    assert (state.denial, event) == (None, None)
+    _, events = play(state, (60, 0.9), (75, 0.9))
+    assert [event.kind for event in events] == [EventKind.OPENED]
+
+
+def test_somebodys_word_counts_for_twelve_hours():
+    said = NOON + timedelta(seconds=40)
+    state, _ = expire(denied(), 45, said + timedelta(hours=11, minutes=59), RULE)
+    assert state.denial is not None
+    state, event = expire(state, 45, said + timedelta(hours=12), RULE)
+    assert (state.denial, event) == (None, None)
+
+
+def test_a_denied_slot_that_was_not_seen_for_long_is_stocked_again_once_it_is():
+    lost, _ = expire(denied(), 3000, NOON, RULE)
+    assert lost.state is State.UNKNOWN
+    state, events = play(lost, (3000, 0.9), (3015, 0.9), (3030, 0.9))
+    assert (state.state, events) == (State.STOCKED, [])
+
+
+def test_not_empty_can_be_undone_as_another_incident_that_has_been_open_all_along():
+    before = empty()
+    state, _ = deny(before, "Minji", NOON + timedelta(seconds=40))
+    now = Moment(NOON + timedelta(minutes=10), 600)
+    state, event = undo_denial(state, "Minji", now)
+    assert (event.kind, event.reason) == (EventKind.OPENED, "undo_not_empty")
+    assert event.incident_id == state.incident_id != before.incident_id
+    assert (state.state, state.since, state.votes) == (State.EMPTY, before.since, before.votes)
+    assert (state.opened_at, state.opened_s) == (before.opened_at, before.opened_s)
+    assert state.denial is None
+
+
+def test_not_empty_cannot_be_undone_after_half_an_hour_nor_once_the_slot_was_judged_anew():
+    late = Moment(NOON + timedelta(minutes=31), 1860)
+    with pytest.raises(ClosedError, match="too late"):
+        undo_denial(denied(), None, late)
+    state, _ = play(denied(), (45, 0.1))
+    with pytest.raises(ClosedError, match="too late"):
+        undo_denial(state, None, Moment(NOON + timedelta(minutes=1), 60))
 
 
 def test_a_snooze_ends_by_itself_and_says_so():

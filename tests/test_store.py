@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,10 +18,11 @@ from disk import fill, mount, small_disk, unmount
 from mosquitto import wait_for
 
 from edge.errors import StoreError
+from edge.history import Deed, DeedKind, Entry, Incident, Spent
 from edge.publisher import Publisher
 from edge.sinks import Message
 from edge.store import QueuedEvent, Store, open_store
-from edge.types import Ack, EventKind, Pending, SlotState, State, Visibility
+from edge.types import Ack, Denial, EventKind, Pending, SlotState, State, Visibility, Votes
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -56,6 +58,9 @@ def test_what_is_known_of_a_slot_survives_a_restart(tmp_path):
         incident_id="incident",
         ack=Ack("Kim", NOON),
         snooze_until=NOON + timedelta(hours=1),
+        opened_at=NOON - timedelta(minutes=1),
+        votes=Votes(6, 7),
+        denial=Denial(NOON, "Kim", "another", NOON, State.EMPTY, NOON, Votes(3, 3)),
         seq=7,
     )
     with contextlib.closing(open_store(tmp_path)) as store:
@@ -249,13 +254,84 @@ def test_a_killed_daemon_does_not_hold_the_directory(tmp_path):
 def test_a_state_file_of_a_newer_version_is_left_alone(tmp_path):
     open_store(tmp_path).close()
     with contextlib.closing(sqlite3.connect(tmp_path / "state.db")) as db:
-        db.execute("PRAGMA user_version = 2")
+        db.execute("PRAGMA user_version = 3")
     before = (tmp_path / "state.db").read_bytes()
     with pytest.raises(
-        StoreError, match=r"state\.db: written by a newer version .*schema 2.*knows 1"
+        StoreError, match=r"state\.db: written by a newer version .*schema 3.*knows 2"
     ):
         open_store(tmp_path)
     assert (tmp_path / "state.db").read_bytes() == before
+
+
+VERSION_1 = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE slot (
+    slot_id TEXT PRIMARY KEY, state TEXT NOT NULL, visibility TEXT NOT NULL,
+    since TEXT, last_seen TEXT, score REAL, p_present REAL, incident_id TEXT,
+    ack_by TEXT, ack_at TEXT, snooze_until TEXT, seq INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE document (
+    version INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL UNIQUE, payload BLOB NOT NULL
+);
+CREATE TABLE outbox (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, event_id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL,
+    subject TEXT NOT NULL, payload BLOB NOT NULL, created_at TEXT NOT NULL,
+    keep_rank INTEGER NOT NULL
+);
+CREATE INDEX outbox_by_rank ON outbox (keep_rank, id);
+INSERT INTO meta VALUES ('dropped', 4);
+INSERT INTO slot VALUES ('a1', 'empty', 'clear', '2026-11-24T12:00:00+00:00', NULL, 0.9, NULL,
+                         'incident', 'Kim', '2026-11-24T12:01:00+00:00', NULL, 7);
+INSERT INTO slot VALUES ('a2', 'stocked', 'stale', NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+                         NULL, 1);
+INSERT INTO document (topic, payload) VALUES ('info', x'7b7d');
+INSERT INTO outbox (event_id, kind, subject, payload, created_at, keep_rank)
+    VALUES ('one', 'stock.slot.opened.v1', 'slot/a1', x'7b7d', '2026-11-24T12:00:00+00:00', 2);
+PRAGMA user_version = 1;
+"""
+
+
+def test_a_state_file_of_the_first_version_is_brought_up_to_date_and_nothing_is_lost(tmp_path):
+    with contextlib.closing(sqlite3.connect(tmp_path / "state.db")) as db:
+        db.executescript(VERSION_1)
+    for _ in range(2):
+        with contextlib.closing(open_store(tmp_path)) as store:
+            a1 = store.states()["a1"]
+            assert (a1.state, a1.incident_id, a1.seq) == (State.EMPTY, "incident", 7)
+            assert (a1.opened_at, a1.votes, a1.denial) == (NOON, None, None)
+            assert a1.ack == Ack("Kim", NOON + timedelta(minutes=1))
+            assert store.states()["a2"] == SlotState("a2", State.STOCKED, seq=1)
+            assert store.document("info") == b"{}"
+            assert [one.event_id for one in store.oldest_events()] == ["one"]
+            assert store.backlog().dropped == 4
+            acked_at = NOON + timedelta(minutes=1)
+            assert store.incidents(NOON) == [Incident("incident", "a1", NOON, acked_at)]
+
+
+def test_what_happens_and_its_history_are_written_together_or_not_at_all(store):
+    past = Entry(hours={("a1", 5): Spent(stocked=1)}, deeds=[Deed(NOON, "a1", DeedKind.ACK, "i")])
+    store.record(events=[event("same id")])
+    with pytest.raises(sqlite3.IntegrityError):
+        store.record(events=[event("same id")], history=past)
+    assert (store.hours(0), store.deeds(NOON)) == ({}, [])
+
+
+def test_time_adds_up_by_slot_and_hour_and_what_is_too_old_is_forgotten(store):
+    for _ in range(2):
+        store.record(history=Entry(hours={("a1", 5): Spent(1, 2, 3, 4), ("a1", 6): Spent(1)}))
+    assert store.hours(5) == {("a1", 5): Spent(2, 4, 6, 8), ("a1", 6): Spent(2)}
+    store.record(history=Entry(before=(6, NOON)))
+    assert store.hours(0) == {("a1", 6): Spent(2)}
+
+
+def test_an_incident_keeps_when_it_was_first_acknowledged_and_how_long_it_was_open(store):
+    opened = Incident("i", "a1", NOON)
+    acked = replace(opened, acked_at=NOON + timedelta(minutes=1))
+    closed = replace(opened, closed_at=NOON + timedelta(hours=1), reason="stocked", open_s=3600.0)
+    for incident in (opened, acked, closed):
+        store.record(history=Entry(incidents=[incident]))
+    assert store.incidents(NOON) == [replace(closed, acked_at=acked.acked_at)]
+    assert store.incidents(NOON + timedelta(hours=2)) == []
 
 
 @pytest.mark.parametrize(

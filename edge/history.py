@@ -1,0 +1,197 @@
+"""What a node remembers of the past: time by state and hour, incidents, and what people did.
+
+Pure but for the node's time zone. Hours are those of the shop's wall clock, so that a day is the
+shop's day also where the clock changes: then one hour of the year holds two, and one none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta, tzinfo
+from enum import StrEnum
+
+from edge.types import Event, EventKind, Moment, SlotState, State, Visibility
+
+KEEP = timedelta(days=90)
+BLOCKED_FOR_S = 60.0  # for so long a slot somebody stands in front of counts as it was
+MISSED_S = 60.0  # more than this between two rounds was no watching, but a machine that stood still
+STEP_S = 1.0
+EPOCH = datetime(1970, 1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Seconds by what was stated; unseen: nobody could say."""
+
+    stocked: float = 0.0
+    empty: float = 0.0
+    misplaced: float = 0.0
+    unseen: float = 0.0
+
+    def __add__(self, other: Spent) -> Spent:
+        return Spent(
+            self.stocked + other.stocked,
+            self.empty + other.empty,
+            self.misplaced + other.misplaced,
+            self.unseen + other.unseen,
+        )
+
+    @property
+    def seen(self) -> float:
+        return self.stocked + self.empty + self.misplaced
+
+    @property
+    def whole(self) -> float:
+        return self.seen + self.unseen
+
+
+Hours = Mapping[tuple[str, int], Spent]
+"""(slot id, hour of the shop's wall clock since 1970) → seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """One incident; closed_at, reason and open_s are None while it is open."""
+
+    incident_id: str
+    slot_id: str
+    opened_at: datetime
+    acked_at: datetime | None = None
+    closed_at: datetime | None = None
+    reason: str | None = None
+    open_s: float | None = None
+
+
+class DeedKind(StrEnum):
+    OPENED = "opened"
+    CLOSED = "closed"
+    ACK = "ack"
+    RELEASE = "release"
+    SNOOZE = "snooze"
+    SNOOZE_ENDED = "snooze_ended"
+    NOT_EMPTY = "not_empty"
+    UNDO_NOT_EMPTY = "undo_not_empty"
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """Something that happened to an incident, for the list of the last minutes."""
+
+    at: datetime
+    slot_id: str
+    kind: DeedKind
+    incident_id: str
+    by: str | None = None
+    open_s: float | None = None
+    """For how long it has been open, where it was closed."""
+
+
+@dataclass(slots=True)
+class Entry:
+    """What one transaction adds to the past; before: nothing older is kept (an hour, a time)."""
+
+    hours: dict[tuple[str, int], Spent] = field(default_factory=dict)
+    incidents: list[Incident] = field(default_factory=list)
+    deeds: list[Deed] = field(default_factory=list)
+    before: tuple[int, datetime] | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.hours or self.incidents or self.deeds or self.before)
+
+
+class Tally:
+    """Adds up seconds by slot, hour and state. Only the monotonic clock says how many."""
+
+    def __init__(self, now: Moment, zone: tzinfo | None = None):
+        """zone: the shop's; None: the machine's."""
+        self._zone, self._until_s = zone, now.clock_s
+        self.hours: dict[tuple[str, int], Spent] = {}
+        """What has been counted since `clear`."""
+
+    def add(self, states: Iterable[SlotState], now: Moment) -> None:
+        """Count the time since the last call for what the slots have been until now."""
+        passed_s = now.clock_s - self._until_s
+        if passed_s < STEP_S:
+            return
+        self._until_s = now.clock_s
+        hour = hour_of(now.at, self._zone)
+        for state in states:
+            key = state.slot_id, hour
+            spent = spent_as(state, now.clock_s, passed_s)
+            self.hours[key] = self.hours.get(key, Spent()) + spent
+
+    def clear(self) -> None:
+        self.hours = {}
+
+
+def spent_as(state: SlotState, clock_s: float, passed_s: float) -> Spent:
+    """Return the time that has passed as what it is counted.
+
+    What is stale or unknown was not seen, nor what somebody has hidden for long.
+    """
+    clear_s = state.clear_s
+    hidden = state.visibility is Visibility.BLOCKED and (
+        clear_s is None or clock_s - clear_s > BLOCKED_FOR_S
+    )
+    unseen = hidden or state.visibility is Visibility.STALE or state.state is State.UNKNOWN
+    if unseen or passed_s > MISSED_S:
+        return Spent(unseen=passed_s)
+    match state.state:
+        case State.EMPTY:
+            return Spent(empty=passed_s)
+        case State.MISPLACED:
+            return Spent(misplaced=passed_s)
+        case _:
+            return Spent(stocked=passed_s)
+
+
+def hour_of(at: datetime, zone: tzinfo | None = None) -> int:
+    """Return the hour of the wall clock since 1970 in the zone, by default the machine's."""
+    wall = at.astimezone(zone).replace(tzinfo=None)
+    return int((wall - EPOCH).total_seconds() // 3600)
+
+
+def day_of(hour: int) -> date:
+    return (EPOCH + timedelta(hours=hour)).date()
+
+
+def deed_of(event: Event, before: SlotState, now: Moment) -> Deed | None:
+    """Return what people read of an event; None: nothing. before: the slot's state until then."""
+    slot_id, incident_id = before.slot_id, event.incident_id or ""
+    kind: DeedKind
+    if event.kind is EventKind.OPENED:
+        kind = DeedKind.UNDO_NOT_EMPTY if event.reason == "undo_not_empty" else DeedKind.OPENED
+        return Deed(event.at, slot_id, kind, incident_id, event.by)
+    if event.kind is EventKind.CLOSED:
+        kind = DeedKind.NOT_EMPTY if event.reason == "not_empty" else DeedKind.CLOSED
+        return Deed(event.at, slot_id, kind, incident_id, event.by, open_for_s(before, now))
+    if event.reason in (DeedKind.ACK, DeedKind.RELEASE, DeedKind.SNOOZE, DeedKind.SNOOZE_ENDED):
+        return Deed(event.at, slot_id, DeedKind(event.reason), incident_id, event.by)
+    return None
+
+
+def incident_of(event: Event, before: SlotState, after: SlotState, now: Moment) -> Incident:
+    """Return the incident as the event leaves it."""
+    acked = after.ack or before.ack
+    incident = Incident(
+        event.incident_id or "",
+        before.slot_id,
+        after.opened_at or before.opened_at or event.at,
+        acked.at if acked else None,
+    )
+    if event.kind is not EventKind.CLOSED:
+        return incident
+    return Incident(
+        incident.incident_id,
+        incident.slot_id,
+        incident.opened_at,
+        incident.acked_at,
+        event.at,
+        event.reason,
+        open_for_s(before, now),
+    )
+
+
+def open_for_s(state: SlotState, now: Moment) -> float | None:
+    return None if state.opened_s is None else max(0.0, now.clock_s - state.opened_s)

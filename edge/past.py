@@ -1,0 +1,117 @@
+"""The past in the state file: its tables are written in the transaction of what happens now."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import datetime
+
+from edge.history import Deed, DeedKind, Entry, Incident, Spent
+from edge.rows import text, time
+
+TABLES = """
+CREATE TABLE spent (
+    slot_id TEXT NOT NULL, hour INTEGER NOT NULL, stocked REAL NOT NULL, empty REAL NOT NULL,
+    misplaced REAL NOT NULL, unseen REAL NOT NULL, PRIMARY KEY (slot_id, hour)
+) WITHOUT ROWID;
+CREATE TABLE incident (
+    incident_id TEXT PRIMARY KEY, slot_id TEXT NOT NULL, opened_at TEXT NOT NULL, acked_at TEXT,
+    closed_at TEXT, reason TEXT, open_s REAL
+) WITHOUT ROWID;
+CREATE INDEX incident_by_time ON incident (closed_at);
+CREATE TABLE deed (
+    id INTEGER PRIMARY KEY, at TEXT NOT NULL, slot_id TEXT NOT NULL, kind TEXT NOT NULL,
+    incident_id TEXT NOT NULL, by TEXT, open_s REAL
+);
+CREATE INDEX deed_by_time ON deed (at);
+"""
+
+
+def write(db: sqlite3.Connection, entry: Entry) -> None:
+    """Add to the past, and forget what is older than is kept."""
+    db.executemany(
+        "INSERT INTO spent VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+        " stocked = stocked + excluded.stocked, empty = empty + excluded.empty,"
+        " misplaced = misplaced + excluded.misplaced, unseen = unseen + excluded.unseen",
+        [
+            (slot_id, hour, one.stocked, one.empty, one.misplaced, one.unseen)
+            for (slot_id, hour), one in entry.hours.items()
+        ],
+    )
+    db.executemany(
+        "INSERT INTO incident VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+        " acked_at = coalesce(acked_at, excluded.acked_at), closed_at = excluded.closed_at,"
+        " reason = excluded.reason, open_s = excluded.open_s",
+        [_incident_row(incident) for incident in entry.incidents],
+    )
+    db.executemany(
+        "INSERT INTO deed (at, slot_id, kind, incident_id, by, open_s) VALUES (?, ?, ?, ?, ?, ?)",
+        [
+            (one.at.isoformat(), one.slot_id, one.kind.value, one.incident_id, one.by, one.open_s)
+            for one in entry.deeds
+        ],
+    )
+    if entry.before is not None:
+        hour, at = entry.before
+        db.execute("DELETE FROM spent WHERE hour < ?", (hour,))
+        db.execute("DELETE FROM incident WHERE closed_at < ?", (at.isoformat(),))
+        db.execute("DELETE FROM deed WHERE at < ?", (at.isoformat(),))
+
+
+def hours(db: sqlite3.Connection, first: int) -> dict[tuple[str, int], Spent]:
+    """Return the time spent from that hour on."""
+    rows = db.execute("SELECT * FROM spent WHERE hour >= ?", (first,))
+    return {
+        (row["slot_id"], row["hour"]): Spent(
+            row["stocked"], row["empty"], row["misplaced"], row["unseen"]
+        )
+        for row in rows
+    }
+
+
+def incidents(db: sqlite3.Connection, since: datetime) -> list[Incident]:
+    """Return the incidents that are open or were closed since then, oldest first."""
+    rows = db.execute(
+        "SELECT * FROM incident WHERE closed_at IS NULL OR closed_at >= ? ORDER BY opened_at",
+        (since.isoformat(),),
+    )
+    return [_incident(row) for row in rows]
+
+
+def deeds(db: sqlite3.Connection, since: datetime) -> list[Deed]:
+    """Return what was done since then, newest first."""
+    rows = db.execute("SELECT * FROM deed WHERE at >= ? ORDER BY id DESC", (since.isoformat(),))
+    return [
+        Deed(
+            datetime.fromisoformat(row["at"]),
+            row["slot_id"],
+            DeedKind(row["kind"]),
+            row["incident_id"],
+            row["by"],
+            row["open_s"],
+        )
+        for row in rows
+    ]
+
+
+def _incident_row(one: Incident) -> tuple[str | float | None, ...]:
+    return (
+        one.incident_id,
+        one.slot_id,
+        one.opened_at.isoformat(),
+        text(one.acked_at),
+        text(one.closed_at),
+        one.reason,
+        one.open_s,
+    )
+
+
+def _incident(row: sqlite3.Row) -> Incident:
+    return Incident(
+        row["incident_id"],
+        row["slot_id"],
+        datetime.fromisoformat(row["opened_at"]),
+        time(row["acked_at"]),
+        time(row["closed_at"]),
+        row["reason"],
+        row["open_s"],
+    )

@@ -1,0 +1,77 @@
+"""Pictures of alarms that were wrong, kept for the trainer: a folder with an index.csv.
+
+The trainer reads it as DATA. Of a slot that was not empty the crop is kept as the model saw it,
+with its label and the score that was wrong.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+FIELDS = ("file", "label", "group", "at", "score")
+MAX_FILES = 2000  # the newest; some 20 MB
+STOCKED = "stocked"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One crop; group is the slot, whose pictures must not stand on both sides of a split."""
+
+    slot_id: str
+    label: str
+    taken_at: datetime
+    score: float | None
+    jpeg: bytes
+
+    @property
+    def file(self) -> str:
+        return f"{self.slot_id}/{self.taken_at.astimezone(UTC):%Y%m%dT%H%M%S%fZ}.jpg"
+
+
+class TrainingFolder:
+    """Only the main loop's thread writes here. Every method raises OSError."""
+
+    def __init__(self, state: Path, max_files: int = MAX_FILES):
+        self._folder, self._max_files = state / "training", max_files
+
+    def add(self, sample: Sample) -> None:
+        """Keep the sample; the oldest goes where there are too many."""
+        file = self._folder / sample.file
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file.write_bytes(sample.jpeg)
+        score = "" if sample.score is None else f"{sample.score:.4f}"
+        at = sample.taken_at.astimezone(UTC).isoformat(timespec="milliseconds")
+        row = dict(zip(FIELDS, (sample.file, sample.label, sample.slot_id, at, score), strict=True))
+        rows = [one for one in self._rows() if one["file"] != sample.file]
+        self._write([*rows, row])
+
+    def remove(self, slot_id: str, taken_at: datetime) -> None:
+        """Take a sample back: the slot was empty after all."""
+        file = Sample(slot_id, STOCKED, taken_at, None, b"").file
+        self._write([row for row in self._rows() if row["file"] != file])
+
+    def _rows(self) -> list[dict[str, str]]:
+        try:
+            text = (self._folder / "index.csv").read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return []
+        return list(csv.DictReader(io.StringIO(text)))
+
+    def _write(self, rows: list[dict[str, str]]) -> None:
+        """Write the index anew and remove the pictures that are not on it."""
+        kept = rows[-self._max_files :]
+        text = io.StringIO()
+        lines = csv.DictWriter(text, FIELDS, lineterminator="\n")
+        lines.writeheader()
+        lines.writerows(kept)
+        beside = self._folder / "index.new"
+        beside.write_text(text.getvalue(), encoding="utf-8")
+        beside.replace(self._folder / "index.csv")
+        files = {self._folder / row["file"] for row in kept}
+        for path in self._folder.glob("*/*.jpg"):
+            if path not in files:
+                path.unlink()
