@@ -1,4 +1,4 @@
-"""Where a calibration's pictures come from: cameras of its own, the daemon's, or one photo.
+"""Where a calibration's pictures come from: cameras of its own, or the daemon's.
 
 Two pictures are compared each time, so that nobody draws slots on a person who walks by.
 """
@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from edge.cameras import Opener, open_camera, scheme_of
+from edge.cameras.blackout import blacked_out
 from edge.errors import CameraError
 from edge.eye import Eye
 from edge.gate import Gate, Verdict
 from edge.grabber import Condition, Grabber
-from edge.types import CameraReason, CameraStatus, Frame, Slot
+from edge.site import Site
+from edge.types import CameraReason, CameraStatus, Frame, Quad, Slot
 
 TICK_S = 0.05
 APART_S = 0.5  # between the two pictures that are compared
@@ -69,12 +71,25 @@ class OwnCameras:
     """Opens the cameras itself: nobody else does while no daemon runs."""
 
     def __init__(
-        self, urls: Mapping[str, str], wait_s: float = PICTURE_S, opener: Opener = open_camera
+        self,
+        urls: Mapping[str, str],
+        wait_s: float = PICTURE_S,
+        opener: Opener = open_camera,
+        blackouts: Mapping[str, Sequence[Quad]] | None = None,
     ):
+        """urls and blackouts are by the camera's id."""
         self._urls, self._wait_s, self._opener = urls, wait_s, opener
+        self._blackouts = blackouts or {}
         self._lock = threading.Lock()  # one camera at a time: some USB hubs carry no two
         self._open: _Open | None = None
         self._closing: threading.Timer | None = None
+
+    @classmethod
+    def of(cls, site: Site) -> OwnCameras:
+        return cls(
+            {camera.id: camera.url for camera in site.cameras},
+            blackouts={camera.id: camera.blackout for camera in site.cameras},
+        )
 
     def take(self, camera_id: str) -> Capture:
         url = self._urls[camera_id]
@@ -82,7 +97,8 @@ class OwnCameras:
             self._close_later()
             if self._open is None or self._open.camera_id != camera_id:
                 self._close_now()
-                self._open = _Open(camera_id, url, self._opener)
+                hidden = self._blackouts.get(camera_id, ())
+                self._open = _Open(camera_id, url, blacked_out(hidden, self._opener))
             try:
                 return self._open.view(self._wait_s)
             except CameraError:
@@ -183,21 +199,6 @@ def _raise_if_down(condition: Condition | None) -> None:
     reason = condition.reason or CameraReason.NO_FRAMES
     if reason is not CameraReason.ENDED:
         raise CameraError(condition.message or NOT_IN_TIME, reason)
-
-
-class Photo:
-    """One picture of which nothing else is known."""
-
-    def __init__(self, frame: Frame):
-        self._frame = frame
-
-    def take(self, camera_id: str) -> Capture:
-        if camera_id != self._frame.camera_id:
-            raise KeyError(camera_id)
-        return Capture(self._frame, moving=False)
-
-    def close(self) -> None:
-        """Nothing is held open."""
 
 
 def compared(kind: str, frames: Sequence[Frame]) -> Capture:

@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any, TypeVar
 
 from anyio import CapacityLimiter, to_thread
-from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -17,7 +16,6 @@ from edge.cameras.folder import read_picture
 from edge.errors import CameraError, ChangedError, ConfigError, EdgeError, ModelError
 from edge.stills import JPEG_QUALITY, StillGoneError, to_jpeg
 from edge.web.calibrate_bodies import (
-    Body,
     PictureBody,
     SaveBody,
     ScoreBody,
@@ -26,18 +24,13 @@ from edge.web.calibrate_bodies import (
     slot_json,
     still_json,
 )
+from edge.web.refusal import Refusal, read_body
 
 Handler = Callable[[Request], Awaitable[Response]]
-Asked = TypeVar("Asked", bound=Body)
 Found = TypeVar("Found")
 
 
-class BadRequestError(EdgeError):
-    """What was sent cannot be read."""
-
-
 ANSWERS: tuple[tuple[type[EdgeError], int, str], ...] = (
-    (BadRequestError, 400, "bad_request"),
     (NoCameraError, 404, "no_camera"),
     (StillGoneError, 410, "picture_gone"),
     (MovingError, 423, "moving"),
@@ -93,7 +86,7 @@ class _Requests:
         )
 
     async def picture(self, request: Request) -> Response:
-        body = await _read(request, PictureBody)
+        body = await read_body(request, PictureBody)
         take = self._bench.take if body.of == "now" else self._bench.take_reference
         return JSONResponse(still_json(await _work(self._cameras, take, _camera(request))))
 
@@ -112,14 +105,14 @@ class _Requests:
         return JSONResponse(await _work(self._files, drawn_json, drawn, camera_id))
 
     async def score(self, request: Request) -> Response:
-        body = await _read(request, ScoreBody)
+        body = await read_body(request, ScoreBody)
         still = self._bench.still(body.token, _camera(request))
         quads = [(slot.key, slot.quad) for slot in body.slots]
         scores = await _work(self._model, self._bench.score, still, quads)
         return JSONResponse(scores_json(scores, self._bench.median_sharpness(still)))
 
     async def save(self, request: Request) -> Response:
-        body, camera_id = await _read(request, SaveBody), _camera(request)
+        body, camera_id = await read_body(request, SaveBody), _camera(request)
         still = self._bench.still(body.token, camera_id)
         slots = body.slots_of(camera_id)
         loaded = request.headers.get("if-match", "").strip('"')
@@ -130,7 +123,9 @@ class _Requests:
         except ChangedError as error:
             theirs = await _work(self._files, self._bench.drawn, camera_id)
             slots_now = [slot_json(slot) for slot in theirs.slots]
-            return _problem(409, "changed", str(error), digest=theirs.digest, slots=slots_now)
+            said = {"code": "changed", "message": str(error)}
+            answer = {"error": said, "digest": theirs.digest, "slots": slots_now}
+            return JSONResponse(answer, status_code=409)
         return JSONResponse(
             {"digest": digest, "reloaded": reloaded.done, "message": reloaded.message}
         )
@@ -138,16 +133,6 @@ class _Requests:
 
 def _camera(request: Request) -> str:
     return str(request.path_params["camera"])
-
-
-async def _read(request: Request, model: type[Asked]) -> Asked:
-    """Return the request's body. Raises BadRequestError, which quotes nothing of it."""
-    try:
-        return model.model_validate_json(await request.body())
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"][:6])
-        raise BadRequestError(f"{where or 'body'}: {first['msg']}") from None
 
 
 async def _work(limiter: CapacityLimiter, function: Callable[..., Found], *arguments: Any) -> Found:
@@ -160,24 +145,19 @@ def _answering(handler: Handler) -> Handler:
     async def answer(request: Request) -> Response:
         try:
             return await handler(request)
-        except CameraError as error:
-            return _problem(503, error.reason.value, str(error))
-        except ConfigError as error:
-            return _problem(422, "invalid", str(error), problems=list(error.problems))
         except EdgeError as error:
-            status, code = next((s, c) for kind, s, c in ANSWERS if isinstance(error, kind))
-            return _problem(status, code, str(error))
+            raise _refusal(error) from None
 
     return answer
 
 
-def _problem(
-    status: int, code: str, message: str, problems: list[str] | None = None, **more: Any
-) -> Response:
-    said: dict[str, Any] = {"code": code, "message": message}
-    if problems is not None:
-        said["problems"] = problems
-    return JSONResponse({"error": said, **more}, status_code=status)
+def _refusal(error: EdgeError) -> Refusal:
+    if isinstance(error, CameraError):
+        return Refusal(503, error.reason.value, str(error))
+    if isinstance(error, ConfigError):
+        return Refusal(422, "invalid", str(error), problems=list(error.problems))
+    status, code = next((status, code) for kind, status, code in ANSWERS if isinstance(error, kind))
+    return Refusal(status, code, str(error))
 
 
 def _jpeg(data: bytes) -> Response:
