@@ -4,7 +4,6 @@ export default {
   "app.title": "({n}) {page} · {node}",
   "app.title_none": "{page} · {node}",
   "app.skip": "Skip to content",
-  "app.noscript": "This page needs JavaScript.",
 
   "tabs.label": "Views",
   "tabs.todo": "To do",
@@ -16,7 +15,7 @@ export default {
   "live.live": "Live",
   "live.reconnecting": "Reconnecting…",
   "live.offline": "Offline, as of {time}",
-  "live.offline_hint": "Buttons still work: what you tap is sent as soon as there is a connection.",
+  "live.offline_hint": "Buttons may still work.",
   "live.connecting": "Connecting…",
 
   "state.empty": "Empty",

@@ -4,7 +4,6 @@ export default {
   "app.title": "({n}) {page} · {node}",
   "app.title_none": "{page} · {node}",
   "app.skip": "본문으로 건너뛰기",
-  "app.noscript": "이 화면은 JavaScript가 켜져 있어야 보여요.",
 
   "tabs.label": "화면",
   "tabs.todo": "할 일",
@@ -16,7 +15,7 @@ export default {
   "live.live": "실시간",
   "live.reconnecting": "다시 연결하는 중…",
   "live.offline": "연결이 끊겼어요 · {time} 화면이에요",
-  "live.offline_hint": "버튼은 눌러도 돼요. 연결되는 대로 보내요.",
+  "live.offline_hint": "그래도 버튼은 눌러 볼 수 있어요.",
   "live.connecting": "연결하는 중…",
 
   "state.empty": "비어 있음",

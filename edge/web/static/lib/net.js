@@ -1,7 +1,7 @@
 /** Requests to the daemon: JSON both ways, its errors as ApiError, patient where that is safe. */
 
 const TIMEOUT_MS = 8000;
-const RETRY_MS = [500, 1000, 2000];
+const RETRY_MS = [500, 1000, 2000, 4000];
 
 /** What the daemon refused. code is "network" where no answer came at all. */
 export class ApiError extends Error {

@@ -1,0 +1,51 @@
+/** The login page: who still has a session goes on at once, everybody else is asked for the PIN. */
+
+import { h, icon } from "../lib/dom.js";
+import { lang, setLang, t } from "../lib/i18n.js";
+import { getJson } from "../lib/net.js";
+import { pinForm } from "../lib/pin.js";
+
+/** A link tapped in a messenger comes without the cookie: this page asks again from inside. */
+function goOn() {
+  const next = new URLSearchParams(location.search).get("next") ?? "/";
+  location.replace(/^\/(?![/\\])/.test(next) ? next : "/");
+}
+
+function draw(session) {
+  document.title = `${t("login.title")} · ${session.node}`;
+  const other = lang() === "ko" ? "en" : "ko";
+  const language = h(
+    "button",
+    { class: "button button--quiet", type: "button", lang: other, onclick: () => (setLang(other), draw(session)) },
+    other === "ko" ? "한국어" : "English",
+  );
+  const main = h(
+    "main",
+    { class: "login" },
+    h(
+      "div",
+      { class: "login__card panel" },
+      h("img", { class: "login__mark", src: "/static/favicon.svg", alt: "", width: 56, height: 56 }),
+      h("h1", { class: "login__title" }, session.node),
+      h("p", { class: "muted" }, t("login.prompt")),
+      pinForm({ tls: session.tls, done: goOn }),
+    ),
+    language,
+  );
+  document.querySelector("main")?.remove();
+  document.body.prepend(main);
+  document.getElementById("pin").focus();
+}
+
+async function begin() {
+  try {
+    const session = await getJson("/api/session");
+    if (session.signed_in || !session.pin) goOn();
+    else draw(session);
+  } catch {
+    document.body.prepend(h("main", { class: "login" }, h("p", { class: "notice", role: "alert" }, icon("alert"), t("login.network"))));
+    setTimeout(() => location.reload(), 5000);
+  }
+}
+
+begin();

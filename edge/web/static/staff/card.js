@@ -1,0 +1,115 @@
+/** One open incident: what is missing where, how sure that is, and what can be done about it. */
+
+import { h, set, setText } from "../lib/dom.js";
+import { t } from "../lib/i18n.js";
+import { menuButton } from "../lib/menu.js";
+import { duration, lasting, minutesSince } from "../lib/time.js";
+import { ageStep, evidenceWords, minutesToday, placeWords, whyUnseen } from "./model.js";
+import { pair, stateChip } from "./parts.js";
+
+/** @typedef {import("./model.js").Slot} Slot */
+/**
+ * @typedef {{act: (verb: any, about: any, options?: any) => Promise<boolean>,
+ *   settings: () => import("./model.js").Settings, pending: (slot: string) => string | null,
+ *   show: (slot: string) => void}} Hands what a card can do
+ */
+
+/** @param {Slot} slot */
+export function about(slot) {
+  return { slot: slot.id, name: slot.name, incident_id: slot.incident?.id };
+}
+
+/**
+ * An open incident.
+ * @param {Slot} slot
+ * @param {Hands} hands
+ * @returns {any} an <li> with update(slot)
+ */
+export function card(slot, hands) {
+  const title = h("h3", { class: "card__name", id: `card-${slot.id}` });
+  const chip = stateChip();
+  const urgency = h("span", { class: "card__urgency" });
+  const age = h("p", { class: "card__age" });
+  const place = h("p", { class: "card__place" });
+  const evidence = h("p", { class: "card__evidence" });
+  const unseen = h("p", { class: "card__unseen" });
+  const closed = h("p", { class: "card__closed" });
+  const pictures = pair();
+  const buttons = actionButtons(hands);
+  const article = h(
+    "article",
+    { class: "card panel", "aria-labelledby": `card-${slot.id}` },
+    pictures,
+    h("div", { class: "card__head" }, chip, urgency, age),
+    h("div", { class: "card__text" }, title, place, evidence, unseen),
+    buttons.root,
+    closed,
+  );
+  const element = h("li", { class: "cards__item", dataset: { slot: slot.id } }, article);
+
+  element.update = (/** @type {Slot} */ now) => {
+    const step = ageStep(now, hands.settings());
+    article.dataset.state = now.state;
+    article.dataset.step = String(Math.min(step, 2));
+    setText(title, now.name);
+    chip.update(now);
+    setText(urgency, step > 1 ? t("age.urgent") : step > 0 ? t("age.waiting") : "");
+    if (now.incident) setText(age, lasting(minutesSince(now.incident.opened_at)));
+    setText(place, now.priority === null ? placeWords(now) : `${placeWords(now)} · ${t("card.priority", { n: now.priority })}`);
+    setText(evidence, evidenceWords(now));
+    setText(unseen, whyUnseen(now) ?? "");
+    pictures.update(now);
+    buttons.update(now);
+    finish(now);
+  };
+
+  /** It was closed or taken elsewhere while a finger is on the list: say so, and stay in place. */
+  function finish(now) {
+    const incident = now.incident;
+    article.classList.toggle("card--done", !incident || Boolean(incident.ack));
+    const took = duration(minutesSince(article.dataset.opened ?? null));
+    if (incident) article.dataset.opened = incident.opened_at;
+    if (!incident) setText(closed, t("card.closed", { time: took }));
+    else setText(closed, incident.ack ? `${t("todo.taken")} · ${incident.ack.by}` : "");
+  }
+
+  return element;
+}
+
+/**
+ * What can be done about an open incident.
+ * @param {Hands} hands
+ */
+export function actionButtons(hands) {
+  /** @type {Slot} */
+  let slot;
+  const busy = () => hands.pending(slot.id) !== null || !slot.incident;
+  const unlessBusy = (act) => () => busy() || act();
+  const ack = h("button", { class: "button button--primary", type: "button", onclick: unlessBusy(() => hands.act("ack", about(slot))) });
+  const notEmpty = h("button", { class: "button button--quiet card__no", type: "button", onclick: unlessBusy(() => hands.act("not_empty", about(slot))) });
+  const later = menuButton({
+    label: t("act.later"),
+    name: t("act.later"),
+    disabled: busy,
+    items: [
+      [t("act.snooze_15"), () => hands.act("snooze", about(slot), { minutes: 15 })],
+      [t("act.snooze_60"), () => hands.act("snooze", about(slot), { minutes: 60 })],
+      [t("act.snooze_today"), () => hands.act("snooze", about(slot), { minutes: minutesToday(hands.settings()) })],
+    ],
+  });
+  const root = h("div", { class: "card__actions" }, ack, later, notEmpty);
+
+  function update(now) {
+    slot = now;
+    const off = busy() ? "true" : null;
+    const no = now.state === "misplaced" ? t("act.not_misplaced") : t("act.not_empty");
+    setText(ack, hands.pending(now.id) ? t("act.sending") : t("act.ack"));
+    setText(notEmpty, no);
+    set(ack, "aria-label", t("act.of", { name: now.name, act: t("act.ack") }));
+    set(notEmpty, "aria-label", t("act.of", { name: now.name, act: no }));
+    set(later.button, "aria-label", t("act.later_label", { name: now.name }));
+    for (const one of [ack, notEmpty, later.button]) set(one, "aria-disabled", off);
+  }
+
+  return { root, update };
+}

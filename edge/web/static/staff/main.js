@@ -1,0 +1,152 @@
+/** The staff page. News come in by lib/live.js, go into one store, and every view draws from it. */
+
+import { h } from "../lib/dom.js";
+import { t } from "../lib/i18n.js";
+import { openLive } from "../lib/live.js";
+import { getJson } from "../lib/net.js";
+import { pinForm } from "../lib/pin.js";
+import { choice, openSettings } from "../lib/settings.js";
+import { createStore } from "../lib/store.js";
+import { announce } from "../lib/toast.js";
+import { createActions } from "./actions.js";
+import { header, offlineBanner, retitle, tabs, VIEWS } from "./frame.js";
+import { healthView } from "./health.js";
+import { historyView } from "./history.js";
+import { NOTHING, patched, sections } from "./model.js";
+import { shelvesView } from "./shelves.js";
+import { ring, setSound, soundWanted } from "./sound.js";
+import { todoView } from "./todo.js";
+
+const TICK_MS = 5000;
+const wide = matchMedia("(min-width: 62.5rem)"); // 1000 px: all views at once
+
+/** What the daemon told, whether it still does, and what is on its way to it. */
+const store = createStore({ ...NOTHING, loaded: false, live: false, silent: false, heard: 0, pending: /** @type {Record<string, string>} */ ({}) });
+/** @type {any} */
+let session = null;
+
+const actions = createActions(
+  (slot, verb) => store.set(({ pending }) => ({ pending: { ...pending, [slot]: verb } })),
+  (slot) => page.todo.acted(slot),
+);
+const hands = {
+  ...actions,
+  settings: () => store.get().settings,
+  pending: (/** @type {string} */ slot) => store.get().pending[slot] ?? null,
+  show(/** @type {string} */ slot) {
+    if (!wide.matches) location.hash = "#shelves";
+    page.shelves.select(slot);
+    page.shelves.scrollIntoView({ block: "start" });
+  },
+};
+
+let page = build();
+
+/** Makes the whole page; again when the language changes. */
+function build() {
+  const parts = {
+    header: header(settings),
+    offline: offlineBanner(),
+    todo: todoView(hands),
+    shelves: shelvesView(hands),
+    history: historyView(),
+    health: healthView(),
+    tabs: tabs(),
+  };
+  const main = h("main", { id: "main", tabindex: "-1" }, parts.offline, h("div", { class: "views" }, parts.todo, h("div", { class: "side" }, parts.shelves, parts.history, parts.health)));
+  document.querySelectorAll("body > .page").forEach((old) => old.remove());
+  document.body.prepend(h("div", { class: "page" }, h("a", { class: "skip", href: "#main", onclick: skip }, t("app.skip")), parts.header, main, parts.tabs));
+  return parts;
+}
+
+function skip(event) {
+  event.preventDefault();
+  document.getElementById("main").focus();
+}
+
+function currentView() {
+  const view = location.hash.slice(1);
+  return VIEWS.includes(view) ? view : "todo";
+}
+
+function draw(state = store.get()) {
+  const view = currentView();
+  const open = sections(state.slots).open.length;
+  for (const name of VIEWS) page[name].hidden = !wide.matches && name !== view;
+  page.header.update(state);
+  page.offline.update(state);
+  page.tabs.update({ ...state, open }, view);
+  page.todo.update(state);
+  page.shelves.update(state);
+  page.history.tick();
+  page.health.tick();
+  if (state.loaded) retitle(open, wide.matches ? "todo" : view, state.node);
+}
+
+/** Tells of what newly ran empty: by ear and to a screen reader. */
+function tellNew(before, after) {
+  const known = new Set(sections(before).open.map((slot) => slot.incident.id));
+  const fresh = sections(after).open.filter((slot) => !known.has(slot.incident.id));
+  for (const slot of fresh) announce(t(slot.state === "misplaced" ? "todo.announce_misplaced" : "todo.announce", { name: slot.name }));
+  if (fresh.length) ring();
+}
+
+function settings() {
+  const sound = () =>
+    h(
+      "div",
+      { class: "field" },
+      choice("settings.sound", soundWanted() ? "on" : "off", [["off", t("settings.sound_off")], ["on", t("settings.sound_on")]], (value) => setSound(value === "on")),
+      h("p", { class: "field__hint" }, t(isSecureContext ? "settings.sound_hint" : "settings.notify_http")),
+    );
+  openSettings({ session, extra: [sound()] });
+}
+
+/** The session ended: the page stays, the PIN is asked for over it. */
+async function askPin() {
+  if (document.querySelector("dialog.pin-sheet")) return;
+  const dialog = h("dialog", { class: "sheet pin-sheet", "aria-labelledby": "pin-title", oncancel: (event) => event.preventDefault() });
+  const done = () => {
+    dialog.remove();
+    dispatchEvent(new Event("stock-signed-in"));
+    learnSession();
+  };
+  dialog.append(h("h2", { id: "pin-title", class: "sheet__head" }, t("login.again")), pinForm({ tls: location.protocol === "https:", done }));
+  document.body.append(dialog);
+  dialog.showModal();
+}
+
+async function learnSession() {
+  session = await getJson("/api/session").catch(() => null); // the settings then show less
+}
+
+addEventListener("stock-language", () => {
+  page = build();
+  draw();
+  document.querySelector(".language").focus();
+});
+addEventListener("stock-sign-in", askPin);
+addEventListener("hashchange", () => {
+  draw();
+  scrollTo(0, 0);
+});
+wide.addEventListener("change", () => draw());
+document.addEventListener("visibilitychange", () => draw());
+setInterval(() => document.hidden || draw(), TICK_MS);
+store.watch(draw);
+learnSession();
+
+openLive({
+  hello(snapshot) {
+    const { loaded, slots } = store.get();
+    if (loaded) tellNew(slots, snapshot.slots);
+    store.set({ ...snapshot, loaded: true });
+  },
+  patch(news) {
+    const before = store.get();
+    const after = patched(before, news);
+    tellNew(before.slots, after.slots);
+    store.set(after);
+  },
+  link: ({ live, silent, heard }) => store.set({ live, silent, heard }),
+});
