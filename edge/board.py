@@ -23,6 +23,7 @@ import cv2
 
 from edge.album import Album, Kept
 from edge.decide import speaks_for
+from edge.eye import Eye
 from edge.geometry import cut
 from edge.ledger import Ledger
 from edge.plan import Plan
@@ -99,6 +100,10 @@ class Board:
         self._album: Album | None = None
         self._filled: dict[str, tuple[datetime, Image]] = {}  # each slot's last picture when full
         self._listeners: tuple[Listener, ...] = ()
+        self.eyes: Mapping[str, Eye] = {}
+        """The cameras that are open now, by their ids; for pictures that slots are drawn on."""
+        self.delivery: Callable[[], Delivery] | None = None
+        """How the present publisher does; it raises StoreError."""
         self._lock = threading.Lock()  # of the listeners
 
     @property

@@ -17,12 +17,16 @@ from edge.board import Board
 from edge.config import Config
 from edge.monitor import serve, stop_on_signals
 from edge.outlet import Outlet
-from edge.plan import make_plan
+from edge.plan import Plan, make_plan
 from edge.planogram import Planogram
+from edge.planogram_file import read_plan_file
 from edge.site import Site
+from edge.types import Asked
+from edge.web import open_web
+from edge.web.pages import daemon_routes
 
 NODE = "demo"
-FIRST_PORT = 1883
+MQTT_PORT, WEB_PORT = 1883, 8080
 EVERY_S, CONFIRM_S = 1.0, 3.0
 
 
@@ -34,29 +38,40 @@ def run_demo(seed: int, seconds: float | None) -> None:
         timer = threading.Timer(seconds, stop.set)
         timer.daemon = True
         timer.start()
+    board, requests = Board(), SimpleQueue[Asked]()
     with tempfile.TemporaryDirectory(prefix="shelf-edge-demo-") as state:
-        plan = make_plan(_config(seed, Path(state)))
-        print(f"{len(plan.slots)} slots of a rendered store are watched", flush=True)
-        serve(plan, lambda: plan, SimpleQueue(), Board(), stop, on_open=_show_events)
+        site = _site(seed, Path(state))
+        plan = _plan(site)
+        with open_web(site, daemon_routes(plan, board, requests.put)) as address:
+            print(f"{len(plan.slots)} slots of a rendered store are watched: {address}")
+            print(f"  draw them anew: {address}calibrate", flush=True)
+            serve(plan, lambda: _plan(site), requests, board, stop, on_open=_show_events)
 
 
-def _config(seed: int, state: Path) -> Config:
-    site = Site.model_validate(
+def _plan(site: Site) -> Plan:
+    """Return what is watched now: the store brings its slots, until others were drawn."""
+    planogram = read_plan_file(site.planogram)[0] if site.planogram else None
+    return make_plan(Config(site, planogram or Planogram(version=1, cameras={})))
+
+
+def _site(seed: int, state: Path) -> Site:
+    return Site.model_validate(
         {
             "version": 1,
             "node": NODE,
             "cameras": ({"id": "shelf", "url": f"demo:?seed={seed}&pace=6", "every_s": EVERY_S},),
+            "planogram": str(state / "planogram.yaml"),
             "state": str(state),
             "decision": {"confirm_s": CONFIRM_S},
-            "mqtt": {"url": "embedded", "listen": f"127.0.0.1:{_free_port()}"},
+            "mqtt": {"url": "embedded", "listen": f"127.0.0.1:{_free_port(MQTT_PORT)}"},
+            "web": {"listen": f"127.0.0.1:{_free_port(WEB_PORT)}"},
         }
     )
-    return Config(site, Planogram(version=1, cameras={}))
 
 
-def _free_port() -> int:
-    """Return MQTT's own port, or the next one that is free."""
-    for port in range(FIRST_PORT, FIRST_PORT + 200):
+def _free_port(first: int) -> int:
+    """Return this port, or the next one that is free."""
+    for port in range(first, first + 200):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -77,7 +92,7 @@ def _show_events(outlet: Outlet) -> None:
     client = paho.Client(CallbackAPIVersion.VERSION2)
     client.on_connect = lambda client, *_: client.subscribe(f"stock/{NODE}/event", qos=1)
     client.on_message = lambda client, userdata, message: print(_line(message.payload), flush=True)
-    client.connect_async(address.hostname or "127.0.0.1", address.port or FIRST_PORT)
+    client.connect_async(address.hostname or "127.0.0.1", address.port or MQTT_PORT)
     client.loop_start()
 
 

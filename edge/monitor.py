@@ -31,6 +31,8 @@ from edge.outlet import STORE_RETRY_S, Outlet, open_outlet, serves
 from edge.plan import Plan, read_plan
 from edge.rows import QueuedEvent
 from edge.types import Asked, Event, EventKind, Frame, Moment, Observation, SlotCrop
+from edge.web import open_web
+from edge.web.pages import daemon_routes
 
 log = logging.getLogger(__name__)
 
@@ -137,10 +139,14 @@ def run(site_path: Path) -> None:
     """
     stop = threading.Event()
     requests: Requests = SimpleQueue()
+    board = Board()
     stop_on_signals(stop)
     signal.signal(signal.SIGHUP, lambda *_: requests.put(Asked("reload", b"", _unheard)))
+    plan = read_plan(site_path)
     try:
-        serve(read_plan(site_path), lambda: read_plan(site_path), requests, Board(), stop)
+        with open_web(plan.config.site, daemon_routes(plan, board, requests.put)) as address:
+            log.info("the pages are served at %s", address)
+            serve(plan, lambda: read_plan(site_path), requests, board, stop)
     except StoreError:
         if not stop.is_set():  # else it was reported, and waiting for its end was given up
             raise
@@ -212,6 +218,7 @@ def open_post(
         board=board,
     )
     try:
+    board.eyes = {eye.camera_id: eye for eye in eyes}
         for eye in eyes:
             eye.start()
         yield post

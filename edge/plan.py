@@ -108,13 +108,20 @@ def patient(rule: Rule, every_s: float) -> Rule:
     )
 
 
-def _slots(camera: CameraConfig, config: Config) -> Sequence[Slot]:
-    """The planogram's slots of a camera; the rendered store brings its own where it has none."""
-    if scheme_of(camera.url) == "demo" and camera.id not in config.planogram.cameras:
-        from edge.cameras.demo import demo_slots
+def brought_slots(camera: CameraConfig) -> Sequence[Slot]:
+    """Return the slots that a camera brings along: only the rendered store has any."""
+    if scheme_of(camera.url) != "demo":
+        return ()
+    from edge.cameras.demo import demo_slots
 
-        return demo_slots(camera.url, camera.id)
-    return config.planogram.slots_of(camera.id)
+    return demo_slots(camera.url, camera.id)
+
+
+def _slots(camera: CameraConfig, config: Config) -> Sequence[Slot]:
+    """The planogram's slots of a camera; what it brings along where the planogram lacks it."""
+    if camera.id in config.planogram.cameras:
+        return config.planogram.slots_of(camera.id)
+    return brought_slots(camera)
 
 
 def _unique(slots: Sequence[Slot]) -> tuple[Slot, ...]:

@@ -73,6 +73,7 @@ def write_site(
         "state": "state/",
         "decision": {"empty_above": 0.8, "stocked_below": 0.4, "confirm_s": 0.1},
         "mqtt": dict(mqtt),
+        "web": {"listen": "127.0.0.1:0"},
     }
     (folder / "planogram.yaml").write_text(yaml.safe_dump(planogram))
     (folder / "site.yaml").write_text(yaml.safe_dump(site))

@@ -21,6 +21,7 @@ SITE = {
     "cameras": [{"id": "aisle", "url": "folder:pictures"}],
     "planogram": "planogram.yaml",
     "mqtt": {"url": "stdout:"},
+    "web": {"listen": "127.0.0.1:0"},
 }
 QUAD = [[0.1, 0.1], [0.4, 0.1], [0.4, 0.9], [0.1, 0.9]]
 PLANOGRAM = {

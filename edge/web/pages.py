@@ -1,0 +1,60 @@
+"""All that the daemon's pages can ask for, tied to its main loop by the board and the requests."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from concurrent.futures import Future
+
+from starlette.routing import Route
+
+from edge.bench import CalibrationBench, Reloaded, Setup
+from edge.board import Board
+from edge.cameras import scheme_of
+from edge.plan import Plan, brought_slots
+from edge.types import Asked
+from edge.viewfinder import SharedCameras
+from edge.web import calibrate
+
+RELOAD_S = 20.0
+
+Ask = Callable[[Asked], None]
+"""Lays a request before the main loop."""
+
+
+def daemon_routes(plan: Plan, board: Board, ask: Ask) -> list[Route]:
+    """Return the pages' requests. plan is what the daemon starts with; the board has the newest."""
+
+    def now() -> Plan:
+        return board.notice.plan if board.notice else plan
+
+    bench = CalibrationBench(
+        setup=lambda: setup_of(now()),
+        viewfinder=SharedCameras(lambda: board.eyes),
+        reload=lambda: reload_by(ask),
+    )
+    return calibrate.routes(bench)
+
+
+def setup_of(plan: Plan) -> Setup:
+    site = plan.config.site
+    cameras = {camera.id: camera for camera in site.cameras}
+    return Setup(
+        kinds={camera_id: scheme_of(camera.url) for camera_id, camera in cameras.items()},
+        planogram=site.planogram,
+        bundle=site.bundle,
+        brought=lambda camera_id: brought_slots(cameras[camera_id]),
+    )
+
+
+def reload_by(ask: Ask, wait_s: float = RELOAD_S) -> Reloaded:
+    """Have the main loop read the configuration anew, and wait for what it says of that."""
+    answered: Future[bytes] = Future()
+    ask(Asked("reload", b"", answered.set_result))
+    try:
+        response = json.loads(answered.result(wait_s))
+    except TimeoutError:
+        return Reloaded(False, "the daemon is busy; it will read the planogram when it can")
+    if response["status"] == "ok":
+        return Reloaded(True, "the daemon watches these slots now")
+    return Reloaded(False, f"the daemon goes on as before: {response['error']}")
