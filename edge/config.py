@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.errors import ConfigError
+from edge.pin import read_pin
 from edge.planogram import Planogram
 from edge.section import nearest, validate
 from edge.site import RESERVED, Site
@@ -31,6 +32,8 @@ def load(site_path: Path) -> Config:
     Raises ConfigError with every problem of both files.
     """
     site_file, site = _read_site(site_path)
+    if site is not None:
+        site_file.problems += _open_doors(site_file, site)
     planogram_file = _planogram_of(site_file)
     if planogram_file is None:
         planogram: Planogram | None = Planogram(version=1, cameras={})
@@ -78,6 +81,25 @@ def _read_site(path: Path) -> tuple[YamlFile, Site | None]:
                 file.problems.append(file.problem((key,), message))
         file.problems += _given_twice(file, _ids(file.data.get("cameras"), ("cameras",)))
     return file, validate(file, Site)
+
+
+def _open_doors(file: YamlFile, site: Site) -> Iterator[Problem]:
+    """Yield a problem where the pages would stand open to strangers.
+
+    Not a rule of the site's own: `edge pin` has to read one that still lacks its PIN.
+    """
+    way_out = f"set one with `edge pin -c {file.path}`"
+    if not site.pin_file.exists():
+        if not site.web.is_local:
+            message = f"is reachable from outside, which needs a PIN: {way_out}"
+            yield file.problem(("web", "listen"), message)
+        elif site.web.pin_file is not None:
+            yield file.problem(("web", "pin_file"), f"there is no PIN yet: {way_out}")
+        return
+    try:
+        read_pin(site.pin_file)
+    except ValueError as error:
+        yield file.problem(("web", "pin_file"), f"{site.pin_file} {error}; {way_out}")
 
 
 def _planogram_of(site_file: YamlFile) -> YamlFile | None:

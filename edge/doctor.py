@@ -57,7 +57,7 @@ def take_snapshot(site_path: Path, camera_id: str, output: Path) -> Path:
         known = ", ".join(camera.id for camera in site.cameras)
         raise UsageError(f"{site_path} has no camera {camera_id!r}; it has: {known}")
     try:
-        camera = open_camera(found[0].url, found[0].every_s)
+        camera = found[0].opener(found[0].url, found[0].every_s)
         try:
             image = camera.read()
         finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 
-from edge.cameras import is_recording, scheme_of
+from edge.cameras import Opener, is_recording, open_camera, scheme_of
 from edge.grabber import Condition, Grabber
 from edge.payloads import CameraHealthPayload
 from edge.types import CameraReason, CameraState, CameraStatus, Event, EventKind, Frame, Moment
@@ -27,6 +27,7 @@ class Eye:
         every_s: float,
         stop: threading.Event,
         reference_size: tuple[int, int] | None = None,
+        opener: Opener = open_camera,
     ):
         self.camera_id = camera_id
         self.kind = scheme_of(url)
@@ -36,7 +37,7 @@ class Eye:
         """The last two pictures, the newer last, also those that nothing can be stated on."""
         self.every_s = every_s
         self._reference_size = reference_size
-        self._grabber = Grabber(camera_id, url, every_s, stop)
+        self._grabber = Grabber(camera_id, url, every_s, stop, opener=opener)
         self._view = View(may_stand_still=is_recording(url))
         self._trouble: CameraReason | None = None
         self._wrong_size: tuple[int, int] | None = None

@@ -200,11 +200,12 @@ def open_post(
 ) -> Iterator[Post]:
     """Take up the ledger and start the cameras; stop the cameras afterwards."""
     cameras = plan.config.site.cameras
+    board.delivery = outlet.publisher.delivery
     ledger = _take_up_ledger(plan, outlet, started, stop)
     outlet.publisher.start()
     leave = threading.Event()
     sizes = plan.config.planogram.reference_size
-    eyes = [Eye(one.id, one.url, one.every_s, leave, sizes(one.id)) for one in cameras]
+    eyes = [Eye(one.id, one.url, one.every_s, leave, sizes(one.id), one.opener) for one in cameras]
     post = Post(
         plan=plan,
         eyes=eyes,
@@ -217,8 +218,8 @@ def open_post(
         requests=requests,
         board=board,
     )
-    try:
     board.eyes = {eye.camera_id: eye for eye in eyes}
+    try:
         for eye in eyes:
             eye.start()
         yield post

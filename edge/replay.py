@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.cameras import OPENERS, open_camera, scheme_of
+from edge.cameras.blackout import paint_over
 from edge.cameras.folder import ENDINGS
 from edge.classifier import Classifier, open_classifier
 from edge.config import load_planogram, load_site
@@ -27,7 +28,7 @@ from edge.overlay import draw_slots
 from edge.plan import merge_rule, patient
 from edge.site import Decision, Site
 from edge.truth import Change, Judge, Truth, read_truth
-from edge.types import Frame, Image, Moment, Slot, SlotCrop, SlotState, State, Visibility
+from edge.types import Frame, Image, Moment, Quad, Slot, SlotCrop, SlotState, State, Visibility
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SETTLE_LOOKS, SETTLE_S = 3, 5.0  # what the default tolerance adds to confirm_s
@@ -92,6 +93,9 @@ def replay(request: Request, progress: Callable[[float], None] = lambda t: None)
         rule = replace(rule, confirm_s=request.confirm_s)
     every_s = request.every_s or _every_s(site, request.camera)
     recording = open_recording(request, every_s)
+    hidden = _blackout(site, recording.slots[0].camera_id)
+    if hidden:
+        recording = replace(recording, frames=_covered(hidden, recording.frames))
     if request.until_s is not None:
         recording = replace(recording, frames=_until(request.until_s, recording.frames))
     rule = patient(rule, recording.every_s)
@@ -247,6 +251,19 @@ def _live(url: str, every_s: float) -> Iterator[tuple[float, Image]]:
             yield Moment.now().clock_s - begun_s, image
     finally:
         camera.close()
+
+
+def _blackout(site: Site | None, camera_id: str) -> Sequence[Quad]:
+    found = [one.blackout for one in site.cameras if one.id == camera_id] if site else []
+    return found[0] if found else ()
+
+
+def _covered(quads: Sequence[Quad], frames: Timed) -> Timed:
+    for t, image in frames:
+        covered = image.copy()
+        for quad in quads:
+            paint_over(covered, quad)
+        yield t, covered
 
 
 def _every_s(site: Site | None, camera_id: str | None) -> float | None:

@@ -21,6 +21,8 @@ from edge.address import (
     parse_address,
     without_login,
 )
+from edge.cameras import Opener
+from edge.cameras.blackout import blacked_out
 from edge.planogram import Corners
 from edge.section import (
     ExistingFile,
@@ -83,6 +85,11 @@ class CameraConfig(Section):
     """Seconds from one look to the next."""
     blackout: tuple[Corners, ...] = ()
     """Quads, as fractions of the picture, that are painted black before anything sees it."""
+
+    @property
+    def opener(self) -> Opener:
+        """What opens this camera; nobody opens it in another way."""
+        return blacked_out(self.blackout)
 
 
 class Decision(Section):

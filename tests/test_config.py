@@ -305,7 +305,7 @@ def test_endless_nesting(folder):
     [
         ("every_s", "every", "site.yaml:6: cameras[0].every: unknown key; did you mean every_s?"),
         ("node:", "nod:", "site.yaml:2: nod: unknown key; did you mean node?"),
-        ("url:", "adress:", "unknown key; known here: every_s, id, url"),
+        ("url:", "adress:", "unknown key; known here: blackout, every_s, id, url"),
         ("every_s: 5", "every_s: fast", "[0].every_s: must be a number, not text"),
         ("every_s: 5", "every_s: true", "[0].every_s: must be a number, not True"),
         ("every_s: 5", "every_s: 0", "[0].every_s: 0 must be above 0"),

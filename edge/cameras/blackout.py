@@ -1,0 +1,45 @@
+"""Parts of a camera's picture that nobody may ever see: painted over as soon as it is decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from edge.cameras import Camera, Opener, open_camera
+from edge.geometry import to_pixels
+from edge.types import Image, Quad
+
+BITS = 8  # of a pixel's fraction that OpenCV is told
+
+
+def blacked_out(quads: Sequence[Quad], opener: Opener = open_camera) -> Opener:
+    """Return an opener of cameras on whose pictures the quads are black."""
+    if not quads:
+        return opener
+    return lambda url, every_s: _BlackedOut(opener(url, every_s), quads)
+
+
+class _BlackedOut:
+    """Another camera, seen through a mask, in that camera's own thread."""
+
+    def __init__(self, camera: Camera, quads: Sequence[Quad]):
+        self._camera, self._quads = camera, quads
+
+    def read(self) -> Image:
+        image = np.array(self._camera.read(), np.uint8, order="C")  # theirs may be shared
+        for quad in self._quads:
+            paint_over(image, quad)
+        return image
+
+    def close(self) -> None:
+        self._camera.close()
+
+
+def paint_over(image: Image, quad: Quad) -> None:
+    """Make each pixel black that the quad touches, and at most a pixel beyond."""
+    height, width = image.shape[:2]
+    corners = np.rint(to_pixels(quad, width, height) * 2**BITS).astype(np.int32)
+    cv2.fillPoly(image, [corners], (0, 0, 0), shift=BITS)
+    cv2.polylines(image, [corners], isClosed=True, color=(0, 0, 0), thickness=2, shift=BITS)
