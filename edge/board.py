@@ -25,8 +25,10 @@ from edge.album import Album, Kept
 from edge.decide import speaks_for
 from edge.eye import Eye
 from edge.geometry import cut
+from edge.history import Deed
 from edge.ledger import Ledger
 from edge.plan import Plan
+from edge.publisher import Delivery
 from edge.types import CameraState, Frame, Image, Moment, Observation, Quad, Score, SlotState, State
 
 JPEG_QUALITY = 90
@@ -88,6 +90,8 @@ class Notice:
     quiet: Mapping[str, Frame] = field(default_factory=dict)
     looks: Mapping[str, Look] = field(default_factory=dict)
     full: Mapping[str, Shot] = field(default_factory=dict)
+    deeds: tuple[Deed, ...] = ()
+    """What happened to incidents in the last half hour or longer, newest first."""
     version: int = 0
     """Another one when something that people can see has changed."""
 
@@ -96,14 +100,14 @@ class Board:
     """Outlives each reading of the configuration. Only the main loop's thread pins."""
 
     def __init__(self) -> None:
-        self._notice: Notice | None = None
-        self._album: Album | None = None
-        self._filled: dict[str, tuple[datetime, Image]] = {}  # each slot's last picture when full
-        self._listeners: tuple[Listener, ...] = ()
         self.eyes: Mapping[str, Eye] = {}
         """The cameras that are open now, by their ids; for pictures that slots are drawn on."""
         self.delivery: Callable[[], Delivery] | None = None
         """How the present publisher does; it raises StoreError."""
+        self._notice: Notice | None = None
+        self._album: Album | None = None
+        self._filled: dict[str, tuple[datetime, Image]] = {}  # each slot's last picture when full
+        self._listeners: tuple[Listener, ...] = ()
         self._lock = threading.Lock()  # of the listeners
 
     @property
@@ -171,6 +175,7 @@ class Board:
             quiet={**before.quiet, **_quiet(frames, seen)},
             looks=self._looked(seen, before),
             full=self._kept(ledger.states, before),
+            deeds=ledger.deeds,
         )
         if before is self._notice and _shown(after) == _shown(before):
             self._notice = after
@@ -262,7 +267,7 @@ def _shown(notice: Notice) -> tuple[object, ...]:
         for one in notice.states.values()
     ]
     versions = {slot_id: look.version for slot_id, look in notice.looks.items()}
-    return states, versions, notice.cameras, notice.full, notice.quiet
+    return states, versions, notice.cameras, notice.full, notice.quiet, notice.deeds
 
 
 def _only(keys: set[str], mapping: Mapping[str, V]) -> dict[str, V]:

@@ -6,9 +6,9 @@ shop's day also where the clock changes: then one hour of the year holds two, an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from enum import StrEnum
 
 from edge.types import Event, EventKind, Moment, SlotState, State, Visibility
@@ -44,10 +44,6 @@ class Spent:
     @property
     def whole(self) -> float:
         return self.seen + self.unseen
-
-
-Hours = Mapping[tuple[str, int], Spent]
-"""(slot id, hour of the shop's wall clock since 1970) → seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +103,7 @@ class Tally:
         """zone: the shop's; None: the machine's."""
         self._zone, self._until_s = zone, now.clock_s
         self.hours: dict[tuple[str, int], Spent] = {}
-        """What has been counted since `clear`."""
+        """(slot id, hour of the wall clock since 1970) → what has been counted since `clear`."""
 
     def add(self, states: Iterable[SlotState], now: Moment) -> None:
         """Count the time since the last call for what the slots have been until now."""
@@ -150,10 +146,6 @@ def hour_of(at: datetime, zone: tzinfo | None = None) -> int:
     """Return the hour of the wall clock since 1970 in the zone, by default the machine's."""
     wall = at.astimezone(zone).replace(tzinfo=None)
     return int((wall - EPOCH).total_seconds() // 3600)
-
-
-def day_of(hour: int) -> date:
-    return (EPOCH + timedelta(hours=hour)).date()
 
 
 def deed_of(event: Event, before: SlotState, now: Moment) -> Deed | None:

@@ -7,7 +7,6 @@ stays, and the next look comes to the same decision again. Nobody is told what a
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -51,8 +50,8 @@ class Ledger:
         self.cameras: dict[str, CameraState] = {}
         self.health = b""
         """The newest health document."""
-        self.deeds = deque(reversed(store.deeds(now.at - RECENT)), MAX_RECENT)
-        """What happened to incidents in the last half hour or longer, oldest first."""
+        self.deeds: tuple[history.Deed, ...] = tuple(store.deeds(now.at - RECENT)[:MAX_RECENT])
+        """What happened to incidents in the last half hour or longer, newest first."""
         self._tally = history.Tally(now)
         self._counted_s = now.clock_s
         self._pruned_hour: int | None = None
@@ -80,7 +79,7 @@ class Ledger:
         entry.documents["inventory"] = messages.inventory(self._slots.values(), self.states)
         gone = [state.slot_id for state in self._gone]
         self._store.record(entry.states, entry.documents, entry.events, gone, entry.history)
-        self.deeds.extend(entry.history.deeds)
+        self._add_deeds(entry)
         self._gone = []
         self._told_s = dict.fromkeys(self._slots, now.clock_s)
 
@@ -129,14 +128,10 @@ class Ledger:
         self._counted_s = -HISTORY_EVERY_S
         self._write(_Entry(), now)
 
-    def past(self, now: Moment, days: int) -> tuple[history.Hours, list[history.Incident]]:
-        """Return the time spent and the incidents of today and the days before, from any thread.
-
-        Raises StoreError.
-        """
-        first = 24 * (history.hour_of(now.at) // 24 - days + 1)
-        since = now.at - timedelta(days=days)
-        return self._store.hours(first), self._store.incidents(since)
+    @property
+    def store(self) -> Store:
+        """For who reads the past, which may be another thread."""
+        return self._store
 
     def denied(self) -> set[str]:
         """Return the slots of which somebody said that they are not empty."""
@@ -181,13 +176,17 @@ class Ledger:
         if self._failing:
             log.warning("the state file can be written again")
         self._failing = False
-        self.deeds.extend(entry.history.deeds)
+        self._add_deeds(entry)
         if entry.history.hours:
             self._tally.clear()
             self._counted_s = now.clock_s
         if entry.history.before:
             self._pruned_hour = history.hour_of(now.at)
         return True
+
+    def _add_deeds(self, entry: _Entry) -> None:
+        if entry.history.deeds:
+            self.deeds = (*reversed(entry.history.deeds), *self.deeds)[:MAX_RECENT]
 
     def _add_time(self, entry: _Entry, now: Moment) -> None:
         """Add the time spent once a minute, and once an hour forget what is too long ago."""

@@ -57,15 +57,23 @@ def write(db: sqlite3.Connection, entry: Entry) -> None:
         db.execute("DELETE FROM deed WHERE at < ?", (at.isoformat(),))
 
 
-def hours(db: sqlite3.Connection, first: int) -> dict[tuple[str, int], Spent]:
-    """Return the time spent from that hour on."""
-    rows = db.execute("SELECT * FROM spent WHERE hour >= ?", (first,))
-    return {
-        (row["slot_id"], row["hour"]): Spent(
-            row["stocked"], row["empty"], row["misplaced"], row["unseen"]
-        )
-        for row in rows
-    }
+def by_day(db: sqlite3.Connection, first: int) -> dict[tuple[str, int], Spent]:
+    """Return (slot, day of the wall clock since 1970) → the time spent, from that hour on."""
+    return _summed(db, "hour / 24", first)
+
+
+def by_hour_of_day(db: sqlite3.Connection, first: int) -> dict[tuple[str, int], Spent]:
+    """Return (slot, 0 … 23) → the time spent, from that hour on."""
+    return _summed(db, "hour % 24", first)
+
+
+def _summed(db: sqlite3.Connection, part: str, first: int) -> dict[tuple[str, int], Spent]:
+    rows = db.execute(
+        f"SELECT slot_id, {part} AS part, sum(stocked), sum(empty), sum(misplaced), sum(unseen)"
+        " FROM spent WHERE hour >= ? GROUP BY 1, 2",
+        (first,),
+    )
+    return {(row["slot_id"], row["part"]): Spent(*tuple(row)[2:]) for row in rows}
 
 
 def incidents(db: sqlite3.Connection, since: datetime) -> list[Incident]:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from edge import past, rows
 from edge.errors import StoreError
-from edge.history import Deed, Entry, Hours, Incident
+from edge.history import Deed, Entry
 from edge.rows import QueuedEvent
 from edge.statefile import hold, is_damage, open_or_begin_anew
 from edge.types import SlotState
@@ -171,15 +171,17 @@ class Store:
             dropped = db.execute("SELECT value FROM meta WHERE key = 'dropped'").fetchone()[0]
         return Backlog(count, rows.time(oldest["created_at"]) if oldest else None, dropped)
 
-    def hours(self, first: int) -> Hours:
-        """Return the time spent by slot and hour, from that hour of the wall clock on."""
-        with self._reading() as db:
-            return past.hours(db, first)
-
-    def incidents(self, since: datetime) -> list[Incident]:
-        """Return the incidents that are open or were closed since then, oldest first."""
-        with self._reading() as db:
-            return past.incidents(db, since)
+    @contextlib.contextmanager
+    def looking_back(self) -> Iterator[sqlite3.Connection]:
+        """Give a connection of its own, to read from: who reads long holds nobody up."""
+        with (
+            self._explained("read"),
+            contextlib.closing(
+                sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True)
+            ) as db,
+        ):
+            db.row_factory = sqlite3.Row
+            yield db
 
     def deeds(self, since: datetime) -> list[Deed]:
         """Return what happened to incidents since then, newest first."""

@@ -28,7 +28,7 @@ LAYERS = [
         "history",
         "pin",
     },
-    {"thumbnails", "rows"},
+    {"thumbnails", "rows", "places"},
     {"past"},
     {"statefile"},
     {"section", "gate", "classifier", "store", "sinks", "rendered", "overlay", "planogram_text"},

@@ -17,6 +17,7 @@ import pytest
 from disk import fill, mount, small_disk, unmount
 from mosquitto import wait_for
 
+from edge import past
 from edge.errors import StoreError
 from edge.history import Deed, DeedKind, Entry, Incident, Spent
 from edge.publisher import Publisher
@@ -305,23 +306,36 @@ def test_a_state_file_of_the_first_version_is_brought_up_to_date_and_nothing_is_
             assert [one.event_id for one in store.oldest_events()] == ["one"]
             assert store.backlog().dropped == 4
             acked_at = NOON + timedelta(minutes=1)
-            assert store.incidents(NOON) == [Incident("incident", "a1", NOON, acked_at)]
+            assert incidents(store, NOON) == [Incident("incident", "a1", NOON, acked_at)]
+
+
+def incidents(store: Store, since: datetime) -> list[Incident]:
+    with store.looking_back() as db:
+        return past.incidents(db, since)
+
+
+def days(store: Store) -> dict[tuple[str, int], Spent]:
+    with store.looking_back() as db:
+        return past.by_day(db, 0)
 
 
 def test_what_happens_and_its_history_are_written_together_or_not_at_all(store):
-    past = Entry(hours={("a1", 5): Spent(stocked=1)}, deeds=[Deed(NOON, "a1", DeedKind.ACK, "i")])
+    entry = Entry(hours={("a1", 5): Spent(stocked=1)}, deeds=[Deed(NOON, "a1", DeedKind.ACK, "i")])
     store.record(events=[event("same id")])
     with pytest.raises(sqlite3.IntegrityError):
-        store.record(events=[event("same id")], history=past)
-    assert (store.hours(0), store.deeds(NOON)) == ({}, [])
+        store.record(events=[event("same id")], history=entry)
+    assert (days(store), store.deeds(NOON)) == ({}, [])
 
 
 def test_time_adds_up_by_slot_and_hour_and_what_is_too_old_is_forgotten(store):
     for _ in range(2):
-        store.record(history=Entry(hours={("a1", 5): Spent(1, 2, 3, 4), ("a1", 6): Spent(1)}))
-    assert store.hours(5) == {("a1", 5): Spent(2, 4, 6, 8), ("a1", 6): Spent(2)}
-    store.record(history=Entry(before=(6, NOON)))
-    assert store.hours(0) == {("a1", 6): Spent(2)}
+        hours = {("a1", 23): Spent(1, 2, 3, 4), ("a1", 24): Spent(1), ("a1", 47): Spent(empty=5)}
+        store.record(history=Entry(hours=hours))
+    assert days(store) == {("a1", 0): Spent(2, 4, 6, 8), ("a1", 1): Spent(2, 10)}
+    with store.looking_back() as db:
+        assert past.by_hour_of_day(db, 24) == {("a1", 0): Spent(2), ("a1", 23): Spent(empty=10)}
+    store.record(history=Entry(before=(24, NOON)))
+    assert days(store) == {("a1", 1): Spent(2, 10)}
 
 
 def test_an_incident_keeps_when_it_was_first_acknowledged_and_how_long_it_was_open(store):
@@ -330,8 +344,8 @@ def test_an_incident_keeps_when_it_was_first_acknowledged_and_how_long_it_was_op
     closed = replace(opened, closed_at=NOON + timedelta(hours=1), reason="stocked", open_s=3600.0)
     for incident in (opened, acked, closed):
         store.record(history=Entry(incidents=[incident]))
-    assert store.incidents(NOON) == [replace(closed, acked_at=acked.acked_at)]
-    assert store.incidents(NOON + timedelta(hours=2)) == []
+    assert incidents(store, NOON) == [replace(closed, acked_at=acked.acked_at)]
+    assert incidents(store, NOON + timedelta(hours=2)) == []
 
 
 @pytest.mark.parametrize(
