@@ -12,14 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from edge.cameras import Opener, open_camera, scheme_of
-from edge.cameras.blackout import blacked_out
+from edge.cameras import scheme_of
 from edge.errors import CameraError
 from edge.eye import Eye
 from edge.gate import Gate, Verdict
 from edge.grabber import Condition, Grabber
-from edge.site import Site
-from edge.types import CameraReason, CameraStatus, Frame, Quad, Slot
+from edge.site import CameraConfig
+from edge.types import CameraReason, CameraStatus, Frame, Slot
 
 TICK_S = 0.05
 APART_S = 0.5  # between the two pictures that are compared
@@ -70,35 +69,19 @@ def _fields() -> list[Slot]:
 class OwnCameras:
     """Opens the cameras itself: nobody else does while no daemon runs."""
 
-    def __init__(
-        self,
-        urls: Mapping[str, str],
-        wait_s: float = PICTURE_S,
-        opener: Opener = open_camera,
-        blackouts: Mapping[str, Sequence[Quad]] | None = None,
-    ):
-        """urls and blackouts are by the camera's id."""
-        self._urls, self._wait_s, self._opener = urls, wait_s, opener
-        self._blackouts = blackouts or {}
+    def __init__(self, cameras: Sequence[CameraConfig], wait_s: float = PICTURE_S):
+        self._cameras, self._wait_s = {camera.id: camera for camera in cameras}, wait_s
         self._lock = threading.Lock()  # one camera at a time: some USB hubs carry no two
         self._open: _Open | None = None
         self._closing: threading.Timer | None = None
 
-    @classmethod
-    def of(cls, site: Site) -> OwnCameras:
-        return cls(
-            {camera.id: camera.url for camera in site.cameras},
-            blackouts={camera.id: camera.blackout for camera in site.cameras},
-        )
-
     def take(self, camera_id: str) -> Capture:
-        url = self._urls[camera_id]
+        camera = self._cameras[camera_id]
         with self._lock:
             self._close_later()
             if self._open is None or self._open.camera_id != camera_id:
                 self._close_now()
-                hidden = self._blackouts.get(camera_id, ())
-                self._open = _Open(camera_id, url, blacked_out(hidden, self._opener))
+                self._open = _Open(camera)
             try:
                 return self._open.view(self._wait_s)
             except CameraError:
@@ -127,12 +110,12 @@ class OwnCameras:
 class _Open:
     """One camera that is being looked through."""
 
-    def __init__(self, camera_id: str, url: str, opener: Opener):
-        self.camera_id = camera_id
+    def __init__(self, camera: CameraConfig):
+        self.camera_id = camera.id
         self._stop = threading.Event()
-        self._grabber = Grabber(camera_id, url, APART_S, self._stop, opener=opener)
+        self._grabber = Grabber(camera.id, camera.url, APART_S, self._stop, opener=camera.opener)
         self._grabber.start()
-        self._kind = scheme_of(url)
+        self._kind = scheme_of(camera.url)
         self._seen: deque[Frame] = deque(maxlen=2)
 
     def view(self, wait_s: float) -> Capture:

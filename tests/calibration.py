@@ -14,13 +14,14 @@ from pathlib import Path
 from pages import serve_pages
 
 from edge.bench import CalibrationBench, Reloaded, Setup
+from edge.site import CameraConfig
 from edge.viewfinder import OwnCameras
 
 
 def photo_bench(photo: Path, planogram: Path, camera_id: str = "aisle") -> CalibrationBench:
     """Return a bench whose only camera shows the photo for ever."""
     setup = Setup({camera_id: "folder"}, planogram, None)
-    cameras = OwnCameras({camera_id: f"folder:{photo}"})
+    cameras = OwnCameras([CameraConfig(id=camera_id, url=f"folder:{photo}")])
     return CalibrationBench(lambda: setup, cameras, lambda: Reloaded(False, "no daemon runs"))
 
 

@@ -137,7 +137,7 @@ def test_the_main_loop_never_sees_it(site):
 
 
 def test_neither_calibration_nor_a_snapshot_sees_it(site, tmp_path):
-    cameras = OwnCameras.of(load_site(site))
+    cameras = OwnCameras(load_site(site).cameras)
     try:
         assert_hidden(cameras.take("aisle").frame.image)
     finally:

@@ -16,6 +16,7 @@ from test_file_folder import write_video
 
 from edge.errors import CameraError
 from edge.eye import Eye
+from edge.site import CameraConfig
 from edge.types import CameraReason, Frame, Moment
 from edge.viewfinder import OwnCameras, SharedCameras, is_moving
 
@@ -57,6 +58,10 @@ def url(request, tmp_path) -> Iterator[str]:
             yield server.url("/still.jpg" if request.param == "http" else "/sized.mjpg")
 
 
+def own_cameras(url: str, **options: float) -> OwnCameras:
+    return OwnCameras([CameraConfig(id="aisle", url=url)], **options)
+
+
 def test_nothing_moves_where_only_noise_light_and_compression_differ():
     assert not is_moving(frame(SHELF, 0.0), frame(SHELF, 0.5))
     assert not is_moving(frame(SHELF, 0.0), frame(np.minimum(SHELF * 1.05, 255), 0.5))
@@ -70,7 +75,7 @@ def test_a_hand_before_the_shelf_moves():
 
 
 def test_every_kind_of_camera_gives_a_picture_and_another_one(url):
-    cameras = OwnCameras({"aisle": url})
+    cameras = own_cameras(url)
     first, second = cameras.take("aisle"), cameras.take("aisle")
     cameras.close()
     assert first.frame.image.ndim == 3
@@ -101,14 +106,14 @@ def look_until(eye: Eye, stop: threading.Event) -> None:
 def test_pictures_of_a_folder_differ_and_do_not_move(tmp_path):
     for number in range(2):
         cv2.imwrite(str(tmp_path / f"{number}.jpg"), np.roll(SHELF, 90 * number, axis=1))
-    cameras = OwnCameras({"aisle": f"folder:{tmp_path}"})
+    cameras = own_cameras(f"folder:{tmp_path}")
     assert [cameras.take("aisle").moving for _ in range(3)] == [False] * 3
     cameras.close()
 
 
 def test_a_recording_that_has_ended_shows_its_last_picture(tmp_path):
     cv2.imwrite(str(tmp_path / "only.jpg"), SHELF)
-    cameras = OwnCameras({"aisle": f"folder:{tmp_path}"})
+    cameras = own_cameras(f"folder:{tmp_path}")
     first, again = cameras.take("aisle"), cameras.take("aisle")
     cameras.close()
     assert first.frame is again.frame
@@ -118,7 +123,7 @@ def test_what_moves_before_a_camera_is_told():
     with HttpCamera() as server:
         shelves = [cv2.imencode(".png", np.roll(SHELF, 90 * n, axis=1))[1] for n in range(2)]
         server.next_picture = lambda: bytes(shelves[len(server.requests) % 2])
-        cameras = OwnCameras({"aisle": server.url("/still.jpg")})
+        cameras = own_cameras(server.url("/still.jpg"))
         assert cameras.take("aisle").moving
         cameras.close()
 
@@ -132,7 +137,7 @@ def test_what_moves_before_a_camera_is_told():
     ],
 )
 def test_a_camera_without_a_picture_says_why(address, reason, says):
-    cameras = OwnCameras({"aisle": address})
+    cameras = own_cameras(address)
     with pytest.raises(CameraError, match=says) as caught:
         cameras.take("aisle")
     cameras.close()
@@ -142,7 +147,7 @@ def test_a_camera_without_a_picture_says_why(address, reason, says):
 
 def test_a_refused_login_is_tried_once_and_named_so():
     with HttpCamera(scheme="basic") as server:
-        cameras = OwnCameras({"aisle": server.url("/still.jpg", password="wrong")})
+        cameras = own_cameras(server.url("/still.jpg", password="wrong"))
         with pytest.raises(CameraError, match="refuses the login") as caught:
             cameras.take("aisle")
         cameras.close()
@@ -152,7 +157,7 @@ def test_a_refused_login_is_tried_once_and_named_so():
 
 def test_a_camera_that_hangs_is_given_up():
     with HttpCamera() as server:
-        cameras = OwnCameras({"aisle": server.url("/silent")}, wait_s=0.5)
+        cameras = own_cameras(server.url("/silent"), wait_s=0.5)
         begun_s = time.monotonic()
         with pytest.raises(CameraError, match="no picture came in time") as caught:
             cameras.take("aisle")
