@@ -42,9 +42,9 @@ def run_demo(seed: int, seconds: float | None) -> None:
     with tempfile.TemporaryDirectory(prefix="shelf-edge-demo-") as state:
         site = _site(seed, Path(state))
         plan = _plan(site)
-        with open_web(site, daemon_routes(plan, board, requests.put)) as address:
-            print(f"{len(plan.slots)} slots of a rendered store are watched: {address}")
-            print(f"  draw them anew: {address}calibrate", flush=True)
+        with open_web(site, daemon_routes(plan, board, requests.put)) as pages:
+            print(f"{len(plan.slots)} slots of a rendered store are watched: {pages.address}")
+            print(f"  draw them anew: {pages.address}calibrate", flush=True)
             serve(plan, lambda: _plan(site), requests, board, stop, on_open=_show_events)
 
 

@@ -30,6 +30,7 @@ from edge.ledger import Ledger
 from edge.outlet import STORE_RETRY_S, Outlet, open_outlet, serves
 from edge.plan import Plan, read_plan
 from edge.rows import QueuedEvent
+from edge.site import Site
 from edge.types import Asked, Event, EventKind, Frame, Moment, Observation, SlotCrop
 from edge.web import open_web
 from edge.web.pages import daemon_routes
@@ -144,9 +145,9 @@ def run(site_path: Path) -> None:
     signal.signal(signal.SIGHUP, lambda *_: requests.put(Asked("reload", b"", _unheard)))
     plan = read_plan(site_path)
     try:
-        with open_web(plan.config.site, daemon_routes(plan, board, requests.put)) as address:
-            log.info("the pages are served at %s", address)
-            serve(plan, lambda: read_plan(site_path), requests, board, stop)
+        with open_web(plan.config.site, daemon_routes(plan, board, requests.put)) as pages:
+            log.info("the pages are served at %s", pages.address)
+            serve(plan, lambda: read_plan(site_path), requests, board, stop, on_plan=pages.follow)
     except StoreError:
         if not stop.is_set():  # else it was reported, and waiting for its end was given up
             raise
@@ -168,10 +169,12 @@ def serve(
     board: Board,
     stop: threading.Event,
     on_open: Callable[[Outlet], None] = lambda outlet: None,
+    on_plan: Callable[[Site], None] = lambda site: None,
 ) -> None:
     """Watch by the plan; where another is wanted, go on by that one. read gives it anew.
 
-    on_open is told where the events can be found, each time that changes.
+    on_open is told where the events can be found, each time that changes; on_plan each site that
+    is gone by.
     """
     started: Event | None = Event(EventKind.NODE_STARTED, "node", Moment.now().at)
     following: Plan | None = plan
@@ -182,6 +185,7 @@ def serve(
             ours = serves(plan.config.site)
             while following is not None and serves(following.config.site) == ours:
                 plan = following
+                on_plan(plan.config.site)
                 with open_post(plan, read, outlet, requests, board, started, stop) as post:
                     watch(post, stop)
                 started = None

@@ -35,8 +35,8 @@ def site_of(folder: Path, **web: object) -> Site:
 @contextlib.contextmanager
 def serve_pages(folder: Path, routes: Sequence[BaseRoute] = (), **web: object) -> Iterator[str]:
     """Serve the pages and the routes; give the address, which ends with a slash."""
-    with open_web(site_of(folder, **web), routes) as url:
-        yield url
+    with open_web(site_of(folder, **web), routes) as pages:
+        yield pages.address
 
 
 if __name__ == "__main__":

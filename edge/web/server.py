@@ -43,28 +43,99 @@ FULL = (
 
 
 @contextlib.contextmanager
-def open_web(site: Site, routes: Sequence[BaseRoute]) -> Iterator[str]:
-    """Serve the pages and the routes meanwhile; gives the address: http://127.0.0.1:8080/
+def open_web(site: Site, routes: Sequence[BaseRoute]) -> Iterator[Pages]:
+    """Serve the pages and the routes meanwhile.
 
     Port 0 in web.listen takes a free one. Raises UnavailableError where the port is in use.
     """
-    listener = _listen(site)
-    server = _Thread(site, create_app(site, routes), listener)
+    pages = Pages(routes)
     try:
-        server.start()
-        yield _address(site, listener.getsockname()[1])
+        pages.start(site)
+        yield pages
     finally:
-        server.stop()
+        pages.stop()
 
 
-class _Thread:
-    """One server from its start to its end."""
+class Pages:
+    """The event loop's thread, and the server that runs in it; a change of site replaces only this.
+
+    start(), follow() and stop() are for the thread that made it.
+    """
+
+    def __init__(self, routes: Sequence[BaseRoute]):
+        self._routes = routes
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="pages", daemon=True)
+        self._running: _Running | None = None
+        self.address = ""
+        """http://127.0.0.1:8080/, as one would type it."""
+
+    def start(self, site: Site) -> None:
+        """Raises UnavailableError."""
+        listener = _listen(site)
+        self._thread.start()
+        self._begin(site, listener)
+
+    def follow(self, site: Site) -> None:
+        """Serve as this site says, where that is anything new; pages that are open come again.
+
+        What cannot be is told in the log, and all stays as it was.
+        """
+        before = self._running
+        assert before is not None
+        if before.settings == settings_of(site):
+            return
+        try:
+            same = before.site.web.listen == site.web.listen
+            self._begin(site, before.listener.again() if same else _listen(site))
+        except (UnavailableError, OSError) as error:
+            log.error("the pages stay as they were: %s", error)
+            return
+        asyncio.run_coroutine_threadsafe(before.end(), self._loop)
+        log.info("the pages are served at %s", self.address)
+
+    def stop(self) -> None:
+        if self._running is not None:
+            ended = asyncio.run_coroutine_threadsafe(self._running.end(), self._loop)
+            try:
+                ended.result(GRACE_S + 2.0)
+            except TimeoutError:
+                log.warning("the pages did not end within %.0f s", GRACE_S + 2.0)
+        if self._thread.ident is not None:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join(2.0)
+
+    def _begin(self, site: Site, listener: _Listener) -> None:
+        running = _Running(site, create_app(site, self._routes), listener)
+        begun = asyncio.run_coroutine_threadsafe(running.begin(), self._loop)
+        begun.result(START_S)
+        self._running = running
+        self.address = _address(site, listener.getsockname()[1])
+
+    def _run(self) -> None:
+        if sys.platform == "linux":  # where a thread has a priority of its own
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_forever()
+        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+        self._loop.close()
+
+
+def settings_of(site: Site) -> tuple[object, ...]:
+    """Return all that a server of pages depends on. Raises OSError."""
+    tls = site.web.tls
+    stamps = [file.stat().st_mtime_ns for file in (tls.cert, tls.key)] if tls else []
+    return site.web, site.node, site.state, stamps
+
+
+class _Running:
+    """One uvicorn, from its start to its end."""
 
     def __init__(self, site: Site, guard: Guard, listener: _Listener):
-        self._guard, self._listener = guard, listener
+        self.site, self.settings, self.listener = site, settings_of(site), listener
+        self._guard = guard
         config = uvicorn.Config(
             guard,
-            loop="asyncio",
             http=_Connection,
             ws="none",
             lifespan="off",
@@ -80,36 +151,22 @@ class _Thread:
         config.load()
         config.ssl = site.web.tls.context() if site.web.tls else None
         self._server = uvicorn.Server(config)
-        self._started = threading.Event()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread = threading.Thread(target=self._run, name="pages", daemon=True)
+        self._task: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
-        self._thread.start()
-        if not self._started.wait(START_S):
-            raise UnavailableError("the server of the pages did not start; the log says why")
-
-    def stop(self) -> None:
-        self._server.should_exit = True
-        if self._loop is not None:
-            with contextlib.suppress(RuntimeError):  # the loop has ended already
-                self._loop.call_soon_threadsafe(self._guard.end_streams)
-        self._thread.join(GRACE_S + 2)
-        self._listener.close()
-
-    def _run(self) -> None:
-        if sys.platform == "linux":  # where a thread has a priority of its own
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
-        asyncio.run(self._serve())
-
-    async def _serve(self) -> None:
-        self._loop = asyncio.get_running_loop()
+    async def begin(self) -> None:
         to_thread.current_default_thread_limiter().total_tokens = WORKERS
-        serving = asyncio.ensure_future(self._server.serve(sockets=[self._listener]))
-        while not (self._server.started or serving.done()):
+        self._task = asyncio.create_task(self._server.serve(sockets=[self.listener]))
+        while not (self._server.started or self._task.done()):
             await asyncio.sleep(0.01)
-        self._started.set()
-        await serving
+        if self._task.done():
+            await self._task  # which raises what went wrong
+
+    async def end(self) -> None:
+        """Let no more come, end the streams, and wait a little for the rest."""
+        self._server.should_exit = True
+        self._guard.end_streams()
+        if self._task is not None:
+            await self._task
 
 
 class _Connection(H11Protocol):
@@ -148,6 +205,10 @@ class _Listener(socket.socket):
     def __init__(self, found: socket.socket):
         super().__init__(found.family, found.type, found.proto, found.detach())
         self._taken: list[socket.socket] = []
+
+    def again(self) -> _Listener:
+        """Return a second one on the same port: nobody who comes meanwhile is turned away."""
+        return _Listener(socket.socket(fileno=os.dup(self.fileno())))
 
     def accept(self) -> tuple[socket.socket, Any]:
         while True:
