@@ -1,4 +1,6 @@
 /** English. The same keys as ko.js; {n} and {n|one|many} as in i18n.js. */
+import calibrate from "./en-calibrate.js";
+
 export default {
   "app.todo": "To refill",
   "app.title": "({n}) {page} · {node}",
@@ -32,7 +34,7 @@ export default {
   "age.minutes": "{m} min",
   "age.hours": "{h} h {m} min",
   "age.days": "{d} d {h} h",
-  "age.waiting": "Waiting",
+  "age.waiting": "Late",
   "age.urgent": "Urgent",
   "duration.minutes": "{m} min",
   "duration.hours": "{h} h {m} min",
@@ -68,7 +70,7 @@ export default {
   "card.no_picture": "No picture",
   "card.place": "{camera} · row {row}, place {column}",
   "card.votes": "{looks} of the last {of} looks agree",
-  "card.score": "{score} sure it is empty",
+  "card.score": "{score} likely empty",
   "card.present": "{score} likely the right item",
   "card.priority": "Priority {n}",
   "card.taken_by": "{by} · {ago}",
@@ -243,4 +245,6 @@ export default {
 
   "toast.label": "Notice",
   "toast.close": "Close notice",
+
+  ...calibrate,
 };

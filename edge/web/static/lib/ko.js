@@ -1,4 +1,6 @@
 /** 한국어. The same keys as en.js; {n} and {n|one|many} as in i18n.js. */
+import calibrate from "./ko-calibrate.js";
+
 export default {
   "app.todo": "채울 곳",
   "app.title": "({n}) {page} · {node}",
@@ -32,7 +34,7 @@ export default {
   "age.minutes": "{m}분째",
   "age.hours": "{h}시간 {m}분째",
   "age.days": "{d}일 {h}시간째",
-  "age.waiting": "기다려요",
+  "age.waiting": "지연",
   "age.urgent": "급함",
   "duration.minutes": "{m}분",
   "duration.hours": "{h}시간 {m}분",
@@ -67,7 +69,7 @@ export default {
   "card.full_alt": "{name} · 가득일 때",
   "card.no_picture": "사진 없음",
   "card.place": "{camera} · {row}단 {column}칸",
-  "card.votes": "최근 {of}번 중 {looks}번 그렇게 봤어요",
+  "card.votes": "{of}번 보고 {looks}번 그렇게 판단",
   "card.score": "비었을 가능성 {score}",
   "card.present": "제 상품일 가능성 {score}",
   "card.priority": "우선순위 {n}",
@@ -243,4 +245,6 @@ export default {
 
   "toast.label": "알림",
   "toast.close": "알림 닫기",
+
+  ...calibrate,
 };

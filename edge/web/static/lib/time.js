@@ -81,6 +81,11 @@ export function day(date) {
   return format({ month: "short", day: "numeric", timeZone: "UTC" }, new Date(`${date}T00:00:00Z`));
 }
 
+/** @param {string} date YYYY-MM-DD */
+export function dayOfMonth(date) {
+  return format({ day: "numeric", timeZone: "UTC" }, new Date(`${date}T00:00:00Z`));
+}
+
 /** @type {Map<string, Intl.DateTimeFormat>} */
 const formats = new Map();
 

@@ -2,7 +2,7 @@
 
 import { h } from "../lib/dom.js";
 import { percent, t } from "../lib/i18n.js";
-import { day } from "../lib/time.js";
+import { day, dayOfMonth } from "../lib/time.js";
 
 /**
  * One line: how much of the seen time it was stocked, and beside it what was not seen.
@@ -18,7 +18,8 @@ export function shareBar(availability, hidden) {
 }
 
 /**
- * A column a day, from the lowest day's whole ten per cent up to 100 %: small losses are seen.
+ * A column a day with a mark on it, from the lowest day's ten per cent up to 100 %: a mark, not a
+ * bar, because the scale does not begin at 0.
  * @param {{date: string, availability: number | null, not_visible: number | null}[]} days
  */
 export function dayBars(days) {
@@ -27,15 +28,15 @@ export function dayBars(days) {
   const columns = days.map((one, at) => {
     const words = t("history.day_label", { day: day(one.date), a: percent(one.availability), v: percent(one.not_visible) });
     const high = one.availability === null ? 0 : (one.availability - floor) / (1 - floor);
-    const fill = h("span", { class: one.availability === null ? "days__fill days__fill--none" : "days__fill" });
-    fill.style.setProperty("height", `${Math.max(2, 100 * high)}%`);
+    const mark = h("span", { class: one.availability === null ? "days__mark days__mark--none" : "days__mark" });
+    mark.style.setProperty("bottom", `${100 * high}%`);
     const labelled = days.length <= 7 || at % 7 === (days.length - 1) % 7;
     return h(
       "li",
       { class: "days__day" },
-      h("span", { class: "days__value", "aria-hidden": "true" }, days.length <= 7 ? percent(one.availability) : ""),
-      h("span", { class: "days__column", role: "img", "aria-label": words, title: words }, fill),
-      h("span", { class: "days__date", "aria-hidden": "true" }, labelled ? day(one.date) : ""),
+      h("span", { class: "days__value", "aria-hidden": "true" }, days.length <= 7 && one.availability !== null ? percent(one.availability).replace(" %", "") : ""),
+      h("span", { class: "days__column", role: "img", "aria-label": words, title: words }, mark),
+      h("span", { class: "days__date", "aria-hidden": "true" }, labelled ? dayOfMonth(one.date) : ""),
     );
   });
   return h("div", { class: "days" }, h("p", { class: "days__scale muted", "aria-hidden": "true" }, h("span", null, "100 %"), h("span", null, percent(floor, 0))), h("ol", { class: "days__columns" }, columns));

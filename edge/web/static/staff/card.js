@@ -1,6 +1,6 @@
 /** One open incident: what is missing where, how sure that is, and what can be done about it. */
 
-import { h, set, setText } from "../lib/dom.js";
+import { h, list, set, setText } from "../lib/dom.js";
 import { t } from "../lib/i18n.js";
 import { menuButton } from "../lib/menu.js";
 import { duration, lasting, minutesSince } from "../lib/time.js";
@@ -29,9 +29,9 @@ export function card(slot, hands) {
   const title = h("h3", { class: "card__name", id: `card-${slot.id}` });
   const chip = stateChip();
   const urgency = h("span", { class: "card__urgency" });
-  const age = h("p", { class: "card__age" });
+  const age = h("span");
   const place = h("p", { class: "card__place" });
-  const evidence = h("p", { class: "card__evidence" });
+  const evidence = h("ul", { class: "card__evidence" });
   const unseen = h("p", { class: "card__unseen" });
   const closed = h("p", { class: "card__closed" });
   const pictures = pair();
@@ -40,8 +40,8 @@ export function card(slot, hands) {
     "article",
     { class: "card panel", "aria-labelledby": `card-${slot.id}` },
     pictures,
-    h("div", { class: "card__head" }, chip, urgency, age),
-    h("div", { class: "card__text" }, title, place, evidence, unseen),
+    h("div", { class: "card__head" }, chip, h("p", { class: "card__age" }, urgency, " ", age)),
+    h("div", { class: "card__text" }, title, place, evidence, unseen, buttons.doubt),
     buttons.root,
     closed,
   );
@@ -56,7 +56,7 @@ export function card(slot, hands) {
     setText(urgency, step > 1 ? t("age.urgent") : step > 0 ? t("age.waiting") : "");
     if (now.incident) setText(age, lasting(minutesSince(now.incident.opened_at)));
     setText(place, now.priority === null ? placeWords(now) : `${placeWords(now)} · ${t("card.priority", { n: now.priority })}`);
-    setText(evidence, evidenceWords(now));
+    list(evidence, evidenceWords(now), (words) => words, (words) => h("li", null, words));
     setText(unseen, whyUnseen(now) ?? "");
     pictures.update(now);
     buttons.update(now);
@@ -77,7 +77,8 @@ export function card(slot, hands) {
 }
 
 /**
- * What can be done about an open incident.
+ * What can be done about an open incident: root holds going there and later, doubt stands beside
+ * the evidence that it doubts.
  * @param {Hands} hands
  */
 export function actionButtons(hands) {
@@ -97,7 +98,7 @@ export function actionButtons(hands) {
       [t("act.snooze_today"), () => hands.act("snooze", about(slot), { minutes: minutesToday(hands.settings()) })],
     ],
   });
-  const root = h("div", { class: "card__actions" }, ack, later, notEmpty);
+  const root = h("div", { class: "card__actions" }, ack, later);
 
   function update(now) {
     slot = now;
@@ -111,5 +112,5 @@ export function actionButtons(hands) {
     for (const one of [ack, notEmpty, later.button]) set(one, "aria-disabled", off);
   }
 
-  return { root, update };
+  return { root, doubt: notEmpty, update };
 }

@@ -19,7 +19,7 @@ export function slotDetail(hands) {
   const why = h("p", { class: "card__unseen" });
   const pictures = pair();
   const buttons = actionButtons(hands);
-  const shown = h("div", { class: "detail__body" }, pictures, h("div", { class: "detail__text" }, chip, name, place, lines, why), buttons.root);
+  const shown = h("div", { class: "detail__body" }, pictures, h("div", { class: "detail__text" }, chip, name, place, lines, why, buttons.doubt), buttons.root);
   const hint = h("p", { class: "muted small" }, t("shelves.pick"), " ", h("span", { class: "by-keys" }, t("shelves.hint")));
   const root = h("section", { class: "detail panel", "aria-label": t("shelves.selected") }, hint, shown);
 
@@ -34,6 +34,7 @@ export function slotDetail(hands) {
     setText(why, whyUnseen(slot) ?? "");
     pictures.update(slot);
     buttons.root.hidden = !slot.incident || Boolean(slot.incident.ack) || isSnoozed(slot);
+    buttons.doubt.hidden = buttons.root.hidden;
     if (!buttons.root.hidden) buttons.update(slot);
   };
   return root;
@@ -45,6 +46,6 @@ function facts(slot) {
     slot.since && (incident ? lasting(minutesSince(incident.opened_at)) : t("camera.since", { time: clock(slot.since) })),
     incident?.ack && `${t("todo.taken")} · ${t("card.taken_by", { by: incident.ack.by, ago: ago(incident.ack.at) })}`,
     isSnoozed(slot) && t("card.until", { time: clock(incident.snooze_until) }),
-    evidenceWords(slot),
+    ...evidenceWords(slot),
   ].filter(Boolean);
 }

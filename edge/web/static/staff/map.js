@@ -76,12 +76,12 @@ function place(slot, pick) {
     const path = points.map(([x, y]) => `${cx + (x - cx) * SHRINK},${cy + (y - cy) * SHRINK}`).join(" ");
     const small = Math.min(side(points, 0), side(points, 1));
     const calm = current.state === "stocked" && current.visibility === "clear";
-    const size = Math.max(18, Math.min(78, small * (calm ? 0.3 : 0.56)));
+    const size = Math.max(16, Math.min(72, small * (calm ? 0.2 : 0.5)));
     set(element, "class", `slot slot--${current.state} slot--${current.visibility}`);
     set(element, "aria-label", label(current));
     set(fill, "points", path);
     set(veil, "points", path);
-    box(plate, cx, cy, size * 1.25);
+    box(plate, cx, cy, size * 1.35);
     box(sign, cx, cy, size);
     set(sign, "href", iconHref(current.visibility === "clear" ? current.state : current.visibility));
   };

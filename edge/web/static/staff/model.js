@@ -161,11 +161,12 @@ function merged(old, changed = [], gone = []) {
 /**
  * Why the daemon says so, in plain words.
  * @param {Slot} slot
+ * @returns {string[]}
  */
 export function evidenceWords(slot) {
   const words = [];
   if (slot.votes) words.push(t("card.votes", slot.votes));
   if (slot.state === "misplaced" && slot.p_present !== null) words.push(t("card.present", { score: percent(slot.p_present, 0) }));
   else if (slot.score !== null) words.push(t("card.score", { score: percent(slot.score, 0) }));
-  return words.join(" · ");
+  return words;
 }

@@ -66,7 +66,7 @@ export function todoView(hands) {
 
     fresh.hidden = hidden === 0;
     setText(fresh, t("todo.new", { n: hidden }));
-    setText(count, t("todo.count", { n: now.open.length }));
+    setText(count, now.open.length ? t("todo.count", { n: now.open.length }) : t("tabs.todo"));
     setText(checked, state.heard ? t("todo.checked", { time: clock(state.heard, true) }) : "");
     list(taken, now.taken, (slot) => slot.id, (slot) => row(slot, hands, "taken"));
     taken.parentElement.hidden = now.taken.length === 0;
