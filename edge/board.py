@@ -20,6 +20,7 @@ from datetime import datetime
 from typing import Literal, TypeVar
 
 import cv2
+import numpy as np
 
 from edge.album import Album, Kept
 from edge.decide import speaks_for
@@ -48,15 +49,25 @@ class Shot:
     quad: Quad | None = None
     kept: bytes = b""
 
-    def jpeg(self) -> bytes:
-        """Encode it: some milliseconds for a whole picture, so not in the main thread."""
+    def jpeg(self, widest_px: int | None = None) -> bytes:
+        """Encode it, reduced to that width: milliseconds for a whole picture, so not in the main
+        thread."""
         if self.image is None:
             return self.kept
-        return encode(self.image if self.quad is None else cut(self.image, self.quad))
+        image = self.image if self.quad is None else cut(self.image, self.quad)
+        return encode(image if widest_px is None else _reduced(image, widest_px))
 
 
 def encode(image: Image) -> bytes:
     return bytes(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1])
+
+
+def _reduced(image: Image, widest_px: int) -> Image:
+    height, width = image.shape[:2]
+    if width <= widest_px:
+        return image
+    size = widest_px, max(1, round(height * widest_px / width))
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def version_of(taken_at: datetime) -> int:

@@ -9,7 +9,7 @@ from datetime import timedelta
 from edge import messages, payloads
 from edge.board import Board
 from edge.decide import acknowledge, deny, release, snooze, undo_denial, wake
-from edge.errors import ClosedError, EdgeError, RequestError
+from edge.errors import ActError, ClosedError, EdgeError, RequestError
 from edge.ledger import Ledger
 from edge.plan import Plan
 from edge.training import STOCKED, Sample, TrainingFolder
@@ -18,8 +18,6 @@ from edge.types import Event, Moment, SlotState
 log = logging.getLogger(__name__)
 
 PICTURES_OFF = "pictures of slots are not sent: they are off"
-CLOSED = {"code": "already_closed"}
-"""The data of a response where the incident is over: a page tells that apart from other errors."""
 
 
 class Desk:
@@ -40,8 +38,8 @@ class Desk:
             return messages.refusal(error)
         try:
             self._do(request, now)
-        except ClosedError as error:
-            return messages.response(request, CLOSED, str(error))
+        except ActError as error:
+            return messages.response(request, {"code": error.code}, str(error))
         except (ValueError, EdgeError) as error:
             return messages.response(request, error=str(error))
         return messages.response(request)
@@ -118,9 +116,9 @@ class Desk:
 
     def _slot(self, slot_id: str) -> SlotState:
         if slot_id not in self._ledger.states:
-            raise ValueError(f"there is no slot {slot_id}")
+            raise ActError(f"there is no slot {slot_id}", "gone")
         return self._ledger.states[slot_id]
 
     def _note(self, decided: tuple[SlotState, Event | None], now: Moment) -> None:
         if not self._ledger.note([decided], [], {}, now):
-            raise ValueError("the state file cannot be written now; try again")
+            raise ActError("the state file cannot be written now; try again", "not_written")

@@ -8,7 +8,8 @@ EdgeError                  exit code
 ├── ConfigError            78   a file the operator wrote is wrong; carries every problem
 ├── ChangedError         1    a file was changed by somebody else since it was read
 ├── RequestError           1    a request that cannot be understood
-├── ClosedError            1    what somebody acts on is over
+├── ActError               1    what somebody wants done cannot be done
+│   └── ClosedError             the incident it is about is closed
 ├── SinkError              1    an event could not be delivered now; `permanent` if never
 └── StoreError             1    the state file could not be read or written now
 
@@ -81,8 +82,19 @@ class SinkError(EdgeError):
         self.arrived = arrived
 
 
-class ClosedError(EdgeError):
+class ActError(EdgeError):
+    """What somebody wants done cannot be done; code tells a page which of its words fit."""
+
+    def __init__(self, message: str, code: str):
+        super().__init__(message)
+        self.code = code
+
+
+class ClosedError(ActError):
     """The incident that somebody acts on is closed, or another one by now."""
+
+    def __init__(self, message: str):
+        super().__init__(message, "already_closed")
 
 
 class RequestError(EdgeError):

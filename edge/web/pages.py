@@ -10,11 +10,11 @@ from starlette.routing import Route
 
 from edge.bench import CalibrationBench, Reloaded, Setup
 from edge.board import Board
-from edge.cameras import scheme_of
-from edge.plan import Plan, brought_slots
+from edge.plan import Plan
 from edge.types import Asked
 from edge.viewfinder import SharedCameras
-from edge.web import calibrate
+from edge.web import calibrate, staff
+from edge.web.staff import StaffPages
 
 RELOAD_S = 20.0
 
@@ -29,22 +29,11 @@ def daemon_routes(plan: Plan, board: Board, ask: Ask) -> list[Route]:
         return board.notice.plan if board.notice else plan
 
     bench = CalibrationBench(
-        setup=lambda: setup_of(now()),
+        setup=lambda: Setup.of(now().config.site),
         viewfinder=SharedCameras(lambda: board.eyes),
         reload=lambda: reload_by(ask),
     )
-    return calibrate.routes(bench)
-
-
-def setup_of(plan: Plan) -> Setup:
-    site = plan.config.site
-    cameras = {camera.id: camera for camera in site.cameras}
-    return Setup(
-        kinds={camera_id: scheme_of(camera.url) for camera_id, camera in cameras.items()},
-        planogram=site.planogram,
-        bundle=site.bundle,
-        brought=lambda camera_id: brought_slots(cameras[camera_id]),
-    )
+    return [*staff.routes(StaffPages(board, ask)), *calibrate.routes(bench)]
 
 
 def reload_by(ask: Ask, wait_s: float = RELOAD_S) -> Reloaded:

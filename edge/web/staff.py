@@ -1,0 +1,158 @@
+"""The staff page's requests: what there is to see, the pictures, and what people do about it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Literal
+
+from anyio import CapacityLimiter, to_thread
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from edge.board import Board, Shot, version_of
+from edge.payloads import Name, Person
+from edge.types import Asked
+from edge.web.events import Hub
+from edge.web.refusal import Refusal, read_body
+from edge.web.shown import Json
+
+ANSWER_S = 5.0
+MAX_ANSWERS = 1000  # acts remembered, so that one that is sent again is not done again
+MAX_PICTURES = 1000  # JPEGs remembered: of a slot about 5 KB, of a camera some hundred
+WIDEST_PX = 1600  # of a whole picture: more than a phone or half a screen shows
+NOBODY = "staff"
+"""Who acts from a page whose user has given no name."""
+
+STATUS = {"already_closed": 409, "gone": 404, "not_written": 503, "busy": 503}
+PASSING = ("not_written", "busy")
+"""After these the same act may be tried again."""
+
+
+class Act(BaseModel):
+    """One tap. The same action_id again, after a lost answer, is the same tap."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    action_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{8,64}$")]
+    verb: Literal["ack", "release", "snooze", "not_empty", "undo_not_empty"]
+    slot: Name
+    incident_id: Annotated[str, Field(min_length=1, max_length=64)]
+    by: Person = NOBODY
+    minutes: Annotated[int, Field(ge=0, le=14 * 24 * 60)] = 15
+
+    def request(self) -> bytes:
+        """Return the payload of the request of that name."""
+        fields: Json = {"slot": self.slot, "incident_id": self.incident_id, "by": self.by}
+        if self.verb == "snooze":
+            fields["minutes"] = self.minutes
+        return json.dumps(fields).encode()
+
+
+class StaffPages:
+    """One method a request. ask lays a request before the main loop, from any thread."""
+
+    def __init__(self, board: Board, ask: Callable[[Asked], None]):
+        self._board, self._ask = board, ask
+        self._hub = Hub(board)
+        self._acts: OrderedDict[tuple[str, str], asyncio.Task[Json]] = OrderedDict()
+        self._pictures: OrderedDict[str, tuple[int, bytes]] = OrderedDict()
+        self._encoding = CapacityLimiter(1)  # the other core is the cameras'
+
+    async def events(self, request: Request) -> Response:
+        stream = self._hub.stream(request.headers.get("last-event-id"))
+        return StreamingResponse(
+            stream, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"}
+        )
+
+    async def snapshot(self, request: Request) -> Response:
+        found = self._hub.snapshot()
+        if found is None:
+            raise Refusal(
+                503, "starting", "the daemon is starting; try again", {"Retry-After": "1"}
+            )
+        return JSONResponse(found)
+
+    async def act(self, request: Request) -> Response:
+        """Do it once, however often it is sent."""
+        act = await read_body(request, Act)
+        key = act.incident_id, act.action_id
+        task = self._acts.get(key)
+        if task is None:
+            task = self._acts[key] = asyncio.create_task(self._ask_for(act))
+            while len(self._acts) > MAX_ANSWERS:
+                self._acts.popitem(last=False)
+        response = await asyncio.shield(task)  # who goes away does not take back what was sent
+        code = response["data"].get("code", "refused")
+        if response["status"] == "ok":
+            return JSONResponse({"status": "ok"})
+        if code in PASSING:
+            self._acts.pop(key, None)
+        raise Refusal(STATUS.get(code, 422), code, response["error"])
+
+    async def slot_picture(self, request: Request) -> Response:
+        slot_id, which = request.path_params["slot"], request.path_params["which"]
+        if which not in ("now", "full"):
+            raise Refusal(404, "not_found", "there are now.jpg and full.jpg")
+        shot = self._board.crop(slot_id, which)
+        if shot is None:
+            raise Refusal(404, "no_picture", "there is no picture of that slot")
+        return await self._picture(f"{which}/{slot_id}", shot)
+
+    async def camera_picture(self, request: Request) -> Response:
+        camera_id, notice = request.path_params["camera"], self._board.notice
+        if notice is not None and not notice.plan.config.site.web.pictures:
+            raise Refusal(403, "pictures_off", "whole pictures are off in this shop")
+        frame = self._board.quiet_frame(camera_id)
+        if frame is None:
+            raise Refusal(404, "no_picture", "there is no picture of that camera without people")
+        shot = Shot(frame.taken_at, version_of(frame.taken_at), frame.image)
+        return await self._picture(f"camera/{camera_id}", shot)
+
+    async def _picture(self, name: str, shot: Shot) -> Response:
+        """Answer with the JPEG, encoded once for all pages."""
+        async with self._encoding:
+            version, jpeg = self._pictures.get(name, (0, b""))
+            if version != shot.version:
+                jpeg = await to_thread.run_sync(shot.jpeg, WIDEST_PX)
+                self._pictures[name] = shot.version, jpeg
+                if len(self._pictures) > MAX_PICTURES:
+                    self._pictures.popitem(last=False)
+        return Response(jpeg, media_type="image/jpeg")
+
+    async def _ask_for(self, act: Act) -> Json:
+        """Lay it before the main loop and return its response."""
+        loop = asyncio.get_running_loop()
+        answered: asyncio.Future[bytes] = loop.create_future()
+
+        def settle(response: bytes) -> None:
+            if not answered.done():
+                answered.set_result(response)
+
+        def reply(response: bytes) -> None:
+            with contextlib.suppress(RuntimeError):  # the pages' loop has just been closed
+                loop.call_soon_threadsafe(settle, response)
+
+        self._ask(Asked(act.verb, act.request(), reply))
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                response: Json = json.loads(await answered)
+        except TimeoutError:
+            return {"status": "error", "data": {"code": "busy"}, "error": "the daemon is busy"}
+        return response
+
+
+def routes(pages: StaffPages) -> list[Route]:
+    table: tuple[tuple[str, str, Callable[[Request], Awaitable[Response]]], ...] = (
+        ("GET", "/api/events", pages.events),
+        ("GET", "/api/snapshot", pages.snapshot),
+        ("POST", "/api/act", pages.act),
+        ("GET", "/api/slots/{slot}/{which}.jpg", pages.slot_picture),
+        ("GET", "/api/cameras/{camera}.jpg", pages.camera_picture),
+    )
+    return [Route(path, handler, methods=[method]) for method, path, handler in table]
