@@ -15,10 +15,12 @@ from statistics import median
 
 import cv2
 
+from edge.cameras import scheme_of
 from edge.cameras.folder import read_picture
 from edge.errors import EdgeError
 from edge.geometry import cut
 from edge.jury import Jury
+from edge.plan import brought_slots
 from edge.planogram import Planogram, quad_problem
 from edge.planogram_file import (
     Version,
@@ -29,6 +31,7 @@ from edge.planogram_file import (
     why_not_writable,
 )
 from edge.preprocess import resize
+from edge.site import Site
 from edge.stills import Still, StillGoneError, Stills, to_jpeg
 from edge.types import Frame, Image, Quad, Slot
 from edge.viewfinder import Capture, Viewfinder
@@ -61,6 +64,16 @@ class Setup:
     """The model; None is the one that ships."""
     brought: Callable[[str], Sequence[Slot]] = lambda camera_id: ()
     """The slots a camera has where the planogram does not name it: those of a rendered store."""
+
+    @classmethod
+    def of(cls, site: Site) -> Setup:
+        cameras = {camera.id: camera for camera in site.cameras}
+        return cls(
+            kinds={camera.id: scheme_of(camera.url) for camera in site.cameras},
+            planogram=site.planogram,
+            bundle=site.bundle,
+            brought=lambda camera_id: brought_slots(cameras[camera_id]),
+        )
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,15 @@ from starlette.routing import Route
 from edge.bench import CalibrationBench, MovingError, NoCameraError, NotWritableError
 from edge.cameras.folder import read_picture
 from edge.errors import CameraError, ChangedError, ConfigError, EdgeError, ModelError
+from edge.goods_list import GoodsList, decode, read_goods
 from edge.stills import JPEG_QUALITY, StillGoneError, to_jpeg
 from edge.web.calibrate_bodies import (
+    ImportBody,
     PictureBody,
     SaveBody,
     ScoreBody,
     drawn_json,
+    goods_json,
     scores_json,
     slot_json,
     still_json,
@@ -48,6 +51,7 @@ def routes(bench: CalibrationBench) -> list[Route]:
     table: tuple[tuple[str, str, Handler], ...] = (
         ("GET", base, pages.overview),
         ("GET", f"{base}/pictures/{{token}}.jpg", pages.picture_file),
+        ("POST", f"{base}/import", pages.import_goods),
         ("POST", f"{camera}/picture", pages.picture),
         ("GET", f"{camera}/reference.jpg", pages.reference_file),
         ("GET", f"{camera}/plan", pages.plan),
@@ -110,6 +114,17 @@ class _Requests:
         quads = [(slot.key, slot.quad) for slot in body.slots]
         scores = await _work(self._model, self._bench.score, still, quads)
         return JSONResponse(scores_json(scores, self._bench.median_sharpness(still)))
+
+    async def import_goods(self, request: Request) -> Response:
+        body = await read_body(request, ImportBody)
+
+        def read() -> GoodsList:
+            return read_goods(decode(body.file) if body.file else body.csv)
+
+        try:
+            return JSONResponse(goods_json(await _work(self._files, read)))
+        except ValueError as error:
+            raise Refusal(400, "no_text", f"the file {error}") from None
 
     async def save(self, request: Request) -> Response:
         body, camera_id = await read_body(request, SaveBody), _camera(request)

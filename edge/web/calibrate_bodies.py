@@ -6,9 +6,10 @@ import base64
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
 
 from edge.bench import Drawn, SlotScore
+from edge.goods_list import GoodsList
 from edge.payloads import rfc3339
 from edge.planogram import picture_size
 from edge.stills import Still
@@ -59,7 +60,10 @@ class TokenBody(Body):
 
 
 class ImportBody(Body):
-    csv: str
+    """A list of goods: as text that was pasted, or a file's bytes as they are, in base64."""
+
+    csv: str = ""
+    file: Base64Bytes = b""
 
 
 class SavedSlot(Body):
@@ -106,6 +110,20 @@ def slot_json(slot: Slot) -> dict[str, Any]:
 
 def quad_json(quad: Quad) -> list[list[float]]:
     return [[x, y] for x, y in quad]
+
+
+def goods_json(found: GoodsList) -> dict[str, Any]:
+    rows = [
+        {
+            "name": goods.name,
+            "sku": goods.sku,
+            "id": goods.slot_id,
+            "row": goods.row,
+            "column": goods.column,
+        }
+        for goods in found.rows
+    ]
+    return {"rows": rows, "problems": list(found.problems)}
 
 
 def drawn_json(drawn: Drawn, camera_id: str) -> dict[str, Any]:
