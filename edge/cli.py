@@ -56,12 +56,18 @@ def check(config: SiteFile = SITE, as_json: Json = False) -> None:
     from edge.plan import read_plan
 
     plan = read_plan(config)
+    site = plan.config.site
     found = {
         "file": str(config),
-        "node": plan.config.site.node,
-        "cameras": {one.id: len(plan.slots_of(one.id)) for one in plan.config.site.cameras},
+        "node": site.node,
+        "cameras": {one.id: len(plan.slots_of(one.id)) for one in site.cameras},
         "slots": len(plan.slots),
         "model": plan.classifier.info.name,
+        "pages": {
+            "listen": site.web.listen,
+            "pin": site.pin_file.exists(),
+            "tls": site.web.tls is not None,
+        },
     }
     _show(found, as_json, _check_text)
 
@@ -111,6 +117,17 @@ def snapshot(
     from edge.doctor import take_snapshot
 
     typer.echo(take_snapshot(config, camera, output or Path(f"{camera}.jpg")))
+
+
+@app.command()
+def pin(config: SiteFile = SITE) -> None:
+    """Set the PIN of the pages; asked twice, or read from standard input. Signs everybody out."""
+    from edge.config import load_site
+    from edge.pin import ask_pin, set_pin
+
+    file = load_site(config).pin_file
+    set_pin(file, ask_pin())
+    typer.echo(f"the PIN is set ({file}); everybody has to sign in with it")
 
 
 @app.command()
@@ -165,7 +182,13 @@ def _lines(found: dict[str, Any]) -> str:
 
 def _check_text(found: dict[str, Any]) -> str:
     cameras = ", ".join(f"{camera} ({slots} slots)" for camera, slots in found["cameras"].items())
-    return f"{found['file']}: ok. node {found['node']}, model {found['model']}, cameras: {cameras}"
+    pages = found["pages"]
+    kept = "with a PIN" if pages["pin"] else "for this PC only"
+    coded = ", encrypted" if pages["tls"] else ", not encrypted" if pages["pin"] else ""
+    return (
+        f"{found['file']}: ok. node {found['node']}, model {found['model']}, cameras: {cameras}, "
+        f"pages on {pages['listen']} {kept}{coded}"
+    )
 
 
 def _replay_text(found: dict[str, Any]) -> str:

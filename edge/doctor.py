@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import shutil
 import socket
+import ssl
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -14,19 +16,21 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import HTTPSHandler, ProxyHandler, build_opener
 
 import numpy as np
 
 from edge.cameras import open_camera
 from edge.classifier import Classifier, open_classifier
 from edge.config import load_site
-from edge.errors import CameraError, EdgeError, UsageError
+from edge.errors import CameraError, EdgeError, UnavailableError, UsageError
 from edge.gate import Gate
 from edge.health import memory_bytes
 from edge.overlay import write_picture
 from edge.plan import Plan, read_plan
 from edge.site import Site
 from edge.types import Frame, Slot
+from edge.web.server import address_of, listen
 
 CROPS, ROUNDS = 32, 5
 SPARE_CORE = 0.25  # of one core is what the daemon may take
@@ -79,7 +83,7 @@ def diagnose(site_path: Path | None) -> dict[str, Any]:
             findings.append(Finding("configuration", False, str(error)))
     if plan is not None:
         findings += [_camera(one.id, one.url, one.every_s) for one in plan.config.site.cameras]
-        findings.append(_broker(plan.config.site))
+        findings += [_broker(plan.config.site), _pages(plan.config.site)]
     measured = _measure(plan.classifier if plan else open_classifier())
     return {
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
@@ -170,6 +174,33 @@ def _camera(camera_id: str, url: str, every_s: float) -> Finding:
         return Finding(f"camera {camera_id}", False, f"{error.reason.value}: {error}")
     took_s = time.monotonic() - begun_s
     return Finding(f"camera {camera_id}", True, f"{width} x {height} after {took_s:.1f} s")
+
+
+def _pages(site: Site) -> Finding:
+    """Say who can reach the pages, and whether their port can be had."""
+    if site.web.is_local:
+        says = f"on {site.web.listen}, for this PC only"
+    elif site.web.tls:
+        says = f"on {site.web.listen}, encrypted, with a PIN"
+    else:
+        says = f"on {site.web.listen}, with a PIN, not encrypted: trust this network or set web.tls"
+    try:
+        listen(site).close()
+    except UnavailableError as error:
+        if _node_at(address_of(site, site.web.listen_address[1])) != site.node:
+            return Finding("pages", False, str(error))
+        says += "; served now"
+    return Finding("pages", True, says)
+
+
+def _node_at(address: str) -> str | None:
+    """Return the node whose daemon serves pages there, None where it is something else."""
+    direct = [ProxyHandler({}), HTTPSHandler(context=ssl._create_unverified_context())]
+    try:
+        with build_opener(*direct).open(f"{address}api/session", timeout=CONNECT_S) as answer:
+            return str(json.load(answer)["node"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _broker(site: Site) -> Finding:

@@ -6,6 +6,7 @@ out. What keeps strangers away is that the pages let few wrong ones pass.
 
 from __future__ import annotations
 
+import getpass
 import hashlib
 import hmac
 import itertools
@@ -13,6 +14,7 @@ import logging
 import os
 import re
 import secrets
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,6 +99,18 @@ def read_pin(path: Path) -> PinMark:
         raise ValueError("holds no PIN that this version has set") from None
     except OSError as error:
         raise ValueError(f"cannot be read: {error.strerror}") from None
+
+
+def ask_pin() -> str:
+    """Return the PIN that somebody types twice, or the first line of what is piped in."""
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().strip()
+    pin = getpass.getpass(f"PIN ({SHORTEST} digits or more): ")
+    if problem := pin_problem(pin):
+        raise UsageError(problem)
+    if getpass.getpass("once more: ") != pin:
+        raise UsageError("these were two different PINs; nothing was changed")
+    return pin
 
 
 def set_pin(path: Path, pin: str) -> None:

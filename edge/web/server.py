@@ -72,7 +72,7 @@ class Pages:
 
     def start(self, site: Site) -> None:
         """Raises UnavailableError."""
-        listener = _listen(site)
+        listener = listen(site)
         self._thread.start()
         self._begin(site, listener)
 
@@ -87,7 +87,7 @@ class Pages:
             return
         try:
             same = before.site.web.listen == site.web.listen
-            self._begin(site, before.listener.again() if same else _listen(site))
+            self._begin(site, before.listener.again() if same else listen(site))
         except (UnavailableError, OSError) as error:
             log.error("the pages stay as they were: %s", error)
             return
@@ -110,7 +110,7 @@ class Pages:
         begun = asyncio.run_coroutine_threadsafe(running.begin(), self._loop)
         begun.result(START_S)
         self._running = running
-        self.address = _address(site, listener.getsockname()[1])
+        self.address = address_of(site, listener.getsockname()[1])
 
     def _run(self) -> None:
         if sys.platform == "linux":  # where a thread has a priority of its own
@@ -222,7 +222,8 @@ class _Listener(socket.socket):
                 connection.send(FULL)
 
 
-def _listen(site: Site) -> _Listener:
+def listen(site: Site) -> _Listener:
+    """Take the pages' port. Raises UnavailableError."""
     host, port = site.web.listen_address
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     both = host == "::" and socket.has_dualstack_ipv6()
@@ -237,7 +238,7 @@ def _listen(site: Site) -> _Listener:
         raise UnavailableError(message) from error
 
 
-def _address(site: Site, port: int) -> str:
+def address_of(site: Site, port: int) -> str:
     """Return where a browser finds the pages: with the name that the certificate is for, if any."""
     host = site.web.listen_address[0]
     if site.web.tls and site.web.names:
