@@ -60,16 +60,17 @@ function newRows({ rows, columns, gap }) {
  * Another number of rows and columns; names stay with their row and column.
  * @param {State} state
  * @param {string} key
- * @param {Counts} counts
+ * @param {{rows: number, columns: number|null, gap: number}} counts columns: null = each row its own
  */
-export function setCounts(state, key, counts) {
+export function setCounts(state, key, { rows, columns, gap }) {
   return changeBay(state, key, (bay) => {
-    const rows = newRows(counts).map((row, r) => {
+    const last = bay.rows[bay.rows.length - 1];
+    const fresh = newRows({ rows, columns: columns ?? last.cells.length, gap });
+    const same = rows === bay.rows.length;
+    return { ...bay, rows: fresh.map((row, r) => {
       const old = bay.rows[r];
-      return old ? withColumns({ ...old, v: row.v }, counts.columns) : row;
-    });
-    const same = rows.length === bay.rows.length;
-    return { ...bay, rows: same ? rows.map((row, r) => ({ ...row, v: bay.rows[r].v })) : rows };
+      return old ? withColumns({ ...old, v: same ? old.v : row.v }, columns ?? old.cells.length) : row;
+    }) };
   });
 }
 

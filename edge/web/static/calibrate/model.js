@@ -1,7 +1,7 @@
 // The state, its history and what is selected. Every committed change is one entry that undo
 // names; a gesture in progress only previews and leaves no trace when it is cancelled.
 
-import { emptyState, slotsOf } from "./state.js";
+import { emptyState, labelProblems, slotsOf } from "./state.js";
 
 /** @typedef {import("./state.js").State} State */
 /** @typedef {import("./state.js").Slot} Slot */
@@ -41,7 +41,7 @@ export class Model {
   /** @type {Entry[]} */ #undone = [];
   /** @type {State} */ #committed = this.state;
   /** @type {Set<() => void>} */ #listeners = new Set();
-  /** @type {{state: State, frame: Frame, slots: Slot[]}|null} */ #memo = null;
+  /** @type {{state: State, frame: Frame, slots: Slot[], problems: Map<string, string>}|null} */ #memo = null;
 
   /** @param {() => void} listener called after anything changed */
   listen(listener) { this.#listeners.add(listener); }
@@ -49,11 +49,17 @@ export class Model {
   changed() { for (const listener of this.#listeners) listener(); }
 
   /** @returns {Slot[]} as they would be saved, in reading order */
-  get slots() {
+  get slots() { return this.#derived().slots; }
+
+  /** What is wrong with slots' ids and names, by slot key. */
+  get problems() { return this.#derived().problems; }
+
+  #derived() {
     if (this.#memo?.state !== this.state || this.#memo.frame !== this.frame) {
-      this.#memo = { state: this.state, frame: this.frame, slots: slotsOf(this.state, this.frame) };
+      const slots = slotsOf(this.state, this.frame);
+      this.#memo = { state: this.state, frame: this.frame, slots, problems: labelProblems(slots, this.frame) };
     }
-    return this.#memo.slots;
+    return this.#memo;
   }
 
   /** The state without a gesture that is still under way. */

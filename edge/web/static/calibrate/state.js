@@ -3,7 +3,7 @@
 
 import { apply } from "../geom/homography.js";
 import { cellQuads } from "../geom/divide.js";
-import { defaultPattern, filled, free, numbered, readingRows } from "../geom/naming.js";
+import { defaultPattern, filled, free, ID, numbered, readingRows } from "../geom/naming.js";
 
 /** @typedef {import("../geom/homography.js").Point} Point */
 /** @typedef {import("../geom/homography.js").Quad} Quad */
@@ -95,6 +95,21 @@ export function slotsOf(state, frame) {
     return { key: cell.key, id, name, sku: cell.sku, priority: cell.priority,
       quad, bay, r, c, row, column: col };
   });
+}
+
+/**
+ * @param {Slot[]} slots
+ * @param {Frame} frame
+ * @returns {Map<string, "id_wrong"|"id_taken">} by slot key
+ */
+export function labelProblems(slots, frame) {
+  const found = new Map(), seen = new Set(frame.otherIds);
+  for (const { key, id } of slots) {
+    if (!ID.test(id)) found.set(key, "id_wrong");
+    else if (seen.has(id)) found.set(key, "id_taken");
+    seen.add(id);
+  }
+  return found;
 }
 
 /** @param {State} state */

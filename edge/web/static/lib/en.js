@@ -100,6 +100,8 @@ export default {
   "error.already_closed": "Already refilled · {name}",
   "error.gone": "This slot is gone · {name}",
   "error.network": "No connection, not sent · {name}",
+  "error.not_written": "The daemon could not write it down · {name}",
+  "error.busy": "The store's computer is busy, not sent · {name}",
   "error.other": "Not sent · {name} · {why}",
 
   "recent.title": "Last 30 minutes",
@@ -110,6 +112,7 @@ export default {
   "recent.ack": "On the way",
   "recent.release": "Released",
   "recent.snooze": "Put off",
+  "recent.snooze_ended": "Back on the list",
   "recent.not_empty": "Said not empty",
   "recent.undo_not_empty": "Said empty after all",
 

@@ -100,6 +100,8 @@ export default {
   "error.already_closed": "이미 채워졌어요 · {name}",
   "error.gone": "이제 없는 칸이에요 · {name}",
   "error.network": "연결이 안 돼서 보내지 못했어요 · {name}",
+  "error.not_written": "상태 파일에 적지 못해서 보내지 못했어요 · {name}",
+  "error.busy": "매장 컴퓨터가 바빠서 보내지 못했어요 · {name}",
   "error.other": "보내지 못했어요 · {name} · {why}",
 
   "recent.title": "최근 30분",
@@ -110,6 +112,7 @@ export default {
   "recent.ack": "채우러 가요",
   "recent.release": "담당을 풀었어요",
   "recent.snooze": "나중에 보기로 했어요",
+  "recent.snooze_ended": "나중에 보기를 그만뒀어요",
   "recent.not_empty": "비어 있지 않다고 했어요",
   "recent.undo_not_empty": "다시 비었다고 했어요",
 

@@ -1,0 +1,308 @@
+// What a person can do, for buttons, keys and gestures alike. Each is one step that undo names.
+
+import { t } from "../lib/i18n.js";
+import { send } from "../lib/net.js";
+import { getPref, setPref } from "../lib/prefs.js";
+import { isConvex, ordered, rectangle } from "../geom/quad.js";
+import { DEFAULT_GAP, spread } from "../geom/divide.js";
+import { dragOf } from "./drags.js";
+import * as edits from "./edits.js";
+import { fractions, newCell } from "./state.js";
+
+/** @typedef {import("../geom/homography.js").Point} Point */
+/** @typedef {import("../geom/homography.js").Quad} Quad */
+/** @typedef {import("./model.js").Model} Model */
+/** @typedef {import("./bench.js").Bench} Bench */
+/** @typedef {import("./hits.js").Target} Target */
+/** @typedef {import("./state.js").Tool} Tool */
+/** @typedef {import("./edits.js").Counts} Counts */
+
+export const MOST_ROWS = 40, MOST_COLUMNS = 200;
+const LEAST_DIAGONAL = 12; // pixels of the picture
+
+export class Actions {
+  /** Of the next shelf; remembered on this device. @type {Counts} */
+  counts = { rows: 1, columns: 6, gap: DEFAULT_GAP };
+  suggesting = false;
+
+  /**
+   * @param {Model} model
+   * @param {Bench} bench
+   * @param {{say: (text: string, error?: boolean) => void, drawn: () => void}} page drawn: a shelf was closed
+   */
+  constructor(model, bench, page) {
+    this.model = model;
+    this.bench = bench;
+    this.page = page;
+    const [rows, columns] = (getPref("calibrate.counts") ?? "").split("x").map(Number);
+    if (rows > 0 && columns > 0) this.#remember({ rows, columns });
+  }
+
+  /** @param {Partial<Counts>} counts */
+  #remember(counts) {
+    const { rows, columns, gap } = { ...this.counts, ...counts };
+    this.counts = { gap, rows: held(rows, 1, MOST_ROWS), columns: held(columns, 1, MOST_COLUMNS) };
+    setPref("calibrate.counts", `${this.counts.rows}x${this.counts.columns}`);
+  }
+
+  /** @param {number} step */
+  goTo(step) {
+    this.model.step = held(step, 1, 4);
+    if (step !== 1) this.arm(null);
+    if (step > 2 && !this.model.selection.keys.length) this.model.select({});
+    else if (!this.model.slots.length) this.arm("bay");
+    this.model.changed();
+  }
+
+  /** @param {Tool|null} tool */
+  arm(tool) {
+    const { model } = this;
+    if (tool === "row" && !model.state.bays.length) { this.page.say(t("calibrate.no_row_above")); return; }
+    if (model.state.draft && model.state.draft.tool !== tool) {
+      model.commit("calibrate.did.cancel", { ...model.state, draft: null });
+    }
+    model.tool = tool;
+    if (tool) { model.step = 1; model.select({}); } else model.changed();
+  }
+
+  /** A tap with the armed tool. @param {Point} point */
+  tap(point) {
+    const { model } = this;
+    const { tool, state } = model;
+    if (!tool) return;
+    const points = [...(state.draft?.points ?? []), point];
+    const above = tool === "row" ? this.#above() : null;
+    if (points.length < (above ? 2 : 4)) {
+      model.commit("calibrate.did.point", { ...state, draft: { tool, points } });
+      return;
+    }
+    this.#close(above ? edits.rowBelow(above.quad, points) : ordered(points), tool);
+  }
+
+  #above() { return this.model.bay ?? this.model.state.bays[this.model.state.bays.length - 1]; }
+
+  /** @param {Point} a @param {Point} b */
+  diagonal(a, b) {
+    const quad = rectangle(a, b);
+    const { tool } = this.model;
+    if (!tool || quad[1][0] - quad[0][0] < LEAST_DIAGONAL || quad[3][1] - quad[0][1] < LEAST_DIAGONAL) return;
+    this.#close(quad, tool);
+  }
+
+  /** @param {Quad} quad @param {Tool} tool */
+  #close(quad, tool) {
+    const { model } = this;
+    if (!isConvex(quad)) { this.page.say(t("calibrate.not_convex"), true); return; }
+    if (tool === "slot") {
+      const slot = { ...newCell(), quad };
+      model.commit("calibrate.did.slot", { ...model.state, draft: null, loose: [...model.state.loose, slot] });
+      model.select({ keys: [slot.key] });
+      return;
+    }
+    const above = tool === "row" ? this.#above() : null;
+    const last = above?.rows[above.rows.length - 1];
+    const counts = last ? { ...this.counts, rows: 1, columns: last.cells.length } : this.counts;
+    const { state, key } = edits.addBay(model.state, quad, counts);
+    model.tool = null;
+    model.commit(tool === "row" ? "calibrate.did.row" : "calibrate.did.bay", state);
+    model.step = 2;
+    model.select({ bay: key });
+    this.page.drawn();
+  }
+
+  /** @param {string|null} key of a slot @param {boolean} add */
+  pick(key, add) {
+    const { model } = this;
+    if (!key) { model.select({}); return; }
+    const { keys } = model.selection;
+    const next = !add ? [key] : keys.includes(key) ? keys.filter((one) => one !== key) : [...keys, key];
+    const bays = new Set(model.slots.filter((slot) => next.includes(slot.key)).map((slot) => slot.bay?.key ?? null));
+    const last = model.slots.find((slot) => slot.key === key);
+    const [bay] = bays;
+    model.select({ keys: next, bay: bays.size === 1 ? bay : null, r: bays.size === 1 ? last?.r : -1 });
+  }
+
+  /** @param {NonNullable<Target>} target taken hold of: the arrow keys go on with it */
+  hold(target) {
+    const { model } = this;
+    if (target.kind === "divider") model.select({ bay: target.key, r: target.r, divider: target.i });
+    else if (target.kind === "corner" || target.kind === "loose") {
+      model.select({ ...model.selection, divider: -1, corner: target.i });
+    }
+  }
+
+  /** @param {NonNullable<Target>} target */
+  twice(target) {
+    if (target.kind !== "divider") return;
+    const { key, r, i } = target;
+    this.model.commit("calibrate.did.unpin", edits.changeRow(this.model.state, key, r, (row) => ({
+      ...row, dividers: spread(row.dividers.map((d, k) => (k === i ? { ...d, pinned: false, guessed: false } : d))),
+    })));
+  }
+
+  /** @param {Partial<Counts>} counts of the bay under edit, or of the next one */
+  setCounts(counts) {
+    this.#remember(counts);
+    const { bay } = this.model;
+    if (!bay) { this.model.changed(); return; }
+    const rows = counts.rows === undefined ? bay.rows.length : this.counts.rows;
+    const columns = counts.columns === undefined ? null : this.counts.columns;
+    const state = edits.setCounts(this.model.state, bay.key, { rows, columns, gap: this.counts.gap });
+    this.model.commit("calibrate.did.counts", state, `counts:${bay.key}`);
+  }
+
+  /** @param {number} r @param {number} columns */
+  setRowColumns(r, columns) {
+    const { bay } = this.model;
+    if (!bay) return;
+    const state = edits.changeRow(this.model.state, bay.key, r,
+      (row) => edits.withColumns(row, held(columns, 1, MOST_COLUMNS)));
+    this.model.commit("calibrate.did.counts", state, `columns:${bay.key}:${r}`);
+  }
+
+  /** @param {number} gap share of the bay's height */
+  setGap(gap) {
+    this.counts = { ...this.counts, gap };
+    const { bay } = this.model;
+    if (bay) this.model.commit("calibrate.did.gap", edits.setGap(this.model.state, bay.key, gap), `gap:${bay.key}`);
+  }
+
+  equalise() {
+    const bay = this.#bayInHand();
+    if (bay) this.model.commit("calibrate.did.equal", edits.equalise(this.model.state, bay.key, this.model.selection.r));
+  }
+
+  #bayInHand() {
+    const { bays } = this.model.state;
+    const bay = this.model.bay ?? (bays.length === 1 ? bays[0] : null);
+    if (!bay) this.page.say(t("calibrate.choose_bay"));
+    return bay;
+  }
+
+  async suggest() {
+    const bay = this.#bayInHand();
+    const token = this.bench.picture?.token;
+    if (!bay || !token || this.suggesting) return;
+    this.suggesting = true;
+    this.model.changed();
+    try {
+      const { rows } = await send("POST", this.bench.url("/suggest"), {
+        token, quad: fractions(bay.quad, this.model.frame),
+        rows: bay.rows.length, columns: bay.rows.map((row) => row.cells.length),
+      });
+      const now = this.model.state.bays.find(({ key }) => key === bay.key);
+      if (now !== bay) { this.page.say(t("calibrate.suggest_late")); return; }
+      this.model.commit("calibrate.did.suggest", edits.applySuggestion(this.model.state, bay.key, rows));
+      this.model.select({ bay: bay.key });
+      const found = rows.flatMap((/** @type {any} */ row) => row.found);
+      const sure = found.filter(Boolean).length;
+      this.page.say(t("calibrate.suggested", { found: sure, guessed: found.length - sure }));
+    } catch (error) {
+      this.page.say(t("calibrate.suggest_failed", { why: error instanceof Error ? error.message : "" }), true);
+    } finally {
+      this.suggesting = false;
+      this.model.changed();
+    }
+  }
+
+  split() {
+    const slots = this.model.selected;
+    if (!slots.length) { this.page.say(t("calibrate.choose_slot")); return; }
+    const state = slots.reduceRight((now, slot) => edits.split(now, slot), this.model.state);
+    this.model.commit("calibrate.did.split", state);
+  }
+
+  merge() {
+    const { model } = this;
+    const slots = this.#besideDivider() ?? model.selected;
+    if (slots.length < 2) { this.page.say(t("calibrate.choose_two")); return; }
+    const state = edits.merge(model.state, slots);
+    if (!state) { this.page.say(t("calibrate.not_convex"), true); return; }
+    model.commit("calibrate.did.merge", state);
+    this.pick(slots[0].key, false);
+  }
+
+  #besideDivider() {
+    const { bay, r, divider } = this.model.selection;
+    if (divider < 0) return null;
+    return this.model.slots.filter((slot) => slot.bay?.key === bay && slot.r === r &&
+      (slot.c === divider || slot.c === divider + 1));
+  }
+
+  duplicate() {
+    const { model } = this;
+    if (!model.selected.length) { this.page.say(t("calibrate.choose_slot")); return; }
+    const { state, keys } = edits.duplicate(model.state, model.selected, model.frame.width);
+    model.commit("calibrate.did.duplicate", state);
+    model.select({ keys });
+  }
+
+  remove() {
+    const { model } = this;
+    if (model.selection.divider >= 0) { this.merge(); return; }
+    const slots = model.selected.length ? model.selected
+      : model.slots.filter((slot) => slot.bay && slot.bay === model.bay);
+    if (!slots.length) { this.page.say(t("calibrate.choose_slot")); return; }
+    model.commit(slots.length > 1 ? "calibrate.did.remove_many" : "calibrate.did.remove", edits.remove(model.state, slots));
+    model.select({});
+  }
+
+  /** Arrow keys. @param {number} dx @param {number} dy in pixels of the picture */
+  nudge(dx, dy) {
+    const { model } = this;
+    const { bay, selection } = model;
+    const [only] = model.selected;
+    const at = /** @type {Point} */ ([0, 0]);
+    const handle = { at, key: bay?.key ?? "", i: selection.corner, r: selection.r, reach: 1 };
+    /** @type {Target} */
+    let target = { ...handle, kind: "move" };
+    if (selection.divider >= 0 && bay) {
+      const middle = bay.quad[0];
+      target = { kind: "divider", a: middle, b: middle, key: bay.key, r: selection.r, i: selection.divider };
+    } else if (selection.corner >= 0 && bay) target = { ...handle, kind: "corner" };
+    else if (selection.corner >= 0 && only) target = { ...handle, kind: "loose", key: only.key };
+    else if (only) target = { ...handle, kind: "move", key: "" };
+    else if (!bay) return;
+    const from = target.kind === "divider" ? target.a : at;
+    const drag = dragOf(model, target, from);
+    const state = drag?.to([drag.origin[0] + dx, drag.origin[1] + dy]);
+    if (!drag || !state) return;
+    model.commit(drag.label, state, JSON.stringify(["nudge", target.kind, target.key, selection]));
+    if (only && only.bay && target.kind === "move") this.pick(only.key, false);
+  }
+
+  /** The next or previous divider of the row under edit. @param {1|-1} way */
+  stepDivider(way) {
+    const bay = this.#bayInHand();
+    if (!bay) return;
+    const r = Math.max(0, this.model.selection.r);
+    const count = bay.rows[r].dividers.length;
+    if (!count) return;
+    const at = this.model.selection.divider;
+    const divider = at < 0 ? (way > 0 ? 0 : count - 1) : (at + way + count) % count;
+    this.model.select({ bay: bay.key, r, divider });
+  }
+
+  undo() { this.#went(this.model.undo(), "calibrate.undone", "calibrate.nothing_to_undo"); }
+  redo() { this.#went(this.model.redo(), "calibrate.redone", "calibrate.nothing_to_redo"); }
+
+  /** @param {string|null} label @param {string} done @param {string} nothing */
+  #went(label, done, nothing) {
+    this.page.say(label ? t(done, { what: t(label) }) : t(nothing));
+  }
+
+  /** Take back: the shape being drawn, then the tool, then the selection. */
+  escape() {
+    const { model } = this;
+    if (model.state.draft) model.commit("calibrate.did.cancel", { ...model.state, draft: null });
+    else if (model.tool) this.arm(null);
+    else if (model.selection.divider >= 0 || model.selection.corner >= 0) {
+      model.select({ ...model.selection, divider: -1, corner: -1 });
+    } else model.select({});
+  }
+}
+
+/** @param {number} value @param {number} low @param {number} high */
+function held(value, low, high) {
+  return Math.min(high, Math.max(low, Math.round(value) || low));
+}

@@ -1,0 +1,166 @@
+// What is calibrated: a camera, its picture, the planogram as it was read, and the draft that this
+// device keeps of what was drawn and not saved yet.
+
+import { ApiError, getJson, send } from "../lib/net.js";
+import { getPref, setPref } from "../lib/prefs.js";
+import { t } from "../lib/i18n.js";
+import { asPlan, emptyState, mapped, scaled, withPlan } from "./state.js";
+
+/** @typedef {import("./model.js").Model} Model */
+/** @typedef {import("./state.js").State} State */
+/** @typedef {import("./state.js").Frame} Frame */
+/** @typedef {{token: string, width: number, height: number, moving: boolean, taken_at: string}} Picture */
+/** @typedef {{id: string, name: string, sku: string|null, priority: number|null, quad: any}} PlanSlot */
+/**
+ * @typedef {object} Plan
+ * @property {string} digest of the planogram file; "" where there is none
+ * @property {PlanSlot[]} slots
+ * @property {string[]} other_ids
+ * @property {{url: string, width: number, height: number}|null} reference
+ * @property {{id: string, saved_at: string, slots: number}[]} versions newest first
+ */
+
+const PICTURE_MS = 30000; // a camera that has to be opened first takes its time
+
+export class Bench {
+  /** @type {{id: string, kind: string, slots: number}[]} */ cameras = [];
+  writable = true;
+  /** @type {string|null} */ whyNot = null;
+  camera = "";
+  /** @type {Picture|null} */ picture = null;
+  /** @type {Plan|null} */ plan = null;
+  /** What the file holds, as JSON: what is drawn differs from it or not. */
+  #saved = "[]";
+  #turn = 0;
+
+  /** @param {Model} model */
+  constructor(model) { this.model = model; }
+
+  async open() {
+    const { cameras, writable, why_not } = await getJson("/api/calibrate");
+    Object.assign(this, { cameras, writable, whyNot: why_not });
+  }
+
+  /** @param {string} part @returns {string} */
+  url(part = "") {
+    return `/api/calibrate/${encodeURIComponent(this.camera)}${part}`;
+  }
+
+  /** @returns {string} */
+  get pictureUrl() { return `/api/calibrate/pictures/${this.picture?.token}.jpg`; }
+
+  /**
+   * Take up a camera: its slots, and its picture if there is one.
+   * @param {string} camera
+   * @returns {Promise<{problem: ApiError|null, restored: boolean}|null>} null: another was chosen meanwhile
+   */
+  async choose(camera) {
+    const turn = ++this.#turn;
+    this.camera = camera;
+    this.picture = null;
+    const [plan, picture] = await Promise.all([
+      getJson(this.url("/plan")), this.#take("now").catch((error) => error)]);
+    if (turn !== this.#turn) return null;
+    this.plan = plan;
+    const problem = picture instanceof ApiError ? picture : null;
+    if (picture instanceof Error && !problem) throw picture;
+    this.picture = problem ? null : picture;
+    return { problem, restored: this.picture ? this.#begin() : false };
+  }
+
+  /** Draw on the picture that the slots were drawn on: the camera gives none. */
+  async useReference() {
+    this.picture = await this.#take("reference");
+    return this.#begin();
+  }
+
+  /** Another picture under the same drawing. */
+  async retake() {
+    const picture = await this.#take("now");
+    const { model } = this;
+    const { width, height } = model.frame;
+    this.picture = picture;
+    if (picture.width !== width || picture.height !== height) {
+      const map = (/** @type {any} */ quad) => scaled(quad, picture.width / width, picture.height / height);
+      model.reset(mapped({ ...model.state, draft: null }, map), this.#frame());
+    }
+    return picture;
+  }
+
+  /** @param {"now"|"reference"} of @returns {Promise<Picture>} */
+  #take(of) {
+    return send("POST", this.url("/picture"), of === "now" ? {} : { of }, { timeoutMs: PICTURE_MS });
+  }
+
+  /** @returns {Frame} */
+  #frame() {
+    const { width, height } = /** @type {Picture} */ (this.picture);
+    return { camera: this.camera, width, height, otherIds: new Set(this.plan?.other_ids) };
+  }
+
+  /** @returns {boolean} whether an unsaved drawing was found on this device */
+  #begin() {
+    const frame = this.#frame();
+    this.model.reset(this.fromPlan(this.plan?.slots ?? [], frame), frame);
+    this.#saved = this.#drawn();
+    const draft = this.#readDraft(frame);
+    if (!draft) return false;
+    const untouched = this.#saved;
+    this.model.reset(draft, frame);
+    const restored = this.#drawn() !== untouched || draft.draft !== null;
+    return restored;
+  }
+
+  /** @param {PlanSlot[]} slots @param {Frame} [frame] @returns {State} */
+  fromPlan(slots, frame = this.#frame()) {
+    return withPlan(emptyState(frame.otherIds, t("calibrate.name_pattern", { row: "{row}", col: "{col}" })), slots, frame);
+  }
+
+  /** Forget what was not saved. */
+  discard() {
+    setPref(this.#draftKey(), null);
+    this.model.reset(this.fromPlan(this.plan?.slots ?? []));
+  }
+
+  /** The file is now what is drawn. @param {string} digest */
+  saved(digest) {
+    if (this.plan) this.plan = { ...this.plan, digest, slots: this.#planned() };
+    this.#saved = this.#drawn();
+    this.keepDraft();
+  }
+
+  async reloadPlan() { this.plan = await getJson(this.url("/plan")); }
+
+  /** What is drawn is not what the file holds. */
+  get dirty() { return this.picture !== null && this.#drawn() !== this.#saved; }
+
+  /** @returns {any[]} slots as the planogram wants them */
+  #planned() { return asPlan(this.model.slots, this.model.frame); }
+
+  #drawn() { return JSON.stringify(this.#planned()); }
+
+  #draftKey() { return `calibrate.draft.${this.camera}`; }
+
+  /** Keep what is drawn on this device; bays keep their dividers even once they are saved. */
+  keepDraft() {
+    if (!this.picture || !this.plan) return;
+    const { width, height } = this.model.frame;
+    const { digest } = this.plan;
+    setPref(this.#draftKey(), JSON.stringify({ digest, width, height, state: this.model.committed }));
+  }
+
+  /** @param {Frame} frame @returns {State|null} null where the file has changed since */
+  #readDraft(frame) {
+    const text = getPref(this.#draftKey());
+    if (!text) return null;
+    try {
+      const { digest, width, height, state } = JSON.parse(text);
+      if (digest !== this.plan?.digest || !Array.isArray(state.bays) || !Array.isArray(state.loose)) return null;
+      const same = width === frame.width && height === frame.height;
+      return same ? state : mapped({ ...state, draft: null },
+        (quad) => scaled(quad, frame.width / width, frame.height / height));
+    } catch {
+      return null; // written by another version of the page
+    }
+  }
+}

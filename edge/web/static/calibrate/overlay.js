@@ -1,0 +1,224 @@
+// The drawing on the picture, in layers of one SVG: slots one can focus, lines of the bay under
+// edit, the shape being drawn, handles. Sizes that must not grow with the zoom are divided by it.
+
+import { list, s, set, setText } from "../lib/dom.js";
+import { t } from "../lib/i18n.js";
+import { apply, unitTo } from "../geom/homography.js";
+import { divide, dividerLines, rowSpans } from "../geom/divide.js";
+import { bounds, centre, isConvex, ordered } from "../geom/quad.js";
+import { handlesOf } from "./hits.js";
+import { percentOf, stateOf, warningWords } from "./words.js";
+
+/** @typedef {import("../geom/homography.js").Point} Point */
+/** @typedef {import("../geom/homography.js").Quad} Quad */
+/** @typedef {import("./model.js").Model} Model */
+/** @typedef {import("./stage.js").Stage} Stage */
+/** @typedef {import("./state.js").Slot} Slot */
+/** @typedef {import("./hits.js").Target} Target */
+/**
+ * @typedef {object} Shown what is drawn beside the state
+ * @property {Map<string, {p: number}>} scores by slot key
+ * @property {Map<string, string[]>} warnings by slot key
+ * @property {{point: Point, target: Target}|null} hover
+ * @property {[Point, Point]|null} diagonal
+ * @property {Point|null} cursor of the keyboard
+ * @property {import("./loupe.js").Seen|null} seen
+ * @property {{from: Quad, to: Quad}[]} ghosts
+ * @property {Point[]|null} anchors
+ * @property {import("./edits.js").Counts} counts of the next bay
+ */
+
+const LABEL_PX = 11;
+const ROOM_PX = 30; // a narrower slot has no label on it
+
+export class Overlay {
+  /**
+   * @param {SVGSVGElement} svg
+   * @param {Model} model
+   * @param {Stage} stage
+   */
+  constructor(svg, model, stage) {
+    this.model = model;
+    this.stage = stage;
+    const layer = (/** @type {string} */ name) => s("g", { class: `layer layer--${name}` });
+    this.layers = { ghosts: layer("ghosts"), slots: layer("slots"), lines: layer("lines"),
+      draft: layer("draft"), handles: layer("handles"), marks: layer("marks") };
+    svg.append(...Object.values(this.layers));
+  }
+
+  /** @param {Shown} shown */
+  render(shown) {
+    const { model, layers } = this;
+    this.unit = 1 / this.stage.scale;
+    list(layers.slots, model.slots, (slot) => slot.key, (slot) => slotElement(slot.key));
+    const selected = new Set(model.selection.keys);
+    for (const slot of model.slots) this.#slot(slot, shown, selected);
+    this.#lines(shown);
+    this.#draft(shown);
+    this.#handles(shown);
+    this.#marks(shown);
+    list(layers.ghosts, shown.ghosts.map((ghost, i) => ({ ...ghost, i })), ({ i }) => String(i), ghostElement);
+  }
+
+  /** @param {Slot} slot @param {Shown} shown @param {Set<string>} selected */
+  #slot(slot, { scores, warnings }, selected) {
+    const element = /** @type {any} */ (this.layers.slots).__keyed.get(slot.key);
+    const score = scores.get(slot.key), warned = warnings.get(slot.key) ?? [];
+    const state = stateOf(score?.p);
+    set(element, "data-state", state);
+    set(element, "data-warned", warned.length > 0);
+    set(element, "data-bay", slot.bay?.key);
+    set(element, "aria-pressed", String(selected.has(slot.key)));
+    set(element, "aria-label", [slot.name, slot.id, t("calibrate.place", { row: slot.row, column: slot.column }),
+      score ? t("calibrate.p_empty", { p: percentOf(score.p) }) : "", ...warningWords(warned)].filter(Boolean).join(" · "));
+    const points = slot.quad.map((corner) => corner.map((value) => value.toFixed(2)).join(",")).join(" ");
+    const [halo, face, label] = element.children;
+    set(halo, "points", points);
+    set(face, "points", points);
+    const box = bounds(slot.quad);
+    const wide = Math.min(box.right - box.left, box.bottom - box.top) > ROOM_PX * this.unit;
+    set(label, "visibility", wide ? null : "hidden");
+    const [x, y] = centre(slot.quad);
+    set(label, "x", x.toFixed(1));
+    set(label, "y", (y + 4 * this.unit).toFixed(1));
+    set(label, "font-size", (LABEL_PX * this.unit).toFixed(2));
+    setText(label, labelOf(this.model.step, slot, score?.p, warned));
+  }
+
+  /** @param {Shown} shown */
+  #lines({ hover }) {
+    const { bay, selection, tool } = this.model;
+    const parts = [];
+    if (bay && !tool) {
+      parts.push(s("polygon", { class: "bay", points: text(bay.quad) }));
+      bay.rows.forEach((row, r) => dividerLines(bay.quad, row).forEach(([a, b], i) => {
+        const { pinned, guessed } = row.dividers[i];
+        const held = selection.divider === i && selection.r === r;
+        const under = hover?.target?.kind === "divider" && hover.target.r === r && hover.target.i === i;
+        parts.push(line(`divider${guessed ? " divider--guessed" : ""}${held ? " is-held" : ""}${under ? " is-under" : ""}`, a, b));
+        if (pinned && !guessed) {
+          parts.push(s("circle", { class: "pin", cx: (a[0] + b[0]) / 2, cy: (a[1] + b[1]) / 2, r: 2.6 * this.unit }));
+        }
+      }));
+      const map = unitTo(bay.quad);
+      for (const row of bay.rows) {
+        for (const v of row.v) {
+          if (v > 0 && v < 1) parts.push(line("rail", apply(map, [0, v]), apply(map, [1, v])));
+        }
+      }
+    }
+    this.layers.lines.replaceChildren(...parts);
+  }
+
+  /** @param {Shown} shown */
+  #draft({ hover, diagonal, counts, cursor }) {
+    const { state, tool } = this.model;
+    const points = state.draft?.points ?? [];
+    const parts = [];
+    if (diagonal) {
+      const [[ax, ay], [bx, by]] = diagonal;
+      parts.push(...grid(ordered([[ax, ay], [bx, ay], [bx, by], [ax, by]]), counts));
+    } else if (tool && points.length) {
+      const at = cursor ?? (hover && !hover.target ? hover.point : null);
+      const all = at && points.length < 4 ? [...points, at] : points;
+      if (all.length === 4) {
+        const quad = ordered(all);
+        parts.push(...(isConvex(quad) ? grid(quad, tool === "slot" ? { ...counts, rows: 1, columns: 1 } : counts)
+          : [s("polygon", { class: "draft draft--wrong", points: text(quad) })]));
+      } else parts.push(s("polyline", { class: "draft", points: text(all) }));
+    }
+    if (cursor && tool) parts.push(...cross(cursor, 14 * this.unit));
+    this.layers.draft.replaceChildren(...parts);
+  }
+
+  /** @param {Shown} shown */
+  #handles({ hover, seen, anchors }) {
+    const handles = handlesOf(this.model, this.stage.scale, anchors);
+    const { selection } = this.model;
+    list(this.layers.handles, handles, ({ kind, key, i, r, end }) => [kind, key, i, r, end].join("/"), handleElement);
+    handles.forEach((handle, index) => {
+      const element = /** @type {any} */ (this.layers.handles.children[index]);
+      const [x, y] = handle.at, { unit = 1 } = this;
+      element.setAttribute("transform", `translate(${x.toFixed(2)} ${y.toFixed(2)}) scale(${unit.toFixed(5)})`);
+      const held = (handle.kind === "corner" || handle.kind === "loose") && selection.corner === handle.i;
+      const under = hover?.target && "at" in hover.target && hover.target.kind === handle.kind &&
+        hover.target.i === handle.i && hover.target.end === handle.end && hover.target.r === handle.r;
+      set(element, "data-held", Boolean(held || (seen && seen.point[0] === x && seen.point[1] === y)));
+      set(element, "data-under", Boolean(under));
+    });
+  }
+
+  /** @param {Shown} shown */
+  #marks({ seen }) {
+    const parts = [];
+    if (seen?.snap) {
+      if (seen.snap.edge) parts.push(line("snap", ...seen.snap.edge));
+      parts.push(s("circle", { class: "snap", cx: seen.snap.at[0], cy: seen.snap.at[1], r: 5 * (this.unit ?? 1) }));
+    }
+    this.layers.marks.replaceChildren(...parts);
+  }
+}
+
+/** @param {string} key */
+function slotElement(key) {
+  return s("g", { class: "slot", role: "button", tabindex: "0", "data-key": key },
+    s("polygon", { class: "slot__halo" }), s("polygon", { class: "slot__face" }),
+    s("text", { class: "slot__label", "text-anchor": "middle", "aria-hidden": "true" }));
+}
+
+/** @param {{from: Quad, to: Quad}} ghost */
+function ghostElement(ghost) {
+  const from = s("polygon", { class: "ghost ghost--from" }), to = s("polygon", { class: "ghost ghost--to" });
+  const way = s("line", { class: "ghost ghost--way" });
+  const element = s("g", { "aria-hidden": "true" }, from, way, to);
+  element.update = (/** @type {{from: Quad, to: Quad}} */ now) => {
+    set(from, "points", text(now.from));
+    set(to, "points", text(now.to));
+    const [ax, ay] = centre(now.from), [bx, by] = centre(now.to);
+    for (const [name, value] of Object.entries({ x1: ax, y1: ay, x2: bx, y2: by })) set(way, name, value);
+  };
+  element.update(ghost);
+  return element;
+}
+
+/** @param {import("./hits.js").Handle} handle drawn in CSS pixels around its own origin */
+function handleElement({ kind, key, i, end }) {
+  const focusable = kind === "corner" || kind === "loose" || kind === "anchor";
+  const name = kind === "move" ? t("calibrate.handle.move") : t(`calibrate.handle.corner_${i % 4}`);
+  const inside = kind === "move"
+    ? [s("rect", { class: "handle__dot", x: -11, y: -11, width: 22, height: 22, rx: 7 }),
+      s("path", { class: "handle__sign", d: "M0-6.5v13M-6.5 0h13M-2-4.5 0-6.5 2-4.5M-2 4.5 0 6.5 2 4.5M-4.5-2-6.5 0-4.5 2M4.5-2 6.5 0 4.5 2" })]
+    : [s("circle", { class: "handle__dot", r: kind === "lean" ? 3.5 : 5.5 })];
+  return s("g", { class: `handle handle--${kind}`, "data-key": key, "data-i": i, "data-end": end,
+    ...(focusable ? { role: "button", tabindex: "0", "aria-label": name } : { "aria-hidden": "true" }) },
+  s("circle", { class: "handle__halo", r: 20 }), ...inside);
+}
+
+/** @param {Quad} quad @param {import("./edits.js").Counts} counts */
+function grid(quad, { rows, columns, gap }) {
+  const us = Array.from({ length: columns + 1 }, (_, i) => i / columns);
+  const cells = isConvex(quad) ? divide(quad, us, rowSpans(rows, gap)) : [];
+  return [...cells.map((cell) => s("polygon", { class: "draft draft--cell", points: text(cell) })),
+    s("polygon", { class: "draft", points: text(quad) })];
+}
+
+/** @param {Point} at @param {number} arm */
+function cross([x, y], arm) {
+  return [line("cursor", [x - arm, y], [x + arm, y]), line("cursor", [x, y - arm], [x, y + arm])];
+}
+
+/** @param {string} name @param {Point} a @param {Point} b */
+function line(name, a, b) {
+  return s("line", { class: name, x1: a[0], y1: a[1], x2: b[0], y2: b[1] });
+}
+
+/** @param {Point[]} points */
+function text(points) { return points.map((point) => point.join(",")).join(" "); }
+
+/** @param {number} step @param {Slot} slot @param {number|undefined} p @param {string[]} warned */
+function labelOf(step, slot, p, warned) {
+  if (step === 3) return slot.id;
+  if (warned.length) return "!";
+  // while lines are drawn, only what is out of the ordinary
+  return p === undefined || (step < 4 && stateOf(p) === "stocked") ? "" : `${percentOf(p)}%`;
+}

@@ -1,0 +1,171 @@
+// After the camera was moved: where the slots lie in the new picture, shown over both pictures,
+// for a person to confirm. By hand where the program cannot tell.
+
+import { h, set, setText } from "../lib/dom.js";
+import { number, t } from "../lib/i18n.js";
+import { ApiError, send } from "../lib/net.js";
+import { between, IDENTITY, inPixels } from "../geom/homography.js";
+import { bounds, isConvex } from "../geom/quad.js";
+import { mapOf, mapped } from "./state.js";
+
+/** @typedef {import("./main.js").App} App */
+/** @typedef {import("../geom/homography.js").Point} Point */
+/** @typedef {import("../geom/homography.js").Quad} Quad */
+/** @typedef {import("../geom/homography.js").Matrix} Matrix */
+
+const MOVED = 0.006; // of the picture's width: from here on it is worth telling
+const BLINK_MS = 600;
+
+export class Realign {
+  active = false;
+  /** Of the old picture to the new one, in pixels. @type {Matrix|null} */
+  #map = null;
+  /** Aligning by hand: four points of the old picture, and where they were dragged. */
+  /** @type {Quad|null} */ #from = null;
+  /** @type {Point[]|null} */ anchors = null;
+  #blink = 0;
+
+  /**
+   * @param {App} app
+   * @param {HTMLImageElement} old the reference picture, over the new one
+   */
+  constructor(app, old) {
+    this.app = app;
+    this.old = old;
+    this.numbers = h("p", { class: "realign__numbers", role: "status" });
+    this.swipe = h("input", { type: "range", min: 0, max: 100, value: 50, class: "realign__swipe",
+      "aria-label": t("calibrate.swipe"), oninput: () => this.#wipe() });
+    this.blink = h("button", { type: "button", class: "toggle", "aria-pressed": "false", onclick: () => this.#toggleBlink() }, t("calibrate.blink"));
+    this.apply = h("button", { type: "button", class: "button button--primary", onclick: () => this.#apply() }, t("calibrate.realign_apply"));
+    const button = (/** @type {string} */ key, /** @type {() => void} */ act) =>
+      h("button", { type: "button", class: "button", onclick: act }, t(key));
+    this.element = h("section", { class: "realign", "aria-label": t("calibrate.realign"), hidden: true },
+      h("h2", null, t("calibrate.realign")), this.numbers,
+      h("div", { class: "realign__look" }, h("span", { class: "small muted" }, t("calibrate.before")), this.swipe,
+        h("span", { class: "small muted" }, t("calibrate.after")), this.blink),
+      h("div", { class: "tools tools--wrap" }, this.apply, button("calibrate.realign_again", () => this.again()),
+        button("calibrate.realign_hand", () => this.byHand()), button("calibrate.cancel", () => this.stop())));
+    app.stage.listen(() => { if (this.active) app.stage.align(old); });
+  }
+
+  /** Quiet: say so only where the camera seems to have moved. */
+  async look() {
+    const found = await this.#ask().catch(() => null);
+    if (found?.accepted && found.moved_share > MOVED) this.#show(found);
+  }
+
+  /** Take a new picture and align anew. */
+  async again() {
+    if (await this.app.retake()) await this.start();
+  }
+
+  async start() {
+    const { bench } = this.app;
+    if (!bench.plan?.reference) { this.app.say(t("calibrate.no_reference")); return; }
+    try {
+      this.#show(await this.#ask());
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      this.app.say(t("calibrate.realign_failed", { why: error.message }), true);
+    }
+  }
+
+  #ask() {
+    const { bench } = this.app;
+    return send("POST", bench.url("/align"), { token: bench.picture?.token }, { timeoutMs: 15000 });
+  }
+
+  /** @param {any} found */
+  #show(found) {
+    const { bench, model, stage } = this.app;
+    const { width, height } = model.frame;
+    this.#map = found.accepted ? inPixels(found.homography, width, height) : null;
+    this.anchors = null;
+    this.active = true;
+    setText(this.numbers, found.accepted
+      ? t("calibrate.realign_numbers", { moved: number(found.moved_share * 100, 1),
+        turned: number(found.rotation_deg, 1), scale: number(found.scale * 100, 1), inliers: found.inliers })
+      : t("calibrate.realign_refused", { why: found.message ?? found.reason }));
+    const { url } = /** @type {{url: string}} */ (bench.plan?.reference);
+    if (this.old.getAttribute("src") !== url) this.old.src = url;
+    stage.align(this.old);
+    this.#wipe();
+    this.#update();
+    if (!found.accepted) this.byHand();
+    else this.apply.focus();
+  }
+
+  /** Four points around everything drawn, to be dragged onto the same things in the new picture. */
+  byHand() {
+    const { model } = this.app;
+    const points = model.slots.flatMap((slot) => slot.quad);
+    if (!points.length) return;
+    const box = bounds(points);
+    const [bay] = model.state.bays;
+    /** @type {Quad} */
+    const around = bay && model.state.bays.length === 1 && !model.state.loose.length ? bay.quad
+      : [[box.left, box.top], [box.right, box.top], [box.right, box.bottom], [box.left, box.bottom]];
+    this.#from = around;
+    const map = this.#map ? mapOf(this.#map) : null;
+    this.anchors = map ? map(around) : around.map((point) => /** @type {Point} */ ([...point]));
+    setText(this.numbers, t("calibrate.realign_by_hand"));
+    this.#update();
+  }
+
+  /** @param {number} i @param {Point} to */
+  moveAnchor(i, to) {
+    if (!this.anchors || !this.#from) return;
+    const next = /** @type {Quad} */ (this.anchors.map((point, k) => (k === i ? to : point)));
+    if (!isConvex(next)) return;
+    this.anchors = next;
+    this.#map = between(this.#from, next);
+    this.#update();
+  }
+
+  /** @returns {{from: Quad, to: Quad}[]} */
+  get ghosts() {
+    if (!this.active) return [];
+    const map = mapOf(this.#map ?? IDENTITY);
+    return this.app.model.slots.map((slot) => ({ from: slot.quad, to: map(slot.quad) }));
+  }
+
+  #apply() {
+    const { model } = this.app;
+    if (!this.#map) return;
+    const map = mapOf(this.#map);
+    this.stop();
+    model.commit("calibrate.did.realign", mapped({ ...model.state, draft: null }, map));
+    this.app.say(t("calibrate.realigned"));
+  }
+
+  stop() {
+    this.active = false;
+    this.anchors = null;
+    this.#map = null;
+    if (this.#blink) this.#toggleBlink();
+    this.#update();
+  }
+
+  #update() {
+    this.element.hidden = !this.active;
+    this.old.hidden = !this.active;
+    this.apply.disabled = !this.#map;
+    this.app.model.changed();
+  }
+
+  /** The old picture to the left of the slider, the new one to its right. */
+  #wipe() { this.old.style.clipPath = `inset(0 ${100 - Number(this.swipe.value)}% 0 0)`; }
+
+  #toggleBlink() {
+    const on = !this.#blink;
+    clearInterval(this.#blink);
+    this.#blink = 0;
+    set(this.blink, "aria-pressed", String(on));
+    if (!on) { this.#wipe(); return; }
+    let old = true;
+    this.#blink = setInterval(() => {
+      this.old.style.clipPath = old ? "none" : "inset(0 100% 0 0)";
+      old = !old;
+    }, BLINK_MS);
+  }
+}

@@ -1,0 +1,163 @@
+// Saving: the planogram is written in one step, never over somebody else's change, and not while
+// something moves in the picture. And the earlier versions that can be taken up again.
+
+import { h, list } from "../lib/dom.js";
+import { lang, t } from "../lib/i18n.js";
+import { ApiError, getJson, send } from "../lib/net.js";
+import { ask } from "./dialog.js";
+import { relabel } from "./edits.js";
+import { asPlan } from "./state.js";
+
+/** @typedef {import("./main.js").App} App */
+
+const UNSAVEABLE = ["twisted", "outside"];
+
+export class Saving {
+  busy = false;
+  /** What the daemon refused, by slot key. @type {Map<string, string[]>} */
+  refused = new Map();
+
+  /** @param {App} app */
+  constructor(app) {
+    this.app = app;
+    this.versions = h("ul", { class: "versions" });
+    this.element = h("details", { class: "more" }, h("summary", null, t("calibrate.versions")), this.versions);
+  }
+
+  get possible() {
+    const { bench } = this.app;
+    return bench.writable && bench.picture !== null && !this.busy && (bench.dirty || this.app.model.slots.length > 0);
+  }
+
+  update() {
+    const versions = this.app.bench.plan?.versions ?? [];
+    this.element.hidden = !versions.length;
+    list(this.versions, versions, ({ id }) => id, ({ id, saved_at, slots }) => h("li", null,
+      h("button", { type: "button", class: "versions__one", onclick: () => this.#takeUp(id) },
+        h("span", null, when(saved_at)), h("span", { class: "muted" }, t("calibrate.n_slots", { n: slots })))));
+  }
+
+  /** @param {string} id of an earlier version; it becomes a step that can be undone */
+  async #takeUp(id) {
+    const { bench, model } = this.app;
+    const { slots } = await getJson(bench.url(`/plan?version=${encodeURIComponent(id)}`));
+    model.commit("calibrate.did.version", bench.fromPlan(slots));
+    model.select({});
+    this.app.say(t("calibrate.version_taken", { n: slots.length }));
+  }
+
+  /** @param {string} [digest] of the file that may be replaced */
+  async save(digest = this.app.bench.plan?.digest ?? "") {
+    const { bench, model } = this.app;
+    if (!this.possible || !this.#sound()) return;
+    this.busy = true;
+    this.refused = new Map();
+    model.changed();
+    const slots = model.slots;
+    const before = model.committed;
+    try {
+      const answer = await send("PUT", bench.url(), { token: bench.picture?.token, slots: asPlan(slots, model.frame) },
+        { headers: { "If-Match": digest }, timeoutMs: 20000 });
+      // What is saved has its ids for good: the daemon knows each slot's history by its id.
+      const ids = new Map(slots.map(({ key, id, name }) => [key, { id, name }]));
+      if (model.committed === before) model.settle(relabel(before, ids));
+      bench.saved(answer.digest);
+      this.app.say(answer.reloaded ? t("calibrate.saved", { n: slots.length })
+        : t("calibrate.saved_not_reloaded", { n: slots.length, why: answer.message }));
+      await bench.reloadPlan();
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      this.busy = false;
+      await this.#refused(error);
+    } finally {
+      this.busy = false;
+      model.changed();
+    }
+  }
+
+  /** Only what can be saved is sent; else step 4 shows what cannot. */
+  #sound() {
+    const { model, scores } = this.app;
+    const wrong = model.slots.filter((slot) => model.problems.has(slot.key) ||
+      scores.warnings.get(slot.key)?.some((code) => UNSAVEABLE.includes(code)));
+    if (!wrong.length) return true;
+    const [first] = wrong;
+    this.app.say(t("calibrate.not_savable", { n: wrong.length }), true);
+    this.app.actions.goTo(model.problems.has(first.key) ? 3 : 4);
+    this.app.show(first.key);
+    return false;
+  }
+
+  /** @param {ApiError} error */
+  async #refused(error) {
+    if (error.code === "changed") await this.#changed(error);
+    else if (error.code === "moving") await this.#moving();
+    else if (error.code === "picture_gone") await this.#again();
+    else if (error.code === "invalid") this.#invalid(error.body?.error?.problems ?? []);
+    else this.app.say(t("calibrate.save_failed", { why: error.message || error.code }), true);
+  }
+
+  /** @param {ApiError} error with what the file holds now */
+  async #changed(error) {
+    const { bench, model } = this.app;
+    const { digest, slots } = error.body;
+    const choice = await ask({
+      title: t("calibrate.changed_title"), text: t("calibrate.changed"),
+      choices: [
+        { value: "mine", label: t("calibrate.use_mine"), hint: t("calibrate.use_mine_hint", { n: model.slots.length }) },
+        { value: "theirs", label: t("calibrate.use_theirs"), hint: t("calibrate.use_theirs_hint", { n: slots.length }) },
+        { value: "download", label: t("calibrate.download_mine"), hint: t("calibrate.download_mine_hint") },
+      ],
+    });
+    if (choice === "download") this.#download();
+    if (choice === "mine") await this.save(digest);
+    if (choice !== "theirs" && choice !== "download") return;
+    await bench.reloadPlan();
+    model.commit("calibrate.did.theirs", bench.fromPlan(slots));
+    bench.saved(digest);
+  }
+
+  async #moving() {
+    const choice = await ask({
+      title: t("calibrate.moving_title"), text: t("calibrate.moving"),
+      choices: [{ value: "again", label: t("calibrate.moving_again"), primary: true }],
+    });
+    if (choice) await this.#again();
+  }
+
+  async #again() {
+    if (await this.app.retake()) await this.save();
+  }
+
+  /** @param {string[]} problems as the planogram's reader words them, `…slots[3].name: …` */
+  #invalid(problems) {
+    const { model } = this.app;
+    for (const text of problems) {
+      const index = /slots[.[](\d+)/.exec(text)?.[1];
+      const named = model.slots.find((slot) => text.includes(slot.id));
+      const slot = index === undefined ? named : model.slots[Number(index)];
+      if (slot) this.refused.set(slot.key, [...(this.refused.get(slot.key) ?? []), text]);
+    }
+    this.app.say(problems.length ? t("calibrate.invalid", { why: problems[0] }) : t("calibrate.save_failed", { why: "" }), true);
+    this.app.actions.goTo(4);
+    const [first] = this.refused.keys();
+    if (first) this.app.show(first);
+  }
+
+  /** The drawing as a planogram: JSON is YAML. */
+  #download() {
+    const { model, bench } = this.app;
+    const slots = asPlan(model.slots, model.frame)
+      .map((slot) => Object.fromEntries(Object.entries(slot).filter(([, value]) => value !== null)));
+    const text = JSON.stringify({ version: 1, cameras: { [bench.camera]: { slots } } }, null, 2);
+    const url = URL.createObjectURL(new Blob([text], { type: "application/yaml" }));
+    const link = h("a", { href: url, download: `${bench.camera}.planogram.yaml` });
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(url), 10000);
+  }
+}
+
+/** @param {string} time RFC 3339 */
+function when(time) {
+  return new Intl.DateTimeFormat(lang(), { dateStyle: "medium", timeStyle: "short" }).format(new Date(time));
+}

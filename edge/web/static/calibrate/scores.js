@@ -1,0 +1,135 @@
+// What the model says of each slot while it is drawn. Asked 150 ms after the last change, one
+// request at a time, only for slots that changed; a newer drawing's answer wins.
+
+import { ApiError, send } from "../lib/net.js";
+import { overlapping, shapeWarnings } from "../geom/quad.js";
+import { fractions } from "./state.js";
+import { stateOf } from "./words.js";
+
+/** @typedef {import("./model.js").Model} Model */
+/** @typedef {import("./bench.js").Bench} Bench */
+/** @typedef {{quad: string, p: number, url: string, width: number, height: number, sharpness: number}} Score */
+
+const WAIT_MS = 150, AGAIN_MS = 2000;
+const MOST = 64; // slots in one request
+const BLURRED = 0.3; // of the median sharpness of the picture's slots
+const UNSAVEABLE = new Set(["twisted", "outside"]);
+
+export class Scores {
+  /** By slot key; of the quad that was asked, which may be an older one. @type {Map<string, Score>} */
+  known = new Map();
+  /** @type {Map<string, string[]>} */
+  warnings = new Map();
+  /** Slots whose score is on its way. */
+  waiting = 0;
+  /** @type {string} */ failed = "";
+  #timer = 0;
+  #busy = false;
+  #median = 0;
+  /** @type {Map<string, string>} */ #refused = new Map();
+
+  /**
+   * @param {Model} model
+   * @param {Bench} bench
+   * @param {() => void} changed
+   */
+  constructor(model, bench, changed) {
+    this.model = model;
+    this.bench = bench;
+    this.changed = changed;
+  }
+
+  /** Another picture: nothing of the old one counts. */
+  clear() {
+    for (const { url } of this.known.values()) URL.revokeObjectURL(url);
+    this.known.clear();
+    this.#refused.clear();
+    this.failed = "";
+    this.update();
+  }
+
+  /** After every change of the drawing. */
+  update() {
+    this.#judge();
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#ask(), WAIT_MS);
+  }
+
+  /** @returns {{key: string, quad: any, text: string}[]} what has changed since it was scored */
+  #due() {
+    const { model } = this;
+    return model.slots
+      .filter((slot) => !this.warnings.get(slot.key)?.some((code) => UNSAVEABLE.has(code)))
+      .map((slot) => ({ key: slot.key, quad: fractions(slot.quad, model.frame) }))
+      .map((asked) => ({ ...asked, text: JSON.stringify(asked.quad) }))
+      .filter(({ key, text }) => this.known.get(key)?.quad !== text && this.#refused.get(key) !== text);
+  }
+
+  async #ask() {
+    const token = this.bench.picture?.token;
+    if (this.#busy || !token) return;
+    const due = this.#due();
+    this.waiting = due.length;
+    if (!due.length) { this.changed(); return; }
+    this.#busy = true;
+    let wait = 0;
+    try {
+      const asked = due.slice(0, MOST);
+      const { slots, median_sharpness: median } = await send("POST", this.bench.url("/score"),
+        { token, slots: asked.map(({ key, quad }) => ({ key, quad })) });
+      this.failed = "";
+      if (token === this.bench.picture?.token) this.#take(slots, median, new Map(asked.map(({ key, text }) => [key, text])));
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      this.failed = error.code;
+      wait = AGAIN_MS;
+    } finally {
+      this.#busy = false;
+    }
+    this.waiting = this.#due().length;
+    this.#judge();
+    this.changed();
+    if (this.waiting) {
+      clearTimeout(this.#timer);
+      this.#timer = setTimeout(() => this.#ask(), wait);
+    }
+  }
+
+  /** @param {any[]} slots @param {number|null} median @param {Map<string, string>} asked */
+  #take(slots, median, asked) {
+    this.#median = median ?? 0;
+    for (const { key, problem, p_empty: p, crop, width, height, sharpness } of slots) {
+      const quad = asked.get(key) ?? "";
+      if (problem) { this.#refused.set(key, quad); continue; }
+      const old = this.known.get(key);
+      if (old) URL.revokeObjectURL(old.url);
+      this.known.set(key, { quad, p, url: blobUrl(crop), width, height, sharpness });
+    }
+  }
+
+  #judge() {
+    const { model } = this;
+    const { slots } = model;
+    /** @type {Map<string, string[]>} */
+    const found = new Map(slots.map((slot) => [slot.key, shapeWarnings(slot.quad, model.frame)]));
+    const whole = slots.filter((slot) => !found.get(slot.key)?.includes("twisted"));
+    for (const pair of overlapping(whole.map((slot) => slot.quad))) {
+      for (const index of pair) {
+        const codes = found.get(whole[index].key);
+        if (codes && !codes.includes("overlap")) codes.push("overlap");
+      }
+    }
+    for (const slot of slots) {
+      const score = this.known.get(slot.key);
+      // an empty slot has nothing sharp in it
+      if (score && stateOf(score.p) !== "empty" && score.sharpness < this.#median * BLURRED) found.get(slot.key)?.push("blurred");
+    }
+    this.warnings = found;
+  }
+}
+
+/** @param {string} text base64 of a JPEG */
+function blobUrl(text) {
+  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  return URL.createObjectURL(new Blob([bytes], { type: "image/jpeg" }));
+}
