@@ -23,6 +23,7 @@ class Page:
         self.recent: list[Any] = []
         self.events: list[str] = []
         self.last_id = last_id
+        self.end: Exception | None = None
         self._numbers = itertools.count()
         self._changed = threading.Condition()
         self._response: httpx.Response | None = None
@@ -54,8 +55,8 @@ class Page:
                     else:
                         self._take(dict(one.split(": ", 1) for one in lines))
                         lines = []
-        except httpx.TransportError:
-            pass  # the daemon has ended, or the page was closed
+        except (httpx.TransportError, httpx.StreamError) as error:
+            self.end = error  # the daemon has ended, or the page was closed
         with self._changed:
             self.events.append("end")
             self._changed.notify_all()
