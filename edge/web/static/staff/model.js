@@ -112,15 +112,29 @@ export function minutesToday(settings) {
 }
 
 /**
+ * When a slot was last seen. One in sight is looked at with each picture of its camera: its own
+ * time is told only together with news of it.
+ * @param {Slot} slot
+ * @param {Camera[]} cameras
+ * @returns {string | null}
+ */
+export function seenAt(slot, cameras) {
+  const camera = cameras.find((one) => one.id === slot.camera);
+  const looking = slot.visibility === "clear" && camera?.status === "online";
+  return looking && camera.last_frame > (slot.last_seen ?? "") ? camera.last_frame : slot.last_seen;
+}
+
+/**
  * What the empty list may honestly say of the slots.
  * @param {Slot[]} slots
+ * @param {Camera[]} cameras
  * @returns {{all: number, unseen: number, checking: number, oldest: string | null}}
  *   oldest: when the least recently seen of those in sight was seen
  */
-export function proof(slots) {
+export function proof(slots, cameras) {
   const unseen = slots.filter((slot) => slot.visibility !== "clear");
   const clear = slots.filter((slot) => slot.visibility === "clear");
-  const seen = clear.map((slot) => slot.last_seen).filter(Boolean).sort();
+  const seen = clear.map((slot) => seenAt(slot, cameras)).filter(Boolean).sort();
   return {
     all: slots.length,
     unseen: unseen.length,

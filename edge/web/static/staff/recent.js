@@ -7,7 +7,7 @@ import { heading } from "./parts.js";
 
 /** @typedef {import("./model.js").Recent} Recent */
 
-const ICONS = { opened: "empty", closed: "check", ack: "walk", release: "undo", snooze: "stale", not_empty: "close", undo_not_empty: "undo" };
+const ICONS = { opened: "empty", closed: "check", ack: "walk", release: "undo", snooze: "stale", snooze_ended: "undo", not_empty: "close", undo_not_empty: "undo" };
 
 /**
  * @param {{takeBack: (verb: any, about: any) => void}} hands

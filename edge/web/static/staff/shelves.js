@@ -66,7 +66,7 @@ export function shelvesView(hands) {
     setText(status, camera ? statusWords(camera) : "");
     warn(camera);
     detail.update(state.slots.find((slot) => slot.id === picked) ?? null);
-    table.update(state.slots);
+    table.update(state.slots, state.cameras);
   }
 
   /** The newest picture on which nobody stands in front; not more often than once a second. */

@@ -3,12 +3,12 @@
 import { h, list, setText } from "../lib/dom.js";
 import { t } from "../lib/i18n.js";
 import { ago, clock } from "../lib/time.js";
-import { placeWords } from "./model.js";
+import { placeWords, seenAt } from "./model.js";
 import { stateChip } from "./parts.js";
 
 /**
  * @param {(slot: string) => void} pick
- * @returns {any} an element with update(slots)
+ * @returns {any} an element with update(slots, cameras)
  */
 export function slotTable(pick) {
   const body = h("tbody");
@@ -18,13 +18,16 @@ export function slotTable(pick) {
     { class: "scroll", tabindex: "0", role: "region", "aria-label": t("shelves.table") },
     h("table", { class: "table" }, h("thead", null, h("tr", null, columns.map((name) => h("th", { scope: "col" }, t(`shelves.${name}`))))), body),
   );
-  root.update = (slots) => {
-    if (root.offsetParent !== null || body.childElementCount === 0) list(body, slots, (slot) => slot.id, (slot) => line(slot, pick));
+  /** @type {import("./model.js").Camera[]} */
+  let cameras = [];
+  root.update = (slots, nowCameras) => {
+    cameras = nowCameras;
+    if (root.offsetParent !== null || body.childElementCount === 0) list(body, slots, (slot) => slot.id, (slot) => line(slot, pick, () => cameras));
   };
   return root;
 }
 
-function line(slot, pick) {
+function line(slot, pick, cameras) {
   const name = h("button", { class: "link", type: "button", onclick: () => pick(slot.id) });
   const chip = stateChip();
   const [since, seen, place, sku] = [h("td"), h("td"), h("td"), h("td")];
@@ -33,7 +36,7 @@ function line(slot, pick) {
     setText(name, now.name);
     chip.update(now);
     setText(since, now.since ? clock(now.since) : "–");
-    setText(seen, ago(now.last_seen));
+    setText(seen, ago(seenAt(now, cameras())));
     setText(place, placeWords(now));
     setText(sku, now.sku ?? "–");
   };

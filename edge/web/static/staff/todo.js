@@ -118,7 +118,7 @@ function emptyState() {
   const lines = h("ul", { class: "nothing__lines" });
   const root = h("div", { class: "nothing panel" }, mark, title, lines);
   root.update = (state, some) => {
-    const known = proof(state.slots);
+    const known = proof(state.slots, state.cameras);
     const sure = state.loaded && known.all > 0 && known.unseen === 0 && known.checking === 0;
     mark.hidden = !sure;
     setText(title, headline(state, known, some));
