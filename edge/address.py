@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+import socket
 import urllib.parse
 from pathlib import Path
 
@@ -23,6 +24,19 @@ def parse_address(text: str) -> Address:
     if match is None or int(match[3]) > 65535:
         raise ValueError('must be an address and a port, such as "127.0.0.1:8080"')
     return match[1] or match[2], int(match[3])
+
+
+def free_port(host: str, first: int) -> int:
+    """Return this port, or the next one that is free; 0, which takes any, where none is."""
+    for port in range(first, min(first + 200, 65536)):
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError:
+                continue
+            return port
+    return 0
 
 
 def is_loopback(host: str) -> bool:

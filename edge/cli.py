@@ -73,6 +73,28 @@ def check(config: SiteFile = SITE, as_json: Json = False) -> None:
 
 
 @app.command()
+def calibrate(
+    camera: Annotated[
+        str | None, typer.Argument(metavar="[CAMERA | PICTURE]", help="A camera's id, or a file.")
+    ] = None,
+    config: SiteFile = SITE,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="A picture's planogram.")
+    ] = None,
+    browser: Annotated[
+        bool, typer.Option(help="Open it here; else on a phone, by a QR code.")
+    ] = True,
+    listen: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Serve the page there.")
+    ] = None,
+) -> None:
+    """Draw the slots on a page in the browser and write the planogram."""
+    from edge.calibrate import open_page
+
+    open_page(camera, config, output, browser, listen)
+
+
+@app.command()
 def replay(
     source: Annotated[str, typer.Argument(help="A video, a folder, a quoted glob, a camera URL.")],
     planogram: Annotated[Path | None, typer.Option(help="Where the slots are.")] = None,

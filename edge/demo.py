@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import tempfile
 import threading
 from pathlib import Path
@@ -13,6 +12,7 @@ from urllib.parse import urlsplit
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
+from edge.address import free_port
 from edge.board import Board
 from edge.config import Config
 from edge.monitor import serve, stop_on_signals
@@ -26,7 +26,7 @@ from edge.web import open_web
 from edge.web.pages import daemon_routes
 
 NODE = "demo"
-MQTT_PORT, WEB_PORT = 1883, 8080
+HOST, MQTT_PORT, WEB_PORT = "127.0.0.1", 1883, 8080
 EVERY_S, CONFIRM_S = 1.0, 3.0
 
 
@@ -63,23 +63,10 @@ def _site(seed: int, state: Path) -> Site:
             "planogram": str(state / "planogram.yaml"),
             "state": str(state),
             "decision": {"confirm_s": CONFIRM_S},
-            "mqtt": {"url": "embedded", "listen": f"127.0.0.1:{_free_port(MQTT_PORT)}"},
-            "web": {"listen": f"127.0.0.1:{_free_port(WEB_PORT)}"},
+            "mqtt": {"url": "embedded", "listen": f"{HOST}:{free_port(HOST, MQTT_PORT)}"},
+            "web": {"listen": f"{HOST}:{free_port(HOST, WEB_PORT)}"},
         }
     )
-
-
-def _free_port(first: int) -> int:
-    """Return this port, or the next one that is free."""
-    for port in range(first, first + 200):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    return 0
 
 
 def _show_events(outlet: Outlet) -> None:

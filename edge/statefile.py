@@ -72,6 +72,20 @@ def hold(directory: Path) -> IO[bytes]:
     return held
 
 
+def is_held(directory: Path) -> bool:
+    """Say whether a daemon works in the directory now; no where that is not ours to ask."""
+    try:
+        held = (directory / "state.lock").open("rb")
+    except OSError:
+        return False
+    with held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
+
+
 def open_or_begin_anew(path: Path) -> sqlite3.Connection:
     try:
         return _open(path)

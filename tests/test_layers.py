@@ -43,7 +43,7 @@ LAYERS = [
     {"desk"},
     {"web"},
     {"monitor", "schemas", "status"},  # start reading in the monitor
-    {"replay", "demo", "doctor"},
+    {"replay", "demo", "doctor", "calibrate"},
     {"cli"},
 ]
 HEIGHT = {name: height for height, layer in enumerate(LAYERS) for name in layer}

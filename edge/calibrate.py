@@ -1,0 +1,207 @@
+"""`edge calibrate`: the page on which slots are drawn, also where no daemon and no site.yaml is."""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import http.client
+import json
+import os
+import re
+import secrets
+import ssl
+import sys
+import tempfile
+import threading
+import webbrowser
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlencode, urlsplit
+
+import segno
+
+from edge.address import free_port, is_loopback, parse_address
+from edge.bench import CalibrationBench, Reloaded, Setup
+from edge.cameras.folder import ENDINGS, read_picture
+from edge.config import load_site
+from edge.errors import ConfigError, UnavailableError, UsageError
+from edge.monitor import stop_on_signals
+from edge.pin import pin_problem, set_pin
+from edge.site import Site
+from edge.statefile import is_held
+from edge.viewfinder import OwnCameras
+from edge.web import calibrate, open_web
+from edge.web.server import address_of
+
+PLANOGRAM = "planogram.yaml"
+ANSWER_S = 3.0
+ANYWHERE = "0.0.0.0"
+PIN_DIGITS = 6
+
+
+def open_page(
+    subject: str | None,
+    site_path: Path,
+    output: Path | None = None,
+    browser: bool = True,
+    listen: str | None = None,
+) -> None:
+    """Show the page until interrupted; where the daemon runs, say where it shows it.
+
+    Args:
+        subject: a camera's id, or the path of a picture, for which no site.yaml is needed.
+        output: where the planogram of a picture is written; else beside it.
+        browser: open it here; else it is for a phone: reachable from outside, with a PIN for
+            this once, and its address as a QR code.
+        listen: host:port to serve it on instead.
+
+    Raises UsageError for what is neither, ConfigError, UnavailableError.
+    """
+    running: str | None = None
+    camera_id = subject
+    if subject is not None and is_picture(subject):
+        picture = Path(subject)
+        site = _site_of_picture(picture, output or picture.with_name(PLANOGRAM))
+        camera_id = site.cameras[0].id
+    elif output is not None:
+        raise UsageError("-o is for a picture; a site's planogram is the one that it names")
+    else:
+        site = load_site(site_path)
+        _check_camera(camera_id, site, site_path)
+        running = _running(site)
+    page = f"calibrate?{urlencode({'camera': camera_id})}" if camera_id else "calibrate"
+    if running is not None:
+        _show(f"{running}{page}", browser, pin=None)
+        return
+    if site.planogram is None:
+        message = f"planogram: is missing; add the line `planogram: {PLANOGRAM}`"
+        raise ConfigError([f"{site_path}: {message}"])
+    stop = threading.Event()
+    stop_on_signals(stop)
+    with _own_page(site, browser, listen) as (address, pin):
+        _show(f"{address}{page}", browser, pin)
+        print("Ctrl-C ends it", file=sys.stderr, flush=True)
+        stop.wait()
+
+
+def is_picture(subject: str) -> bool:
+    """Whether this names a file and no camera: an id has no dot and no slash."""
+    return Path(subject).suffix.lower() in ENDINGS or "/" in subject
+
+
+def _site_of_picture(picture: Path, planogram: Path) -> Site:
+    """Return a site whose only camera shows this picture. Raises CameraError if it is none."""
+    read_picture(picture)
+    camera_id = re.sub(r"[^a-z0-9_]+", "-", picture.stem.lower()).strip("-_") or "picture"
+    url = f"folder:{glob.escape(str(picture.absolute()))}"
+    return Site.model_validate(
+        {
+            "version": 1,
+            "node": camera_id,
+            "cameras": ({"id": camera_id, "url": url},),
+            "planogram": str(planogram.absolute()),
+        }
+    )
+
+
+def _check_camera(camera_id: str | None, site: Site, site_path: Path) -> None:
+    known = [camera.id for camera in site.cameras]
+    if camera_id is not None and camera_id not in known:
+        raise UsageError(f"{site_path} has no camera {camera_id!r}; it has: {', '.join(known)}")
+
+
+def _running(site: Site) -> str | None:
+    """Return the address of the daemon's pages; None where no daemon of this site runs.
+
+    Raises UnavailableError where one runs and its pages cannot be reached.
+    """
+    address = address_of(site, site.web.listen_address[1])
+    if _answers(site):
+        return address
+    if is_held(site.state):
+        raise UnavailableError(
+            f"the daemon of this site runs, but its pages do not answer at {address}; "
+            "its log says why"
+        )
+    return None
+
+
+def _answers(site: Site) -> bool:
+    """Say whether pages of this node answer where the site says."""
+    host, port = site.web.listen_address
+    host = {ANYWHERE: "127.0.0.1", "::": "::1"}.get(host, host)
+    if site.web.tls:
+        trusting = ssl.create_default_context()
+        trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE  # nothing is told
+        asked: http.client.HTTPConnection = http.client.HTTPSConnection(
+            host, port, timeout=ANSWER_S, context=trusting
+        )
+    else:
+        asked = http.client.HTTPConnection(host, port, timeout=ANSWER_S)
+    try:
+        asked.request("GET", "/api/session")
+        return bool(json.loads(asked.getresponse().read(4096))["node"] == site.node)
+    except (OSError, http.client.HTTPException, ValueError, LookupError, TypeError):
+        return False  # nobody is there, or somebody else
+    finally:
+        asked.close()
+
+
+@contextlib.contextmanager
+def _own_page(site: Site, browser: bool, listen: str | None) -> Iterator[tuple[str, str | None]]:
+    """Serve the page from here; gives its address and the PIN, if it needs one."""
+    with tempfile.TemporaryDirectory(prefix="shelf-edge-calibrate-") as folder:
+        site = _served_here(site, Path(folder), browser, listen)
+        pin = None if site.web.is_local else _new_pin(site.pin_file)
+        bench = CalibrationBench(
+            setup=lambda: Setup.of(site),
+            viewfinder=OwnCameras(site.cameras),
+            reload=lambda: Reloaded(False, "saved; no daemon runs that would watch these slots"),
+        )
+        try:
+            with open_web(site, calibrate.routes(bench)) as pages:
+                yield pages.address, pin
+        finally:
+            bench.close()
+
+
+def _served_here(site: Site, folder: Path, browser: bool, listen: str | None) -> Site:
+    """Return the site with pages of its own: here only, or for a phone on any address.
+
+    Their sessions and their PIN lie in the folder and end with it.
+    """
+    if listen is None:
+        host = "127.0.0.1" if browser else ANYWHERE
+        listen = f"{host}:{free_port(host, site.web.listen_address[1])}"
+    try:
+        parse_address(listen)
+    except ValueError as error:
+        raise UsageError(f"--listen {listen}: {error}") from None
+    web = site.web.model_copy(update={"listen": listen, "pin_file": folder / "pin"})
+    return site.model_copy(update={"web": web, "state": folder})
+
+
+def _new_pin(path: Path) -> str:
+    pin = "".join(secrets.choice("0123456789") for _ in range(PIN_DIGITS))
+    while pin_problem(pin):
+        pin = "".join(secrets.choice("0123456789") for _ in range(PIN_DIGITS))
+    set_pin(path, pin)
+    return pin
+
+
+def _show(address: str, browser: bool, pin: str | None) -> None:
+    """Print the address, and open it here or show it to a phone's camera."""
+    print(address)
+    if pin is not None:
+        print(f"PIN, for this once: {pin}")
+    if browser:
+        has_screen = sys.platform == "darwin" or {"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ)
+        if not (has_screen and webbrowser.open(address)):
+            print("open it in a browser; for a phone add --no-browser", file=sys.stderr)
+    elif is_loopback(urlsplit(address).hostname or ""):
+        print("this address is for this PC alone; no phone reaches it", file=sys.stderr)
+    else:
+        # The part behind # stays in the phone: it fills in the PIN and is sent to nobody.
+        link = f"{address}#pin={pin}" if pin else address
+        segno.make(link, error="l").terminal(border=2, compact=True)
+    sys.stdout.flush()
