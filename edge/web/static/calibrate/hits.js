@@ -27,7 +27,7 @@ import { bounds, contains, distance, nearestOn } from "../geom/quad.js";
 export const REACH = { mouse: 22, touch: 32 };
 const LINE_REACH = { mouse: 9, touch: 18 };
 export const SNAP = 8;
-const MOVE_HANDLE_AWAY = 30; // CSS pixels above what it moves
+const MOVE_HANDLE_AWAY = 30; // CSS pixels
 
 /** @param {string} pointerType decided for each event: one device may have both */
 export function hand(pointerType) { return pointerType === "mouse" ? "mouse" : "touch"; }
@@ -50,8 +50,8 @@ export function handlesOf(model, scale, anchors) {
   const { bay } = model;
   if (bay && model.selection.keys.length < 2) {
     found.push(...bay.quad.map((at, i) => handle("corner", at, { key: bay.key, i })));
-    found.push(handle("move", above(bay.quad, scale, model.frame.width), { key: bay.key }));
-    found.push(...leans(bay, model.selection.r, scale).map((lean) => handle("lean", lean.at, lean)));
+    found.push(handle("move", beside(bay.quad, scale, model.frame), { key: bay.key }));
+    if (model.step === 2) found.push(...leans(bay, model.selection.r, scale).map((lean) => handle("lean", lean.at, lean)));
   }
   const selected = model.selected;
   const [only] = selected;
@@ -62,16 +62,22 @@ export function handlesOf(model, scale, anchors) {
     const box = bounds(selected.flatMap((slot) => slot.quad));
     const top = /** @type {Quad} */ ([[box.left, box.top], [box.right, box.top],
       [box.right, box.bottom], [box.left, box.bottom]]);
-    found.push(handle("move", above(top, scale, model.frame.width)));
+    found.push(handle("move", beside(top, scale, model.frame)));
   }
   return found;
 }
 
-/** @param {Quad} quad @param {number} scale @param {number} width @returns {Point} */
-function above(quad, scale, width) {
-  const x = (quad[0][0] + quad[1][0]) / 2, y = (quad[0][1] + quad[1][1]) / 2;
+/**
+ * Above what it moves, or below where the picture has no room above, or else within.
+ * @param {Quad} quad @param {number} scale @param {{width: number, height: number}} picture @returns {Point}
+ */
+function beside(quad, scale, { width, height }) {
+  const [tl, tr, br, bl] = quad;
   const away = MOVE_HANDLE_AWAY / scale;
-  return [Math.min(width - away / 2, Math.max(away / 2, x)), y - away > -away / 2 ? y - away : y + away];
+  const top = (tl[1] + tr[1]) / 2 - away, bottom = (bl[1] + br[1]) / 2 + away;
+  const x = top > 0 ? (tl[0] + tr[0]) / 2 : (bl[0] + br[0]) / 2;
+  return [Math.min(width - away / 2, Math.max(away / 2, x)),
+    top > 0 ? top : bottom < height ? bottom : top + 2 * away];
 }
 
 /** @param {Bay} bay @param {number} r @param {number} scale */

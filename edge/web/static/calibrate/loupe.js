@@ -60,7 +60,7 @@ export class Loupe {
     }
     const arm = side * 0.42, gap = 5 * ratio, middle = side / 2;
     for (const [colour, width] of [[style.getPropertyValue("--draw-halo"), 3 * ratio],
-      [style.getPropertyValue(snap ? "--draw-snap" : "--draw-cross"), ratio]]) {
+      [style.getPropertyValue(snap ? "--draw-snap" : "--draw-cross"), 1.25 * ratio]]) {
       brush.strokeStyle = String(colour);
       brush.lineWidth = Number(width);
       for (const [x, y] of [[1, 0], [-1, 0], [0, 1], [0, -1]]) {

@@ -5,7 +5,7 @@ import { list, s, set, setText } from "../lib/dom.js";
 import { t } from "../lib/i18n.js";
 import { apply, unitTo } from "../geom/homography.js";
 import { divide, dividerLines, rowSpans } from "../geom/divide.js";
-import { bounds, centre, isConvex, ordered } from "../geom/quad.js";
+import { centre, isConvex, ordered, sides } from "../geom/quad.js";
 import { handlesOf } from "./hits.js";
 import { percentOf, stateOf, warningWords } from "./words.js";
 
@@ -29,7 +29,7 @@ import { percentOf, stateOf, warningWords } from "./words.js";
  */
 
 const LABEL_PX = 11;
-const ROOM_PX = 30; // a narrower slot has no label on it
+const LETTER_PX = 6.4; // where a slot has no room for its label there is none
 
 export class Overlay {
   /**
@@ -75,14 +75,15 @@ export class Overlay {
     const [halo, face, label] = element.children;
     set(halo, "points", points);
     set(face, "points", points);
-    const box = bounds(slot.quad);
-    const wide = Math.min(box.right - box.left, box.bottom - box.top) > ROOM_PX * this.unit;
-    set(label, "visibility", wide ? null : "hidden");
+    const words = labelOf(this.model.step, slot, score?.p, warned);
+    const [top, right, bottom, left] = sides(slot.quad);
+    const room = (words.length * LETTER_PX + 4) * this.unit;
+    set(label, "visibility", top + bottom > 2 * room && left + right > 36 * this.unit ? null : "hidden");
     const [x, y] = centre(slot.quad);
     set(label, "x", x.toFixed(1));
     set(label, "y", (y + 4 * this.unit).toFixed(1));
     set(label, "font-size", (LABEL_PX * this.unit).toFixed(2));
-    setText(label, labelOf(this.model.step, slot, score?.p, warned));
+    setText(label, words);
   }
 
   /** @param {Shown} shown */
