@@ -34,6 +34,10 @@ from edge.web import calibrate, open_web
 from edge.web.server import address_of
 
 PLANOGRAM = "planogram.yaml"
+FOR_A_PHONE = (
+    "this address is for this PC alone; for a phone set `web: {listen: 0.0.0.0:8080}` in "
+    "site.yaml and a PIN with `edge pin`"
+)
 ANSWER_S = 3.0
 ANYWHERE = "0.0.0.0"
 PIN_DIGITS = 6
@@ -199,7 +203,7 @@ def _show(address: str, browser: bool, pin: str | None) -> None:
         if not (has_screen and webbrowser.open(address)):
             print("open it in a browser; for a phone add --no-browser", file=sys.stderr)
     elif is_loopback(urlsplit(address).hostname or ""):
-        print("this address is for this PC alone; no phone reaches it", file=sys.stderr)
+        print(FOR_A_PHONE, file=sys.stderr)
     else:
         # The part behind # stays in the phone: it fills in the PIN and is sent to nobody.
         link = f"{address}#pin={pin}" if pin else address

@@ -2,7 +2,7 @@
 
 import { h, icon } from "../lib/dom.js";
 import { lang, setLang, t } from "../lib/i18n.js";
-import { getJson } from "../lib/net.js";
+import { getJson, send } from "../lib/net.js";
 import { pinForm } from "../lib/pin.js";
 
 /** A link tapped in a messenger comes without the cookie: this page asks again from inside. */
@@ -37,10 +37,18 @@ function draw(session) {
   document.getElementById("pin").focus();
 }
 
+/** A QR code may hold the PIN behind the #, which no browser sends. @returns {Promise<boolean>} */
+async function signInByCode() {
+  const pin = new URLSearchParams(location.hash.slice(1)).get("pin");
+  if (!pin) return false;
+  history.replaceState(null, "", location.pathname + location.search);
+  return send("POST", "/api/session", { pin, name: "" }).then(() => true, () => false);
+}
+
 async function begin() {
   try {
     const session = await getJson("/api/session");
-    if (session.signed_in || !session.pin) goOn();
+    if (session.signed_in || !session.pin || (await signInByCode())) goOn();
     else draw(session);
   } catch {
     document.body.prepend(h("main", { class: "login" }, h("p", { class: "notice", role: "alert" }, icon("alert"), t("login.network"))));
