@@ -96,6 +96,9 @@ class Reloaded:
     message: str
 
 
+NO_DAEMON = Reloaded(False, "saved; no daemon runs that would watch these slots")
+
+
 @dataclass(frozen=True)
 class SlotScore:
     """One slot as the model sees it, or why it cannot be one."""
@@ -115,9 +118,14 @@ class CalibrationBench:
     """One for the life of the process; the configuration under it may change."""
 
     def __init__(
-        self, setup: Callable[[], Setup], viewfinder: Viewfinder, reload: Callable[[], Reloaded]
+        self,
+        setup: Callable[[], Setup],
+        viewfinder: Viewfinder,
+        reload: Callable[[], Reloaded] | None = None,
     ):
+        """reload has the daemon take up what was saved; None: the bench stands alone."""
         self._setup, self._viewfinder, self._reload = setup, viewfinder, reload
+        self.is_alone = reload is None
         self._stills = Stills()
         self._jury = Jury()
 
@@ -202,7 +210,7 @@ class CalibrationBench:
         if still.moving:
             raise MovingError("something moved in the picture; take one of the shelf alone")
         digest = save_slots(path, camera_id, slots, still.image, digest)
-        return digest, self._reload()
+        return digest, self._reload() if self._reload else NO_DAEMON
 
     def score(self, still: Still, quads: Sequence[tuple[str, Quad]]) -> list[SlotScore]:
         """Return what the model says of each (key, quad) on the picture, in their order."""

@@ -21,7 +21,7 @@ from urllib.parse import urlencode, urlsplit
 import segno
 
 from edge.address import free_port, is_loopback, parse_address
-from edge.bench import CalibrationBench, Reloaded, Setup
+from edge.bench import CalibrationBench, Setup
 from edge.cameras.folder import ENDINGS, read_picture
 from edge.config import load_site
 from edge.errors import ConfigError, UnavailableError, UsageError
@@ -157,11 +157,7 @@ def _own_page(site: Site, browser: bool, listen: str | None) -> Iterator[tuple[s
     with tempfile.TemporaryDirectory(prefix="shelf-edge-calibrate-") as folder:
         site = _served_here(site, Path(folder), browser, listen)
         pin = None if site.web.is_local else _new_pin(site.pin_file)
-        bench = CalibrationBench(
-            setup=lambda: Setup.of(site),
-            viewfinder=OwnCameras(site.cameras),
-            reload=lambda: Reloaded(False, "saved; no daemon runs that would watch these slots"),
-        )
+        bench = CalibrationBench(lambda: Setup.of(site), OwnCameras(site.cameras))
         try:
             with open_web(site, calibrate.routes(bench)) as pages:
                 yield pages.address, pin

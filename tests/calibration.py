@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pages import serve_pages
 
-from edge.bench import CalibrationBench, Reloaded, Setup
+from edge.bench import CalibrationBench, Setup
 from edge.site import CameraConfig
 from edge.viewfinder import OwnCameras
 
@@ -22,7 +22,7 @@ def photo_bench(photo: Path, planogram: Path, camera_id: str = "aisle") -> Calib
     """Return a bench whose only camera shows the photo for ever."""
     setup = Setup({camera_id: "folder"}, planogram, None)
     cameras = OwnCameras([CameraConfig(id=camera_id, url=f"folder:{photo}")])
-    return CalibrationBench(lambda: setup, cameras, lambda: Reloaded(False, "no daemon runs"))
+    return CalibrationBench(lambda: setup, cameras)
 
 
 if __name__ == "__main__":

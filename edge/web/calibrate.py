@@ -86,6 +86,7 @@ class _Requests:
                 "writable": why_not is None,
                 "why_not": why_not,
                 "crop_size": list(crop_size),
+                "alone": bench.is_alone,
             }
         )
 
