@@ -14,6 +14,7 @@ picture, and of each slot at most one cut and one JPEG of how it looked when ful
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -111,6 +112,7 @@ class Board:
     """Outlives each reading of the configuration. Only the main loop's thread pins."""
 
     def __init__(self) -> None:
+        self.begun_s = time.monotonic()
         self.eyes: Mapping[str, Eye] = {}
         """The cameras that are open now, by their ids; for pictures that slots are drawn on."""
         self.delivery: Callable[[], Delivery] | None = None

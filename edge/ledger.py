@@ -21,7 +21,8 @@ from edge.types import CameraState, Event, Moment, Slot, SlotState, Visibility
 log = logging.getLogger(__name__)
 
 HEARTBEAT_S = 300.0  # a state that does not change is published again after so long
-HISTORY_EVERY_S = 60.0  # the time spent is written with what else there is, at least so often
+HISTORY_EVERY_S = 60.0  # the time spent is written so often by itself …
+HISTORY_SOON_S = 5.0  # … and so often together with what is written anyway
 RECENT = timedelta(minutes=30)
 MAX_RECENT = 200
 
@@ -189,8 +190,9 @@ class Ledger:
             self.deeds = (*reversed(entry.history.deeds), *self.deeds)[:MAX_RECENT]
 
     def _add_time(self, entry: _Entry, now: Moment) -> None:
-        """Add the time spent once a minute, and once an hour forget what is too long ago."""
-        if now.clock_s - self._counted_s < HISTORY_EVERY_S:
+        """Add the time spent when it is due, and once an hour forget what is too long ago."""
+        writes = entry.states or entry.documents or entry.events
+        if now.clock_s - self._counted_s < (HISTORY_SOON_S if writes else HISTORY_EVERY_S):
             return
         entry.history.hours = self._tally.hours
         hour = history.hour_of(now.at)

@@ -1,0 +1,189 @@
+"""How it went, in figures: from the time spent and the incidents to what the owner reads.
+
+Availability is the share of the time that a slot was stocked, of the time in which it could be
+seen; what was not seen is told beside it and never counted as fine. Shares are None where there is
+nothing to divide by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from statistics import median
+from typing import TypeVar
+
+from edge.history import EPOCH, Incident, Spent
+from edge.places import Place
+from edge.types import Slot, SlotState, State
+
+Key = TypeVar("Key")
+
+NOTHING = Spent()
+REFILLED = "stocked"
+"""The reason of an incident that was closed because the camera saw the slot filled."""
+WRONG = ("not_empty",)
+"""The reasons of incidents that were none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What the figures are made of, of `days` days, the last of which is today.
+
+    by_day: (slot, day since 1970) → time; by_hour: (slot, 0 … 23) → time.
+    """
+
+    days: int
+    today: int
+    by_day: Mapping[tuple[str, int], Spent]
+    by_hour: Mapping[tuple[str, int], Spent]
+    incidents: Sequence[Incident]
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    availability: float | None
+    not_visible: float | None
+
+    @classmethod
+    def of(cls, spent: Spent) -> Share:
+        seen, whole = spent.seen, spent.whole
+        return cls(
+            spent.stocked / seen if seen > 0 else None,
+            spent.unseen / whole if whole > 0 else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SlotFigures:
+    slot: Slot
+    place: Place | None
+    share: Share
+    incidents: int
+    median_refill_min: float | None
+    empty_min: float
+
+
+@dataclass(frozen=True, slots=True)
+class Stock:
+    sku: str | None
+    name: str
+    slots: int
+    counts: Mapping[State, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    share: Share
+    median_refill_min: float | None
+    days: Sequence[tuple[date, Share]]
+    slots: Sequence[SlotFigures]
+    """Worst first."""
+    shelves: Sequence[tuple[str, int, Share]]
+    """(camera, row, share)"""
+    empty_by_hour: Mapping[str, Sequence[float | None]]
+    """Slot, worst first → the share of its seen time in which it was empty, for each hour."""
+    stock: Sequence[Stock]
+
+
+def make_report(
+    slots: Sequence[Slot],
+    states: Mapping[str, SlotState],
+    places: Mapping[str, Place],
+    past: Past,
+) -> Report:
+    """Return the figures of the slots that there are now."""
+    known = {slot.slot_id for slot in slots}
+    by_day = {key: spent for key, spent in past.by_day.items() if key[0] in known}
+    by_slot = _sums((slot_id, spent) for (slot_id, _), spent in by_day.items())
+    incidents = [one for one in past.incidents if one.slot_id in known and one.reason not in WRONG]
+    figures = _slot_figures(slots, places, by_slot, incidents)
+    days = _sums((day, spent) for (_, day), spent in by_day.items())
+    first = past.today - past.days + 1
+    return Report(
+        share=Share.of(sum(by_day.values(), NOTHING)),
+        median_refill_min=_median_refill_min(incidents),
+        days=[
+            (_date(day), Share.of(days.get(day, NOTHING))) for day in range(first, past.today + 1)
+        ],
+        slots=figures,
+        shelves=_shelves(slots, places, by_slot),
+        empty_by_hour={
+            one.slot.slot_id: [
+                _empty_share(past.by_hour.get((one.slot.slot_id, hour), NOTHING))
+                for hour in range(24)
+            ]
+            for one in figures
+        },
+        stock=_stock(slots, states),
+    )
+
+
+def _slot_figures(
+    slots: Sequence[Slot],
+    places: Mapping[str, Place],
+    by_slot: Mapping[str, Spent],
+    incidents: Sequence[Incident],
+) -> list[SlotFigures]:
+    own: dict[str, list[Incident]] = {slot.slot_id: [] for slot in slots}
+    for incident in incidents:
+        own[incident.slot_id].append(incident)
+    figures = []
+    for slot in slots:
+        spent, its = by_slot.get(slot.slot_id, NOTHING), own[slot.slot_id]
+        refill_min, place = _median_refill_min(its), places.get(slot.slot_id)
+        share, empty_min = Share.of(spent), spent.empty / 60
+        figures.append(SlotFigures(slot, place, share, len(its), refill_min, empty_min))
+    return sorted(figures, key=_worst_first)
+
+
+def _worst_first(one: SlotFigures) -> tuple[bool, float, float, int]:
+    """Order by availability; what was never seen comes last, the longer empty of two first."""
+    availability = one.share.availability
+    return availability is None, availability or 0.0, -one.empty_min, -one.incidents
+
+
+def _median_refill_min(incidents: Iterable[Incident]) -> float | None:
+    took_s = [one.open_s for one in incidents if one.reason == REFILLED and one.open_s is not None]
+    return median(took_s) / 60 if took_s else None
+
+
+def _shelves(
+    slots: Sequence[Slot], places: Mapping[str, Place], by_slot: Mapping[str, Spent]
+) -> list[tuple[str, int, Share]]:
+    rows = _sums(
+        ((slot.camera_id, places[slot.slot_id].row), by_slot.get(slot.slot_id, NOTHING))
+        for slot in slots
+        if slot.slot_id in places
+    )
+    return [(camera, row, Share.of(spent)) for (camera, row), spent in sorted(rows.items())]
+
+
+def _stock(slots: Sequence[Slot], states: Mapping[str, SlotState]) -> list[Stock]:
+    """Count the facings of each product; what has no SKU goes by its name."""
+    products: dict[tuple[bool, str], list[Slot]] = {}
+    for slot in slots:
+        products.setdefault((slot.sku is not None, slot.sku or slot.name), []).append(slot)
+    found = []
+    for facings in products.values():
+        known = [states.get(slot.slot_id) for slot in facings]
+        counts = dict.fromkeys(State, 0)
+        for state in known:
+            counts[state.state if state else State.UNKNOWN] += 1
+        found.append(Stock(facings[0].sku, facings[0].name, len(facings), counts))
+    return found
+
+
+def _empty_share(spent: Spent) -> float | None:
+    return spent.empty / spent.seen if spent.seen > 0 else None
+
+
+def _sums(parts: Iterable[tuple[Key, Spent]]) -> dict[Key, Spent]:
+    found: dict[Key, Spent] = {}
+    for key, spent in parts:
+        found[key] = found.get(key, NOTHING) + spent
+    return found
+
+
+def _date(day: int) -> date:
+    return (EPOCH + timedelta(days=day)).date()

@@ -1,0 +1,171 @@
+"""How it went, as the staff page and a spreadsheet read it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from datetime import time as time_of_day
+
+from anyio import CapacityLimiter, to_thread
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from edge import past
+from edge.board import Board, Notice
+from edge.errors import StoreError
+from edge.figures import Past, Report, Share, SlotFigures, make_report
+from edge.history import hour_of
+from edge.payloads import rfc3339
+from edge.types import State
+from edge.web.refusal import Refusal
+from edge.web.shown import Json, places_of
+
+DAYS = (1, 7, 30)
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What makes a spreadsheet compute a cell instead of showing it."""
+COLUMNS = (
+    *("slot", "name", "sku", "camera", "row", "column"),
+    *("availability", "not_visible", "incidents", "median_refill_min", "empty_min"),
+)
+
+
+def routes(board: Board) -> list[Route]:
+    pages = _Requests(board)
+    return [
+        Route("/api/report", pages.report, methods=["GET"]),
+        Route("/api/report.csv", pages.table, methods=["GET"]),
+    ]
+
+
+class _Requests:
+    def __init__(self, board: Board):
+        self._board = board
+        self._reading = CapacityLimiter(1)  # one reads at a time: thirty days take a while
+
+    async def report(self, request: Request) -> Response:
+        _, report, now = await self._read(request)
+        return JSONResponse(report_json(report, now))
+
+    async def table(self, request: Request) -> Response:
+        notice, report, now = await self._read(request)
+        day, days = now.astimezone().date(), len(report.days)
+        name = f"{notice.plan.config.site.node}-{day}-{days}d.csv"
+        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+        # With the mark at its beginning spreadsheets read it as UTF-8.
+        text = as_csv(report.slots).encode("utf-8-sig")
+        return Response(text, media_type="text/csv", headers=headers)
+
+    async def _read(self, request: Request) -> tuple[Notice, Report, datetime]:
+        notice, days = self._asked(request)
+        now = datetime.now(UTC)
+        report = await to_thread.run_sync(read_report, notice, days, now, limiter=self._reading)
+        return notice, report, now
+
+    def _asked(self, request: Request) -> tuple[Notice, int]:
+        text = request.query_params.get("days", "7")
+        if text not in map(str, DAYS):
+            raise Refusal(400, "bad_request", "days is one of 1, 7, 30")
+        notice = self._board.notice
+        if notice is None:
+            raise Refusal(503, "starting", "the daemon is starting; try again")
+        return notice, int(text)
+
+
+def read_report(notice: Notice, days: int, now: datetime) -> Report:
+    """Read the past and return its figures. Raises Refusal where it cannot be read now."""
+    today = hour_of(now) // 24
+    first = 24 * (today - days + 1)
+    since = now - timedelta(days=days)
+    try:
+        with notice.ledger.store.looking_back() as db:
+            found = Past(
+                days,
+                today,
+                past.by_day(db, first),
+                past.by_hour_of_day(db, first),
+                past.incidents(db, since),
+            )
+    except StoreError as error:
+        raise Refusal(503, "no_history", "the state file cannot be read now") from error
+    return make_report(notice.plan.slots, notice.states, places_of(notice.plan), found)
+
+
+def report_json(report: Report, now: datetime) -> Json:
+    begin = datetime.combine(report.days[0][0], time_of_day()).astimezone(UTC)
+    return {
+        "from": rfc3339(begin),
+        "to": rfc3339(now),
+        **_share(report.share),
+        "median_refill_min": _rounded(report.median_refill_min, 1),
+        "days": [{"date": day.isoformat(), **_share(share)} for day, share in report.days],
+        "slots": [_slot(one) for one in report.slots],
+        "shelves": [
+            {"camera": camera, "row": row, **_share(share)} for camera, row, share in report.shelves
+        ],
+        "hours": {
+            "slots": list(report.empty_by_hour),
+            "hours": list(range(24)),
+            "empty_share": [
+                [_rounded(share, 4) for share in shares] for shares in report.empty_by_hour.values()
+            ],
+        },
+        "stock": [
+            {
+                "sku": one.sku,
+                "name": one.name,
+                "slots": one.slots,
+                **{state.value: one.counts[state] for state in State},
+            }
+            for one in report.stock
+        ],
+    }
+
+
+def as_csv(slots: Iterable[SlotFigures]) -> str:
+    """Return one line a slot. A name that looks like a formula is shown, not computed."""
+    text = io.StringIO()
+    lines = csv.writer(text, lineterminator="\r\n")
+    lines.writerow(COLUMNS)
+    for one in slots:
+        place = (one.place.row, one.place.column) if one.place else ("", "")
+        share = one.share
+        lines.writerow(
+            [
+                *(_plain(cell) for cell in (one.slot.slot_id, one.slot.name, one.slot.sku or "")),
+                *(_plain(one.slot.camera_id), *place),
+                *(_rounded(share.availability, 4), _rounded(share.not_visible, 4), one.incidents),
+                *(_rounded(one.median_refill_min, 1), _rounded(one.empty_min, 1)),
+            ]
+        )
+    return text.getvalue()
+
+
+def _plain(cell: str) -> str:
+    return f"'{cell}" if cell.startswith(FORMULA) else cell
+
+
+def _slot(one: SlotFigures) -> Json:
+    return {
+        "id": one.slot.slot_id,
+        "name": one.slot.name,
+        "sku": one.slot.sku,
+        "camera": one.slot.camera_id,
+        **_share(one.share),
+        "incidents": one.incidents,
+        "median_refill_min": _rounded(one.median_refill_min, 1),
+        "empty_min": _rounded(one.empty_min, 1),
+    }
+
+
+def _share(share: Share) -> Json:
+    return {
+        "availability": _rounded(share.availability, 4),
+        "not_visible": _rounded(share.not_visible, 4),
+    }
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)

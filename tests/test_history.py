@@ -1,0 +1,179 @@
+"""How the past is counted and what is read out of it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta, timezone
+
+import pytest
+
+from edge.figures import Past, Share, make_report
+from edge.history import (
+    BLOCKED_FOR_S,
+    MISSED_S,
+    DeedKind,
+    Incident,
+    Spent,
+    Tally,
+    deed_of,
+    hour_of,
+    incident_of,
+    spent_as,
+)
+from edge.places import Place
+from edge.types import Ack, Event, EventKind, Moment, Slot, SlotState, State, Visibility
+from edge.web.report import as_csv, report_json
+
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+SEOUL = timezone(timedelta(hours=9))
+QUAD = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
+STOCKED = SlotState("a1", State.STOCKED, Visibility.CLEAR, clear_s=100.0)
+
+
+def at(seconds: float) -> Moment:
+    return Moment(NOON + timedelta(seconds=seconds), 1000 + seconds)
+
+
+@pytest.mark.parametrize(
+    ("state", "spent"),
+    [
+        (STOCKED, Spent(stocked=2)),
+        (replace(STOCKED, state=State.EMPTY), Spent(empty=2)),
+        (replace(STOCKED, state=State.MISPLACED), Spent(misplaced=2)),
+        (replace(STOCKED, state=State.UNKNOWN), Spent(unseen=2)),
+        (replace(STOCKED, visibility=Visibility.STALE), Spent(unseen=2)),
+    ],
+)
+def test_time_counts_as_what_was_stated_if_it_could_be_seen(state, spent):
+    assert spent_as(state, 101.0, 2.0) == spent
+
+
+def test_who_passes_by_takes_no_time_and_who_stays_takes_it_away():
+    blocked = replace(STOCKED, visibility=Visibility.BLOCKED)
+    assert spent_as(blocked, 100 + BLOCKED_FOR_S, 1.0) == Spent(stocked=1)
+    assert spent_as(blocked, 101 + BLOCKED_FOR_S, 1.0) == Spent(unseen=1)
+    assert spent_as(replace(blocked, clear_s=None), 1.0, 1.0) == Spent(unseen=1)
+
+
+def test_a_machine_that_stood_still_has_seen_nothing():
+    assert spent_as(STOCKED, 101.0, MISSED_S + 1) == Spent(unseen=MISSED_S + 1)
+
+
+def test_time_is_counted_by_the_shops_hour_and_by_the_clock_that_never_jumps():
+    tally = Tally(at(0), SEOUL)
+    tally.add([STOCKED], at(10))
+    jumped = Moment(NOON - timedelta(days=400), 1025)
+    tally.add([STOCKED], jumped)
+    tally.add([STOCKED], at(5))  # the monotonic clock does not go back; if it did, nothing counts
+    hours = {hour_of(NOON, SEOUL): Spent(stocked=10), hour_of(jumped.at, SEOUL): Spent(stocked=15)}
+    assert tally.hours == {("a1", hour): spent for hour, spent in hours.items()}
+    assert hour_of(NOON, SEOUL) % 24 == 21
+    tally.clear()
+    assert tally.hours == {}
+
+
+def test_an_incident_was_open_for_as_long_as_the_monotonic_clock_says():
+    before = SlotState("a1", State.EMPTY, incident_id="i", opened_at=NOON, opened_s=1000.0)
+    before = replace(before, ack=Ack("Kim", NOON))
+    earlier = Moment(NOON - timedelta(days=1), 1600.0)  # the clock was set back meanwhile
+    closed = Event(EventKind.CLOSED, "slot/a1", earlier.at, "i", "stocked")
+    deed = deed_of(closed, before, earlier)
+    assert deed is not None
+    assert (deed.kind, deed.open_s) == (DeedKind.CLOSED, 600.0)
+    assert incident_of(closed, before, SlotState("a1"), earlier) == Incident(
+        "i", "a1", NOON, NOON, earlier.at, "stocked", 600.0
+    )
+
+
+def test_a_change_from_empty_to_misplaced_is_no_deed():
+    event = Event(EventKind.UPDATED, "slot/a1", NOON, "i", "misplaced")
+    assert deed_of(event, SlotState("a1"), at(0)) is None
+
+
+SLOTS = [
+    Slot("a1", "cam", QUAD, "Cola", "880"),
+    Slot("a2", "cam", QUAD, "Cola", "880"),
+    Slot("b1", "cam", QUAD, "=cmd()", None),
+]
+PLACES = {"a1": Place(1, 1), "a2": Place(1, 2), "b1": Place(2, 1)}
+
+
+def closed(slot_id: str, minutes: float, reason: str = "stocked") -> Incident:
+    return Incident(f"{slot_id}{minutes}", slot_id, NOON, None, NOON, reason, 60 * minutes)
+
+
+def report(**changes):
+    today = 20_000
+    past = Past(
+        days=2,
+        today=today,
+        by_day={
+            ("a1", today - 1): Spent(stocked=3600, unseen=1200),
+            ("a1", today): Spent(stocked=900, empty=2700),
+            ("a2", today): Spent(stocked=3600, misplaced=400),
+            ("gone", today): Spent(empty=9999),
+        },
+        by_hour={("a1", 9): Spent(stocked=1, empty=3)},
+        incidents=[
+            closed("a1", 10),
+            closed("a1", 20),
+            closed("a1", 1, "not_empty"),
+            closed("a2", 60),
+            closed("gone", 999),
+            Incident("open", "a2", NOON),
+        ],
+    )
+    states = {"a1": STOCKED, "a2": replace(STOCKED, slot_id="a2", state=State.EMPTY)}
+    return make_report(SLOTS, states, PLACES, replace(past, **changes))
+
+
+def test_availability_is_a_share_of_the_time_that_was_seen():
+    found = report()
+    assert found.share == Share(8100 / 11200, 1200 / 12400)
+    assert Share.of(Spent()) == Share(None, None)
+    assert Share.of(Spent(unseen=5)) == Share(None, 1.0)
+    assert [(day, share.availability) for day, share in found.days] == [
+        (date(2024, 10, 3), 1.0),
+        (date(2024, 10, 4), 4500 / 7600),
+    ]
+
+
+def test_the_worst_slot_comes_first_and_what_was_never_seen_last():
+    found = report()
+    assert [one.slot.slot_id for one in found.slots] == ["a1", "a2", "b1"]
+    a1, a2, b1 = found.slots
+    assert (a1.incidents, a1.median_refill_min, a1.empty_min) == (2, 15.0, 45.0)
+    assert (a2.incidents, a2.median_refill_min, a2.empty_min) == (2, 60.0, 0.0)
+    assert (b1.incidents, b1.median_refill_min, b1.share.availability) == (0, None, None)
+
+
+def test_a_wrong_alarm_is_no_incident_and_took_no_time_to_refill():
+    assert report().median_refill_min == 20.0
+    assert report(incidents=[closed("a1", 5, "not_empty")]).median_refill_min is None
+
+
+def test_shelves_hours_and_stock():
+    found = report_json(report(), NOON)
+    assert [(one["row"], one["availability"]) for one in found["shelves"]] == [
+        (1, round(8100 / 11200, 4)),
+        (2, None),
+    ]
+    assert found["hours"]["slots"] == ["a1", "a2", "b1"]
+    assert found["hours"]["empty_share"][0][8:11] == [None, 0.75, None]
+    assert found["stock"] == [
+        {"sku": "880", "name": "Cola", "slots": 2, "stocked": 1, "empty": 1, "misplaced": 0,
+         "unknown": 0},
+        {"sku": None, "name": "=cmd()", "slots": 1, "stocked": 0, "empty": 0, "misplaced": 0,
+         "unknown": 1},
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["=cmd()", "+1", "-1", "@sum", "\tx"])
+def test_no_name_is_a_formula_in_a_spreadsheet(name):
+    slots = [replace(SLOTS[0], name=name, sku="=1")]
+    found = make_report(slots, {}, {}, Past(1, 20_000, {}, {}, []))
+    (row,) = csv.DictReader(io.StringIO(as_csv(found.slots)))
+    assert (row["name"], row["sku"]) == (f"'{name}", "'=1")
+    assert (row["availability"], row["row"], row["empty_min"]) == ("", "", "0.0")
