@@ -192,7 +192,7 @@ def _check_write(request: HTTPConnection) -> None:
         raise Refusal(403, "not_from_the_page", "requests that change something need X-Stock: 1")
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json" and _has_body(request):
-        raise Refusal(415, "not_json", "only JSON is understood here", {"Connection": "close"})
+        raise Refusal(415, "not_json", "only JSON is understood here")
 
 
 def _has_body(request: HTTPConnection) -> bool:
@@ -215,8 +215,8 @@ async def _body(receive: Receive, most: int) -> bytes:
 
 
 def _too_large(most: int) -> Refusal:
-    message = f"a request may hold {most // 1024} KiB here"
-    return Refusal(413, "too_large", message, {"Connection": "close"})
+    # The connection stays: closing it on what still comes would take the answer back.
+    return Refusal(413, "too_large", f"a request may hold {most // 1024} KiB here")
 
 
 def _asked(scope: Scope) -> str:

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import h11
 import uvicorn
 from anyio import to_thread
 from starlette.routing import BaseRoute
@@ -33,6 +34,7 @@ MOST_CONNECTIONS = 400
 REQUEST_S = 10.0
 """Longest time in which a request's first lines must have come."""
 KEEP_ALIVE_S = 15
+LINGER_S = 2.0
 GRACE_S = 3
 START_S = 10.0
 
@@ -185,7 +187,11 @@ class _Connection(H11Protocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if self.cycle.response_complete:  # else the next request was waiting already
+        if self.conn.their_state is h11.SEND_BODY:
+            # What was refused still comes. Closing on it would take the answer back; it is thrown
+            # away for a moment, in which the other side can read why.
+            self._be_patient(LINGER_S)
+        elif self.cycle.response_complete:  # else the next request was waiting already
             self._be_patient(KEEP_ALIVE_S + REQUEST_S)
 
     def connection_lost(self, exc: Exception | None) -> None:

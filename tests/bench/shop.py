@@ -78,6 +78,7 @@ def open_shop(recording: Recording, model: Path | None) -> Iterator[Shop]:
             "planogram": "planogram.yaml",
             "model": str(model.resolve()) if model else "default",
             "mqtt": {"url": f"mqtt://127.0.0.1:{broker.port}"},
+            "web": {"listen": "127.0.0.1:0"},
         }
         (folder / "site.yaml").write_text(json.dumps(site, indent=1))
         listener = stack.enter_context(Subscriber(broker.port, name=""))
