@@ -48,7 +48,7 @@ export class Paste {
     this.app.actions.goTo(3);
     this.area.value = text;
     this.read(text);
-    this.apply.focus();
+    this.#offer();
   }
 
   /** @param {string} text */
@@ -60,12 +60,18 @@ export class Paste {
     if (!file) return;
     if (file.size > MOST_BYTES) { this.app.say(t("calibrate.import_big"), true); return; }
     try {
-      const { rows, problems } = await send("POST", "/api/calibrate/import", { csv: await file.text() });
+      const { rows, problems } = await send("POST", "/api/calibrate/import", { file: base64(await file.arrayBuffer()) });
       this.#show(rows, problems);
-      this.apply.focus();
+      this.#offer();
     } catch (error) {
       this.app.say(t("calibrate.import_failed", { why: error instanceof Error ? error.message : "" }), true);
     }
+  }
+
+  /** Enter accepts. */
+  #offer() {
+    this.app.render(true); // what is hidden until the next frame takes no focus
+    this.apply.focus();
   }
 
   /** The slots that get lines: from the selected one on, in reading order. */
@@ -129,4 +135,11 @@ export class Paste {
     if (open) this.close();
     return open;
   }
+}
+
+/** The file's bytes as they are: Korean spreadsheets write more than one encoding. @param {ArrayBuffer} buffer */
+function base64(buffer) {
+  const bytes = new Uint8Array(buffer), parts = [];
+  for (let i = 0; i < bytes.length; i += 8192) parts.push(String.fromCharCode(...bytes.subarray(i, i + 8192)));
+  return btoa(parts.join(""));
 }

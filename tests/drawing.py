@@ -1,0 +1,194 @@
+"""A person at the calibration page, with a mouse, a finger or a keyboard, who counts every action.
+
+with calibration(tmp_path, photo) as bench:
+    hand = bench.mouse()
+    hand.at(0.1, 0.2)          # one click
+    hand.press("4")            # one key
+    assert hand.actions == 2
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from browser import DESK, PHONE, Browser, open_browser
+from calibration import photo_bench
+from pages import serve_pages
+from playwright.sync_api import Page
+
+from edge.web.calibrate import routes
+
+Point = tuple[float, float]
+
+PASTE = """(text) => {
+  const data = new DataTransfer();
+  data.setData("text/plain", text);
+  document.activeElement.dispatchEvent(
+    new ClipboardEvent("paste", {clipboardData: data, bubbles: true, cancelable: true}));
+}"""
+
+
+class Hand:
+    """Points are fractions of the picture. One action: a click or tap, a drag, a key, a paste."""
+
+    def __init__(self, page: Page):
+        self.page = page
+        self.actions = 0
+
+    def place(self, x: float, y: float) -> Point:
+        """Return where a point of the picture is in the window."""
+        box = self.page.evaluate(
+            "() => document.querySelector('.stage__picture').getBoundingClientRect().toJSON()"
+        )
+        return box["x"] + x * box["width"], box["y"] + y * box["height"]
+
+    def at(self, x: float, y: float, **how: Any) -> None:
+        self.actions += 1
+        self.page.mouse.click(*self.place(x, y), **how)
+
+    def drag(self, start: Point, end: Point, steps: int = 6) -> None:
+        self.actions += 1
+        self.page.mouse.move(*self.place(*start))
+        self.page.mouse.down()
+        self.page.mouse.move(*self.place(*end), steps=steps)
+        self.page.mouse.up()
+
+    def press(self, *keys: str) -> None:
+        for key in keys:
+            self.actions += 1
+            self.page.keyboard.press(key)
+
+    def paste(self, text: str) -> None:
+        self.actions += 1
+        self.page.evaluate(PASTE, text)
+
+    def choose(self, selector: str) -> None:
+        self.actions += 1
+        self.page.locator(selector).first.click()
+
+    # What a person sees; no action.
+
+    def slots(self) -> int:
+        return self.page.locator(".slot").count()
+
+    def quads(self) -> list[list[Point]]:
+        """Return the slots as they are drawn, in pixels of the picture."""
+        drawn: list[str] = self.page.evaluate(
+            "() => [...document.querySelectorAll('.slot__face')].map((face) =>"
+            " face.getAttribute('points'))"
+        )
+        return [[tuple(map(float, p.split(","))) for p in one.split()] for one in drawn]
+
+    def names(self) -> list[str]:
+        labels: list[str] = self.page.evaluate(
+            "() => [...document.querySelectorAll('.slot')].map((slot) => slot.ariaLabel)"
+        )
+        return [label.split(" · ")[0] for label in labels]
+
+    def until(self, what: str, limit_s: float = 10.0) -> Any:
+        """Wait until a JavaScript expression is true; the page's policy forbids Playwright's way."""
+        end_s = time.monotonic() + limit_s
+        while not (found := self.page.evaluate(what)):
+            assert time.monotonic() < end_s, f"never: {what}"
+            self.page.wait_for_timeout(25)
+        return found
+
+    def settled(self) -> None:
+        """Wait for the next two frames: what was done is drawn."""
+        self.page.evaluate(
+            "() => new Promise((done) =>"
+            " requestAnimationFrame(() => requestAnimationFrame(() => done(true))))"
+        )
+
+    def said(self, text: str) -> None:
+        self.page.locator(".toast", has_text=text).wait_for()
+
+
+class Finger(Hand):
+    """The same with touch, sent as a touch screen sends it."""
+
+    def __init__(self, page: Page):
+        super().__init__(page)
+        self._screen = page.context.new_cdp_session(page)
+
+    def at(self, x: float, y: float, **how: Any) -> None:
+        self.actions += 1
+        self.page.touchscreen.tap(*self.place(x, y))
+
+    def drag(self, start: Point, end: Point, steps: int = 6) -> None:
+        self.actions += 1
+        (x0, y0), (x1, y1) = self.place(*start), self.place(*end)
+        self.touch("touchStart", (x0, y0))
+        for step in range(1, steps + 1):
+            self.touch("touchMove", (x0 + (x1 - x0) * step / steps, y0 + (y1 - y0) * step / steps))
+        self.touch("touchEnd")
+
+    def choose(self, selector: str) -> None:
+        self.actions += 1
+        self.page.locator(selector).first.tap()
+
+    def touch(self, kind: str, *points: Point) -> None:
+        """Send what the fingers do, all of them at once, as points of the window."""
+        fingers = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(points)]
+        self._screen.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": fingers})
+
+
+@dataclass
+class Calibration:
+    """A photo as the only camera, its planogram, and the browser before the page."""
+
+    browser: Browser
+    photo: Path
+    planogram: Path
+
+    def mouse(self, **options: Any) -> Hand:
+        return self._opened(Hand, viewport=DESK, **options)
+
+    def finger(self, **options: Any) -> Finger:
+        hand = self._opened(Finger, viewport=PHONE, has_touch=True, **options)
+        assert isinstance(hand, Finger)
+        return hand
+
+    def saved(self) -> list[dict[str, Any]]:
+        """Return the slots that stand in the planogram's file."""
+        written = yaml.safe_load(self.planogram.read_text(encoding="utf-8"))
+        slots: list[dict[str, Any]] = written["cameras"]["aisle"]["slots"]
+        return slots
+
+    def _opened(self, kind: type[Hand], **options: Any) -> Hand:
+        hand = kind(self.browser.open("/calibrate", **options))
+        self.ready(hand)
+        return hand
+
+    def ready(self, hand: Hand) -> None:
+        hand.until("document.querySelector('.stage__picture')?.naturalWidth > 1")
+        hand.settled()
+
+
+@contextlib.contextmanager
+def calibration(folder: Path, photo: Path) -> Iterator[Calibration]:
+    """Serve the page over a copy of the photo, with the real model, file and requests."""
+    (folder / "photo").mkdir()
+    copy = folder / "photo" / photo.name
+    shutil.copy(photo, copy)
+    planogram = folder / "planogram.yaml"
+    with (
+        serve_pages(folder, routes(photo_bench(copy, planogram))) as address,
+        open_browser(address) as browser,
+    ):
+        yield Calibration(browser, copy, planogram)
+
+
+def shelf(hand: Hand, corners: Sequence[Point], rows: int, columns: int) -> None:
+    """Draw a shelf with a mouse and the keyboard: four clicks and the two counts."""
+    for corner in corners:
+        hand.at(*corner)
+    hand.press(*str(rows), "Tab", *str(columns))
+    hand.settled()
