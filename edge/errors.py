@@ -6,6 +6,7 @@ EdgeError                  exit code
 │   ├── ModelError              a model file that cannot be used
 │   └── CameraError             a camera that gives no picture; carries the reason
 ├── ConfigError            78   a file the operator wrote is wrong; carries every problem
+├── AlignmentError       1    two pictures cannot be brought together; carries the reason
 ├── ChangedError         1    a file was changed by somebody else since it was read
 ├── RequestError           1    a request that cannot be understood
 ├── ActError               1    what somebody wants done cannot be done
@@ -64,6 +65,14 @@ class ConfigError(EdgeError):
     def __init__(self, problems: Sequence[str]):
         super().__init__("\n".join(problems))
         self.problems = tuple(problems)
+
+
+class AlignmentError(EdgeError):
+    """It cannot be told how the camera moved. reason: a word for programs."""
+
+    def __init__(self, reason: str, message: str):
+        super().__init__(message)
+        self.reason = reason
 
 
 class ChangedError(EdgeError):
