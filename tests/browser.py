@@ -1,0 +1,76 @@
+"""A real browser on the pages, which fails the test for what a user would not see.
+
+Every page that is opened is watched: errors in the console and requests to anywhere but the
+daemon are kept and fail the test when the browser is closed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+from conftest import require_program
+from playwright.sync_api import BrowserContext, Page, sync_playwright
+
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+PHONE = {"width": 360, "height": 740}
+DESK = {"width": 1280, "height": 800}
+
+AWAY = r"net::ERR_(CONNECTION_REFUSED|CONNECTION_RESET|EMPTY_RESPONSE|INCOMPLETE_CHUNKED_ENCODING)"
+"""What Chromium itself writes into the console while the daemon is away."""
+
+
+class Browser:
+    """Opens pages of one daemon; each has a context, a device, of its own."""
+
+    def __init__(self, chromium: Any, address: str, expected: str):
+        self._chromium, self.address = chromium, address.rstrip("/")
+        self._expected = expected
+        self.errors: list[str] = []
+        self.elsewhere: list[str] = []
+
+    def device(self, **options: Any) -> BrowserContext:
+        """A new phone or PC; options as Playwright's new_context, locale Korean at first."""
+        options = {"locale": "ko-KR", "viewport": PHONE, "color_scheme": "light"} | options
+        context: BrowserContext = self._chromium.new_context(**options)
+        context.on("console", lambda message: self._said(message.type, message.text))
+        context.on("weberror", lambda error: self.errors.append(str(error.error)))
+        context.on("request", lambda request: self._asked(request.url))
+        return context
+
+    def open(self, path: str = "/", **options: Any) -> Page:
+        page = self.device(**options).new_page()
+        page.goto(self.address + path)
+        return page
+
+    def _said(self, kind: str, text: str) -> None:
+        expected = self._expected and re.search(self._expected, text)
+        if kind in ("error", "warning") and not expected:
+            self.errors.append(text)
+
+    def _asked(self, url: str) -> None:
+        if urlsplit(url).scheme != "blob" and not url.startswith(self.address + "/"):
+            self.elsewhere.append(url)
+
+
+@contextlib.contextmanager
+def open_browser(address: str, expected: str = "") -> Iterator[Browser]:
+    """Start Chromium for the pages at the address; at the end nothing may have gone wrong.
+
+    expected: a pattern of what may stand in the console all the same. Chromium itself writes
+    each refused request there.
+    """
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=require_program("chromium"), args=FLAGS
+        )
+        browser = Browser(chromium, address, expected)
+        try:
+            yield browser
+        finally:
+            chromium.close()
+        assert browser.errors == []
+        assert browser.elsewhere == []
