@@ -166,6 +166,20 @@ def test_pictures_that_the_run_knows_are_counted_and_give_no_temperature(place, 
     assert "of 40 held-out" in open_classifier(out).info.temperature.fitted_on
 
 
+def test_only_some_rows_of_what_is_held_out_can_be_measured_on(place, tmp_path):
+    columns = "file,label,group,view"
+    first, *rows = (place / "new" / "index.csv").read_text().split()
+    assert columns.startswith(first)
+    views = [f"{place / 'new'}/{row},{'B' if i < 12 else 'A'}" for i, row in enumerate(rows)]
+    index = tmp_path / "index.csv"
+    index.write_text("\n".join([columns, *views]))
+    asked = ("export", place / "run", "--out", tmp_path / "m.onnx", "--qat", "off", "--json")
+    result = trainer(*asked, "--held-out", index, "--held-out", place / "new", "--only", "view=B")
+    assert json.loads(result.stdout)["n"] == 12, result.stderr
+    assert "view=C" in refusal(*asked, "--held-out", index, "--only", "view=C")
+    assert "--held-out" in refusal(*asked, "--only", "view=B")
+
+
 def test_without_pictures_to_measure_on_parity_is_still_known_and_accuracy_is_not(
     place, tmp_path, caplog
 ):

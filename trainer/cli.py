@@ -120,6 +120,9 @@ def export(
         list[str] | None,
         typer.Option(help="DATA to measure on, instead of what the run kept back; repeat."),
     ] = None,
+    only: Annotated[
+        str | None, typer.Option(help="COLUMN=VALUE: of --held-out only rows with it.")
+    ] = None,
     data: Annotated[
         list[str] | None,
         typer.Option(help="Where the pictures of the training are now, if they moved; repeat."),
@@ -138,9 +141,11 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write a run as an INT8 bundle, and report what quantization changed."""
+    if only is not None and not held_out:
+        raise UsageError("--only chooses from what is measured on: name it with --held-out")
     with fine_tuning_bar() as say:
         found = export_run(
-            run, out, held_out or (), data or (), unfinished, target, qat, threads, say
+            run, out, held_out or (), only, data or (), unfinished, target, qat, threads, say
         )
     if report_file:
         write_json(report_file, found)

@@ -167,10 +167,19 @@ def top1(net: SlotNet, recipe: Recipe, pictures: Sequence[Picture]) -> float:
 
 def read_pictures(texts: Sequence[str], only: str | None) -> list[Picture]:
     """Return the pictures of all DATA, only those with COLUMN=VALUE where that is given."""
-    pictures = [picture for text in texts for picture in read_data(text)]
-    if only is not None:
-        column, _, value = only.partition("=")
-        pictures = [picture for picture in pictures if picture.columns.get(column) == value]
-        if not pictures:
-            raise UsageError(f"--only {only}: no picture has '{value}' in its column '{column}'")
-    return pictures
+    return [picture for _, own in read_sources(texts, only) for picture in own]
+
+
+def read_sources(texts: Sequence[str], only: str | None) -> list[tuple[str, list[Picture]]]:
+    """Return the same, each DATA with its own pictures."""
+    sources = [(text, read_data(text)) for text in texts]
+    if only is None:
+        return sources
+    column, _, value = only.partition("=")
+    sources = [
+        (text, [picture for picture in own if picture.columns.get(column) == value])
+        for text, own in sources
+    ]
+    if not any(own for _, own in sources):
+        raise UsageError(f"--only {only}: no picture has '{value}' in its column '{column}'")
+    return sources

@@ -26,8 +26,8 @@ from edge.classifier import (
 from edge.errors import ConfigError, EdgeError, UnavailableError
 from edge.preprocess import RESIZE, to_batch
 from trainer.bundle import write_bundle, write_fp32
-from trainer.data import Picture, check_labels, read_data, read_source, usable
-from trainer.evaluate import true_columns
+from trainer.data import Picture, check_labels, read_source, usable
+from trainer.evaluate import read_sources, true_columns
 from trainer.folds import groups_of
 from trainer.mixture import Mixture, open_mixture
 from trainer.parity import Asked, ask, parity, worst
@@ -97,6 +97,7 @@ def export(
     run: Path,
     out: Path,
     held_out: Sequence[str] = (),
+    only: str | None = None,
     data: Sequence[str] = (),
     unfinished: bool = False,
     target: Target = Target.X86,
@@ -106,16 +107,16 @@ def export(
 ) -> dict[str, Any]:
     """Write the bundle of a finished run; return the report of FP32 against INT8.
 
-    held_out: DATA to measure on; none: what the run kept back. data: where the pictures that it
-    was trained on are now; none: where its recipe says. Raises what reading either raises, and
-    ConfigError for a run whose classes make no bundle.
+    held_out: DATA to measure on, of it only what has COLUMN=VALUE; none: what the run kept back.
+    data: where the pictures that it was trained on are now; none: where its recipe says. Raises
+    what reading either raises, and ConfigError for a run whose classes make no bundle.
     """
     found = load_run(run, unfinished=unfinished)
     _check_classes(run, found.recipe)
     out.parent.mkdir(parents=True, exist_ok=True)
     mixture = _reopened(run, found, data, bool(held_out))
     few = _few(mixture)
-    test = _test(mixture, held_out, few)
+    test = _test(mixture, held_out, only, few)
     with TemporaryDirectory() as folder:
         plain, tuned = Path(folder, "plain.onnx"), Path(folder, "tuned.onnx")
         write_fp32(found.net, found.recipe, plain, few.judged_on)
@@ -209,10 +210,10 @@ def _few(mixture: Mixture) -> Few:
     return Few(images[:half], images[half:], tuple(labels[half:]))
 
 
-def _test(mixture: Mixture, texts: Sequence[str], few: Few) -> Test:
+def _test(mixture: Mixture, texts: Sequence[str], only: str | None, few: Few) -> Test:
     """Return the pictures to measure on: the named ones, else what the run kept back."""
     recipe = mixture.recipe
-    sources = _held_out(mixture, texts)
+    sources = _held_out(mixture, texts, only)
     pictures = [picture for _, own in sources for picture in own]
     column = {name: number for number, name in enumerate(recipe.classes)}
     if not pictures:
@@ -239,10 +240,10 @@ def _test(mixture: Mixture, texts: Sequence[str], few: Few) -> Test:
     return Test(asked, _unseen(mixture, sources))
 
 
-def _held_out(mixture: Mixture, texts: Sequence[str]) -> Sources:
+def _held_out(mixture: Mixture, texts: Sequence[str], only: str | None) -> Sources:
     recipe = mixture.recipe
     if texts:
-        return [(text, usable(read_data(text), recipe.unreadable)) for text in texts]
+        return [(text, usable(own, recipe.unreadable)) for text, own in read_sources(texts, only)]
     named = [(each.data, read_source(each, recipe.unreadable)) for each in recipe.held_out]
     kept_back = len(mixture.held_out) - sum(len(pictures) for _, pictures in named)
     return [("", mixture.held_out[:kept_back]), *named]
