@@ -15,10 +15,11 @@ from statistics import median
 
 import cv2
 
+from edge.align import Alignment, align
 from edge.cameras import scheme_of
 from edge.cameras.folder import read_picture
-from edge.errors import EdgeError
-from edge.geometry import cut
+from edge.errors import ConfigError, EdgeError
+from edge.geometry import cut, divide
 from edge.jury import Jury
 from edge.plan import brought_slots
 from edge.planogram import Planogram, quad_problem
@@ -33,6 +34,7 @@ from edge.planogram_file import (
 from edge.preprocess import resize
 from edge.site import Site
 from edge.stills import Still, StillGoneError, Stills, to_jpeg
+from edge.suggest import Rows, Suggestion, suggest_boundaries, suggest_rows
 from edge.types import Frame, Image, Quad, Slot
 from edge.viewfinder import Capture, Viewfinder
 
@@ -42,6 +44,10 @@ NO_PLANOGRAM = "site.yaml names no planogram; add the line `planogram: planogram
 
 class NoCameraError(EdgeError):
     """There is no such camera in the configuration."""
+
+
+class NoVersionError(EdgeError):
+    """There is no such earlier planogram."""
 
 
 class NotWritableError(EdgeError):
@@ -175,12 +181,15 @@ class CalibrationBench:
     def drawn(self, camera_id: str, version: str | None = None) -> Drawn:
         """Return what the planogram, or an earlier version of it, holds of the camera.
 
-        Raises NoCameraError, or ConfigError for a file that is damaged or not there.
+        Raises NoCameraError, NoVersionError, or ConfigError for a file that is damaged.
         """
         self._known(camera_id)
         path = self.setup.planogram
         planogram, digest = self._read()
+        kept = versions(path) if path else ()
         if path is not None and version is not None:
+            if version not in {one.version_id for one in kept}:
+                raise NoVersionError("there is no such earlier planogram")
             planogram = read_version(path, version)
         others = {} if planogram is None else planogram.cameras
         entry = others.get(camera_id)
@@ -191,8 +200,35 @@ class CalibrationBench:
                 slot.id for camera in others if camera != camera_id for slot in others[camera].slots
             ],
             reference=entry.reference if entry else None,
-            versions=versions(path) if path else (),
+            versions=kept,
         )
+
+    def suggest(
+        self, still: Still, bay: Quad, rows: int | None, columns: Sequence[int | None]
+    ) -> tuple[Rows, list[Suggestion]]:
+        """Return where the bay's rows and, in each, the facings' boundaries are on the picture.
+
+        rows: how many, None finds that out. columns: of each row, the last for all further ones.
+
+        Raises ConfigError for a bay that cannot be one.
+        """
+        problem = quad_problem(bay)
+        if problem:
+            raise ConfigError([f"the shelf {problem}"])
+        found = suggest_rows(still.image, bay, rows)
+        quads = [divide(bay, (0.0, 1.0), [row])[0][0] for row in found.rows]
+        counts = [columns[min(number, len(columns) - 1)] for number in range(len(quads))]
+        return found, [
+            suggest_boundaries(still.image, quad, count)
+            for quad, count in zip(quads, counts, strict=True)
+        ]
+
+    def align(self, camera_id: str, still: Still) -> Alignment:
+        """Return how the camera moved since the slots were drawn.
+
+        Raises AlignmentError where that cannot be told, StillGoneError without a reference.
+        """
+        return align(read_picture(self.reference(camera_id)), still.image)
 
     def save(
         self, camera_id: str, slots: Sequence[Slot], still: Still, digest: str
@@ -254,5 +290,5 @@ def _scored(still: Still, key: str, crop: Image, side: int, p_empty: float) -> S
     grey = cv2.cvtColor(seen, cv2.COLOR_BGR2GRAY)
     sharpness = float(cv2.Laplacian(grey, cv2.CV_64F).var())
     still.sharpness[key] = sharpness
-    jpeg = to_jpeg(seen, CROP_QUALITY)
+    jpeg = to_jpeg(seen, CROP_QUALITY, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
     return SlotScore(key, None, p_empty, jpeg, (crop.shape[1], crop.shape[0]), sharpness)

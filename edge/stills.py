@@ -88,5 +88,8 @@ class Stills:
             self._kept.popitem(last=False)
 
 
-def to_jpeg(image: Image, quality: int) -> bytes:
-    return cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+def to_jpeg(
+    image: Image, quality: int, sampling: int = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420
+) -> bytes:
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, sampling]
+    return cv2.imencode(".jpg", image, options)[1].tobytes()

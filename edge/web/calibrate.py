@@ -11,9 +11,22 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from edge.bench import CalibrationBench, MovingError, NoCameraError, NotWritableError
+from edge.bench import (
+    CalibrationBench,
+    MovingError,
+    NoCameraError,
+    NotWritableError,
+    NoVersionError,
+)
 from edge.cameras.folder import read_picture
-from edge.errors import CameraError, ChangedError, ConfigError, EdgeError, ModelError
+from edge.errors import (
+    AlignmentError,
+    CameraError,
+    ChangedError,
+    ConfigError,
+    EdgeError,
+    ModelError,
+)
 from edge.goods_list import GoodsList, decode, read_goods
 from edge.stills import JPEG_QUALITY, StillGoneError, to_jpeg
 from edge.web.calibrate_bodies import (
@@ -21,11 +34,15 @@ from edge.web.calibrate_bodies import (
     PictureBody,
     SaveBody,
     ScoreBody,
+    SuggestBody,
+    TokenBody,
+    alignment_json,
     drawn_json,
     goods_json,
     scores_json,
     slot_json,
     still_json,
+    suggestion_json,
 )
 from edge.web.refusal import Refusal, read_body
 
@@ -37,6 +54,7 @@ ANSWERS: tuple[tuple[type[EdgeError], int, str], ...] = (
     (NoCameraError, 404, "no_camera"),
     (StillGoneError, 410, "picture_gone"),
     (MovingError, 423, "moving"),
+    (NoVersionError, 404, "no_version"),
     (NotWritableError, 403, "not_writable"),
     (ChangedError, 409, "changed"),
     (ModelError, 503, "no_model"),
@@ -56,6 +74,8 @@ def routes(bench: CalibrationBench) -> list[Route]:
         ("GET", f"{camera}/reference.jpg", pages.reference_file),
         ("GET", f"{camera}/plan", pages.plan),
         ("POST", f"{camera}/score", pages.score),
+        ("POST", f"{camera}/suggest", pages.suggest),
+        ("POST", f"{camera}/align", pages.align),
         ("PUT", camera, pages.save),
     )
     return [Route(path, _answering(handler), methods=[method]) for method, path, handler in table]
@@ -115,6 +135,21 @@ class _Requests:
         quads = [(slot.key, slot.quad) for slot in body.slots]
         scores = await _work(self._model, self._bench.score, still, quads)
         return JSONResponse(scores_json(scores, self._bench.median_sharpness(still)))
+
+    async def suggest(self, request: Request) -> Response:
+        body = await read_body(request, SuggestBody)
+        still = self._bench.still(body.token, _camera(request))
+        asked = still, body.quad, body.rows, body.counts()
+        return JSONResponse(suggestion_json(*await _work(self._model, self._bench.suggest, *asked)))
+
+    async def align(self, request: Request) -> Response:
+        body, camera_id = await read_body(request, TokenBody), _camera(request)
+        still = self._bench.still(body.token, camera_id)
+        try:
+            found = await _work(self._model, self._bench.align, camera_id, still)
+        except AlignmentError as error:
+            return JSONResponse({"accepted": False, "reason": error.reason, "message": str(error)})
+        return JSONResponse(alignment_json(found))
 
     async def import_goods(self, request: Request) -> Response:
         body = await read_body(request, ImportBody)

@@ -8,11 +8,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
 
+from edge.align import Alignment
 from edge.bench import Drawn, SlotScore
 from edge.goods_list import GoodsList
 from edge.payloads import rfc3339
 from edge.planogram import picture_size
 from edge.stills import Still
+from edge.suggest import Rows, Suggestion
 from edge.types import Quad, Slot
 
 MOST_SCORED = 64
@@ -53,6 +55,10 @@ class SuggestBody(Body):
     quad: Corners
     rows: Annotated[int, Field(ge=1, le=MOST_ROWS)] | None = None
     columns: Columns | Annotated[tuple[Columns, ...], Field(max_length=MOST_ROWS)] | None = None
+
+    def counts(self) -> tuple[int | None, ...]:
+        """Return each row's columns, the last for all further rows."""
+        return self.columns or (None,) if isinstance(self.columns, tuple) else (self.columns,)
 
 
 class TokenBody(Body):
@@ -110,6 +116,27 @@ def slot_json(slot: Slot) -> dict[str, Any]:
 
 def quad_json(quad: Quad) -> list[list[float]]:
     return [[x, y] for x, y in quad]
+
+
+def suggestion_json(found: Rows, rows: Sequence[Suggestion]) -> dict[str, Any]:
+    return {
+        "rows": [
+            {"v": list(band), "u": list(row.u), "found": list(row.found)}
+            for band, row in zip(found.rows, rows, strict=True)
+        ],
+        "rails_found": found.found,
+    }
+
+
+def alignment_json(alignment: Alignment) -> dict[str, Any]:
+    return {
+        "accepted": True,
+        "homography": alignment.homography.tolist(),
+        "inliers": alignment.inliers,
+        "moved_share": alignment.moved_share,
+        "rotation_deg": alignment.rotation_deg,
+        "scale": alignment.scale,
+    }
 
 
 def goods_json(found: GoodsList) -> dict[str, Any]:
