@@ -10,19 +10,23 @@ with calibration(tmp_path, photo) as bench:
 from __future__ import annotations
 
 import contextlib
-import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
 from browser import DESK, PHONE, Browser, open_browser
-from calibration import photo_bench
 from pages import serve_pages
 from playwright.sync_api import Page
 
+from edge.bench import CalibrationBench, Setup
+from edge.cameras.folder import read_picture
+from edge.errors import CameraError
+from edge.types import CameraReason, Frame, Image
+from edge.viewfinder import Capture
 from edge.web.calibrate import routes
 
 Point = tuple[float, float]
@@ -93,7 +97,7 @@ class Hand:
         return [label.split(" · ")[0] for label in labels]
 
     def until(self, what: str, limit_s: float = 10.0) -> Any:
-        """Wait until a JavaScript expression is true; the page's policy forbids Playwright's way."""
+        """Wait until a JavaScript expression is true: Playwright's way needs eval."""
         end_s = time.monotonic() + limit_s
         while not (found := self.page.evaluate(what)):
             assert time.monotonic() < end_s, f"never: {what}"
@@ -141,49 +145,68 @@ class Finger(Hand):
 
 
 @dataclass
+class Cameras:
+    """The seam to the cameras: "aisle" shows a picture, "door" shows none until it has one."""
+
+    pictures: dict[str, Image]
+    moving: bool = False
+
+    def take(self, camera_id: str) -> Capture:
+        if camera_id not in self.pictures:
+            raise CameraError("nobody answers at the camera's address", CameraReason.CONNECT_FAILED)
+        image = self.pictures[camera_id].copy()
+        frame = Frame(camera_id, image, datetime.now(UTC), time.monotonic())
+        return Capture(frame, self.moving)
+
+    def close(self) -> None:
+        pass
+
+
+@dataclass
 class Calibration:
-    """A photo as the only camera, its planogram, and the browser before the page."""
+    """Two cameras, the planogram of both, and a browser before the page."""
 
     browser: Browser
-    photo: Path
+    cameras: Cameras
     planogram: Path
 
-    def mouse(self, **options: Any) -> Hand:
-        return self._opened(Hand, viewport=DESK, **options)
+    def mouse(self, path: str = "/calibrate?camera=aisle", **options: Any) -> Hand:
+        return self.ready(Hand(self.browser.open(path, **{"viewport": DESK} | options)))
 
     def finger(self, **options: Any) -> Finger:
-        hand = self._opened(Finger, viewport=PHONE, has_touch=True, **options)
-        assert isinstance(hand, Finger)
-        return hand
+        page = self.browser.open("/calibrate", viewport=PHONE, has_touch=True, **options)
+        finger = Finger(page)
+        self.ready(finger)
+        return finger
 
-    def saved(self) -> list[dict[str, Any]]:
-        """Return the slots that stand in the planogram's file."""
-        written = yaml.safe_load(self.planogram.read_text(encoding="utf-8"))
-        slots: list[dict[str, Any]] = written["cameras"]["aisle"]["slots"]
-        return slots
-
-    def _opened(self, kind: type[Hand], **options: Any) -> Hand:
-        hand = kind(self.browser.open("/calibrate", **options))
-        self.ready(hand)
-        return hand
-
-    def ready(self, hand: Hand) -> None:
+    def ready(self, hand: Hand) -> Hand:
         hand.until("document.querySelector('.stage__picture')?.naturalWidth > 1")
         hand.settled()
+        return hand
+
+    def saved(self, camera_id: str = "aisle") -> list[dict[str, Any]]:
+        """Return the camera's slots that stand in the planogram's file."""
+        written = yaml.safe_load(self.planogram.read_text(encoding="utf-8"))
+        slots: list[dict[str, Any]] = written["cameras"][camera_id]["slots"]
+        return slots
+
+    def refused(self, status: int) -> None:
+        """An answer of that status was meant to come: Chromium writes each into the console."""
+        meant = [error for error in self.browser.errors if f"status of {status} " in error]
+        assert meant, f"no answer {status}; {self.browser.errors}"
+        for error in meant:
+            self.browser.errors.remove(error)
 
 
 @contextlib.contextmanager
 def calibration(folder: Path, photo: Path) -> Iterator[Calibration]:
-    """Serve the page over a copy of the photo, with the real model, file and requests."""
-    (folder / "photo").mkdir()
-    copy = folder / "photo" / photo.name
-    shutil.copy(photo, copy)
+    """Serve the page over a photo, with the real model, file and requests."""
     planogram = folder / "planogram.yaml"
-    with (
-        serve_pages(folder, routes(photo_bench(copy, planogram))) as address,
-        open_browser(address) as browser,
-    ):
-        yield Calibration(browser, copy, planogram)
+    cameras = Cameras({"aisle": read_picture(photo)})
+    setup = Setup({"aisle": "rtsp", "door": "rtsp"}, planogram, None)
+    bench = CalibrationBench(lambda: setup, cameras)
+    with serve_pages(folder, routes(bench)) as address, open_browser(address) as browser:
+        yield Calibration(browser, cameras, planogram)
 
 
 def shelf(hand: Hand, corners: Sequence[Point], rows: int, columns: int) -> None:

@@ -102,14 +102,14 @@ def test_a_second_finger_zooms_and_leaves_no_point(bench):
     hand = bench.finger()
     hand.at(*BAY[0])
     (x, y), (x2, y2) = hand.place(0.4, 0.4), hand.place(0.6, 0.6)
-    before = hand.page.locator(".stage__picture").bounding_box()
+    before = hand.page.locator(".stage__picture").first.bounding_box()
     hand.touch("touchStart", (x, y))
     hand.touch("touchStart", (x, y), (x2, y2))
     for step in range(1, 9):
         hand.touch("touchMove", (x - 5 * step, y - 5 * step), (x2 + 5 * step, y2 + 5 * step))
     hand.touch("touchEnd")
     hand.settled()
-    after = hand.page.locator(".stage__picture").bounding_box()
+    after = hand.page.locator(".stage__picture").first.bounding_box()
     assert before is not None
     assert after is not None
     assert after["width"] > 1.3 * before["width"]
@@ -186,32 +186,42 @@ def test_a_change_elsewhere_is_never_overwritten_unasked(bench):
     shelf(theirs, BAY, 1, 2)
     theirs.press("Control+s")
     theirs.said("저장했어요")
-    shelf(mine, BAY, 1, 3)
+    shelf(mine, BAY, 1, 4)
     mine.press("Control+s")
-    dialog = mine.page.locator("dialog[open]")
-    dialog.wait_for()
+    ways = mine.page.locator("dialog[open] .ask__choice")
+    ways.first.wait_for()
+    assert ways.count() == 3
     assert len(bench.saved()) == 2
-    assert dialog.locator(".ask__choice").count() == 3
-    dialog.locator(".ask__choice").nth(0).click()
-    mine.said("3칸을 저장했어요")
-    assert len(bench.saved()) == 3
-    theirs.at(*np.mean([BAY[0], BAY[2]], axis=0))
+    bench.refused(409)
+    ways.nth(0).click()
+    mine.said("4칸을 저장했어요")
+    assert len(bench.saved()) == 4
+    theirs.at(0.4, 0.4)
     theirs.press("d", "Control+s")
-    theirs.page.locator(".ask__choice").nth(1).click()
-    theirs.until("document.querySelectorAll('.slot').length === 3")
-    assert len(bench.saved()) == 3
+    theirs.page.locator("dialog[open] .ask__choice").nth(1).click()
+    theirs.until("document.querySelectorAll('.slot').length === 4")
+    bench.refused(409)
+    assert len(bench.saved()) == 4
 
 
-def test_the_camera_that_gives_no_picture_says_why_and_its_reference_can_be_edited(bench):
-    hand = bench.mouse()
+def test_a_camera_without_a_picture_says_why_and_its_reference_can_be_edited(bench):
+    bench.cameras.pictures["door"] = bench.cameras.pictures["aisle"]
+    hand = bench.mouse("/calibrate?camera=door")
     shelf(hand, BAY, 1, 2)
     hand.press("Control+s")
     hand.said("저장했어요")
-    bench.photo.unlink()
-    other = bench.browser.open("/calibrate", viewport={"width": 1280, "height": 800})
-    trouble = other.locator(".trouble")
-    trouble.get_by_role("button", name="저장된 기준 사진에 그리기").wait_for()
-    bench.browser.errors.clear()  # Chromium writes the 503 itself
-    assert "연결할 수 없어요" in trouble.inner_text() or "영상이" in trouble.inner_text()
+    del bench.cameras.pictures["door"]
+    hand.page.locator(".bar__camera").select_option("aisle")
+    bench.ready(hand)
+    assert hand.slots() == 0
+    hand.page.locator(".bar__camera").select_option("door")
+    trouble = hand.page.locator(".trouble")
+    trouble.get_by_text("door · 연결할 수 없어요").wait_for()
+    bench.refused(503)
     trouble.get_by_role("button", name="저장된 기준 사진에 그리기").click()
-    other.locator(".slot").nth(1).wait_for()
+    bench.ready(hand)
+    assert hand.slots() == 2
+    hand.at(0.2, 0.4)
+    hand.press("Delete", "Control+s")
+    hand.said("1칸을 저장했어요")
+    assert len(bench.saved("door")) == 1
