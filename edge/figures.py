@@ -8,18 +8,17 @@ nothing to divide by.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from statistics import median
 from typing import TypeVar
 
-from edge.history import EPOCH, Incident, Spent
+from edge.history import EPOCH, NOTHING, Incident, Spent
 from edge.places import Place
 from edge.types import Slot, SlotState, State
 
 Key = TypeVar("Key")
 
-NOTHING = Spent()
 REFILLED = "stocked"
 """The reason of an incident that was closed because the camera saw the slot filled."""
 WRONG = ("not_empty",)
@@ -38,6 +37,21 @@ class Past:
     by_day: Mapping[tuple[str, int], Spent]
     by_hour: Mapping[tuple[str, int], Spent]
     incidents: Sequence[Incident]
+
+
+def with_counted(past: Past, counted: Mapping[tuple[str, int], Spent]) -> Past:
+    """Return the past with what is not written yet: (slot, hour since 1970) → time."""
+    first = 24 * (past.today - past.days + 1)
+    new = [(slot_id, hour, spent) for (slot_id, hour), spent in counted.items() if hour >= first]
+    return replace(
+        past,
+        by_day=_sums(
+            [*past.by_day.items(), *(((one, hour // 24), spent) for one, hour, spent in new)]
+        ),
+        by_hour=_sums(
+            [*past.by_hour.items(), *(((one, hour % 24), spent) for one, hour, spent in new)]
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ shop's day also where the clock changes: then one hour of the year holds two, an
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
 from enum import StrEnum
@@ -44,6 +44,9 @@ class Spent:
     @property
     def whole(self) -> float:
         return self.seen + self.unseen
+
+
+NOTHING = Spent()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,7 @@ class Deed:
 class Entry:
     """What one transaction adds to the past; before: nothing older is kept (an hour, a time)."""
 
-    hours: dict[tuple[str, int], Spent] = field(default_factory=dict)
+    hours: Mapping[tuple[str, int], Spent] = field(default_factory=dict)
     incidents: list[Incident] = field(default_factory=list)
     deeds: list[Deed] = field(default_factory=list)
     before: tuple[int, datetime] | None = None
@@ -102,8 +105,11 @@ class Tally:
     def __init__(self, now: Moment, zone: tzinfo | None = None):
         """zone: the shop's; None: the machine's."""
         self._zone, self._until_s = zone, now.clock_s
-        self.hours: dict[tuple[str, int], Spent] = {}
-        """(slot id, hour of the wall clock since 1970) → what has been counted since `clear`."""
+        self.hours: Mapping[tuple[str, int], Spent] = {}
+        """(slot id, hour of the wall clock since 1970) → what has been counted since `clear`.
+
+        It is replaced, never changed: another thread may read it.
+        """
 
     def add(self, states: Iterable[SlotState], now: Moment) -> None:
         """Count the time since the last call for what the slots have been until now."""
@@ -112,10 +118,11 @@ class Tally:
             return
         self._until_s = now.clock_s
         hour = hour_of(now.at, self._zone)
+        hours = dict(self.hours)
         for state in states:
             key = state.slot_id, hour
-            spent = spent_as(state, now.clock_s, passed_s)
-            self.hours[key] = self.hours.get(key, Spent()) + spent
+            hours[key] = hours.get(key, NOTHING) + spent_as(state, now.clock_s, passed_s)
+        self.hours = hours
 
     def clear(self) -> None:
         self.hours = {}

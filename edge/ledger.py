@@ -134,6 +134,11 @@ class Ledger:
         """For who reads the past, which may be another thread."""
         return self._store
 
+    @property
+    def counted(self) -> Mapping[tuple[str, int], history.Spent]:
+        """The time spent that is not in the state file yet, by slot and hour; never changed."""
+        return self._tally.hours
+
     def denied(self) -> set[str]:
         """Return the slots of which somebody said that they are not empty."""
         return {slot_id for slot_id, state in self.states.items() if state.denial}

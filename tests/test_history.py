@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
 
-from edge.figures import Past, Share, make_report
+from edge.figures import Past, Share, make_report, with_counted
 from edge.history import (
     BLOCKED_FOR_S,
     MISSED_S,
@@ -152,6 +152,14 @@ def test_the_worst_slot_comes_first_and_what_was_never_seen_last():
 def test_a_wrong_alarm_is_no_incident_and_took_no_time_to_refill():
     assert report().median_refill_min == 20.0
     assert report(incidents=[closed("a1", 5, "not_empty")]).median_refill_min is None
+
+
+def test_what_is_not_written_yet_counts_as_well():
+    past = Past(2, 20_000, {("a1", 20_000): Spent(stocked=60)}, {}, [])
+    hour = 24 * 20_000 + 9
+    found = with_counted(past, {("a1", hour): Spent(empty=60), ("a1", hour - 72): Spent(1)})
+    assert found.by_day == {("a1", 20_000): Spent(stocked=60, empty=60)}
+    assert found.by_hour == {("a1", 9): Spent(empty=60)}
 
 
 def test_shelves_hours_and_stock():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import re
 import sqlite3
@@ -267,3 +268,57 @@ def test_the_time_that_was_watched_is_in_the_state_file_at_the_end(site, shelf, 
     assert stocked > 0
     assert unseen >= 0
     assert [(reason, open_s > 0) for reason, open_s in closed] == [("stocked", True)]
+
+
+def test_the_report_counts_what_was_seen_and_a_spreadsheet_reads_it(site, shelf):
+    with Daemon(site) as daemon, Page(address(daemon)) as page:
+        opened(page, shelf)
+        shelf.empty = ()
+        page.wait_for(lambda one: incident(one) is None)
+
+        def report() -> dict:
+            return page.client.get("/api/report?days=7").json()
+
+        found = wait_for(lambda: report() if report()["slots"][0]["incidents"] else None)
+        found = wait_for(lambda: report() if report()["availability"] is not None else None)
+        assert 0 < found["availability"] <= 1
+        assert found["slots"][0]["id"] == "slot-0"
+        assert found["slots"][0]["incidents"] == 1
+        assert found["slots"][0]["median_refill_min"] is not None
+        assert len(found["days"]) == 7
+        assert found["days"][0] == {
+            "date": found["days"][0]["date"], "availability": None, "not_visible": None
+        }  # fmt: skip
+        assert found["stock"][0]["stocked"] == 1
+        table = page.client.get("/api/report.csv?days=1")
+        assert table.headers["content-type"].startswith("text/csv")
+        assert "shop-" in table.headers["content-disposition"]
+        lines = csv.DictReader(io.StringIO(table.content.decode("utf-8-sig")))
+        assert {line["name"] for line in lines} == {"Product 0", "Product 1"}
+        for days in ("0", "365", "x", "7;"):
+            assert page.client.get("/api/report", params={"days": days}).status_code == 400
+
+
+def test_health_tells_of_cameras_broker_outbox_and_this_machine(site, broker):
+    with Daemon(site) as daemon, Page(address(daemon)) as page:
+        page.wait_for(is_stocked)
+
+        def health() -> dict:
+            return page.client.get("/api/health").json()
+
+        found = wait_for(lambda: health() if health()["broker"]["connected_since"] else None)
+        camera = found["cameras"][0]
+        assert (camera["id"], camera["status"], camera["slots"]) == ("aisle", "online", 2)
+        assert camera["frames"] > 0
+        assert camera["age_s"] < 60
+        assert found["broker"]["address"] == f"mqtt://127.0.0.1:{broker.port}"
+        assert found["outbox"] == {"waiting": 0, "oldest_s": None, "dropped": 0}
+        assert found["model"]["classes"] == 2
+        assert found["disk"]["free_bytes"] > 0
+        assert found["memory_bytes"] > 1e6
+        assert found["uptime_s"] > 0
+        assert found["sign_in_failures"] == 0
+        assert "shelf-edge" in found["versions"]
+        broker.stop()
+        wait_for(lambda: health()["broker"]["last_error"])
+        assert health()["broker"]["connected_since"] is None

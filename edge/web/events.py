@@ -15,7 +15,7 @@ import json
 import logging
 import secrets
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 from edge.board import Board, Notice
@@ -70,9 +70,7 @@ class Hub:
         """Yield a page's events until it leaves. last_id: the last one it knows of."""
         page = _Page()
         self._pages.add(page)
-        if self._pump is None:
-            self._pump = asyncio.create_task(self._run())
-            self._pump.add_done_callback(self._failed)
+        pump = self._pump or self._begin()
         try:
             await self._first_round()
             self._refresh()
@@ -82,41 +80,50 @@ class Hub:
                 yield self._hello()
             for event in missed or ():
                 yield event
-            while not self._pump.done():
+            while not pump.done():
                 news = await page.get()
                 yield self._hello() if news is None else news
         finally:
             self._pages.discard(page)
-            if not self._pages and self._pump is not None:
+            if self._pump is not None and not self._pages:
                 self._pump.cancel()
                 self._pump = None
 
-    async def _run(self) -> None:
-        """Tell all pages what is new, as long as there are any."""
+    def _begin(self) -> asyncio.Task[None]:
+        """Begin to tell news; from here on none is missed."""
         loop = asyncio.get_running_loop()
 
         def wake(version: int) -> None:
             with contextlib.suppress(RuntimeError):  # the loop has just been closed
                 loop.call_soon_threadsafe(self._news.set)
 
-        with _listening(self._board, wake):
-            beat_s = loop.time() + BEAT_S
-            while True:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout_at(beat_s):
-                        await self._news.wait()
-                self._news.clear()
-                self._refresh()
-                if loop.time() >= beat_s:
-                    self._tell(_event("beat", {"server_time": rfc3339(datetime.now(UTC))}))
-                    beat_s = loop.time() + BEAT_S
-                await asyncio.sleep(GAP_S)
+        leave = self._board.listen(wake)
+        self._pump = asyncio.create_task(self._run())
+        self._pump.add_done_callback(lambda pump: leave())
+        self._pump.add_done_callback(self._failed)
+        return self._pump
+
+    async def _run(self) -> None:
+        """Tell all pages what is new, until the last of them has left."""
+        loop = asyncio.get_running_loop()
+        beat_s = loop.time() + BEAT_S
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(beat_s):
+                    await self._news.wait()
+            self._news.clear()
+            self._refresh()
+            if loop.time() >= beat_s:
+                self._tell(_event("beat", {"server_time": rfc3339(datetime.now(UTC))}))
+                beat_s = loop.time() + BEAT_S
+            await asyncio.sleep(GAP_S)
 
     def _failed(self, pump: asyncio.Task[None]) -> None:
         """Have all pages come again where telling them has failed: that is a bug, and logged."""
         error = None if pump.cancelled() else pump.exception()
         if error is not None:
             log.error("the pages' news failed", exc_info=error)
+            self._pump = None
             for page in self._pages:
                 page.put(b"")
 
@@ -204,15 +211,6 @@ class _Page:
     def clear(self) -> None:
         while not self._events.empty():
             self._events.get_nowait()
-
-
-@contextlib.contextmanager
-def _listening(board: Board, wake: Callable[[int], None]) -> Iterator[None]:
-    end = board.listen(wake)
-    try:
-        yield
-    finally:
-        end()
 
 
 def _event(name: str, data: Json, number: str = "") -> bytes:

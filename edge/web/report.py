@@ -16,7 +16,7 @@ from starlette.routing import Route
 from edge import past
 from edge.board import Board, Notice
 from edge.errors import StoreError
-from edge.figures import Past, Report, Share, SlotFigures, make_report
+from edge.figures import Past, Report, Share, SlotFigures, make_report, with_counted
 from edge.history import hour_of
 from edge.payloads import rfc3339
 from edge.types import State
@@ -90,6 +90,7 @@ def read_report(notice: Notice, days: int, now: datetime) -> Report:
             )
     except StoreError as error:
         raise Refusal(503, "no_history", "the state file cannot be read now") from error
+    found = with_counted(found, notice.ledger.counted)
     return make_report(notice.plan.slots, notice.states, places_of(notice.plan), found)
 
 
