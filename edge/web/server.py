@@ -10,7 +10,8 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
+from concurrent.futures import Future
 from typing import Any
 
 import h11
@@ -88,29 +89,49 @@ class Pages:
         if before.settings == settings_of(site):
             return
         try:
-            same = before.site.web.listen == site.web.listen
-            self._begin(site, before.listener.again() if same else listen(site))
+            self._begin(site, self._next_listener(before, site))
         except (UnavailableError, OSError) as error:
             log.error("the pages stay as they were: %s", error)
             return
-        asyncio.run_coroutine_threadsafe(before.end(), self._loop)
+        self._submit(before.end())
         log.info("the pages are served at %s", self.address)
 
     def stop(self) -> None:
+        if self._thread.ident is None:
+            self._loop.close()
+            return
         if self._running is not None:
-            ended = asyncio.run_coroutine_threadsafe(self._running.end(), self._loop)
             try:
-                ended.result(GRACE_S + 2.0)
+                self._submit(self._running.end()).result(GRACE_S + 2.0)
             except TimeoutError:
                 log.warning("the pages did not end within %.0f s", GRACE_S + 2.0)
-        if self._thread.ident is not None:
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join(2.0)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(2.0)
+
+    def _next_listener(self, before: _Running, site: Site) -> _Listener:
+        """Return what site.web.listen asks for. Raises UnavailableError; then nothing has changed.
+
+        The same address is handed on, so that nobody who comes meanwhile is turned away. The same
+        port at another address is free only after the present server has left it.
+        """
+        had, wanted = before.listener.getsockname()[:2], site.web.listen_address
+        if site.web.listen == before.site.web.listen or had == wanted:
+            return before.listener.again()
+        if had[1] != wanted[1]:
+            return listen(site)
+        self._submit(before.leave_port()).result(START_S)
+        try:
+            return listen(site)
+        except UnavailableError:
+            self._begin(before.site, listen(before.site))
+            raise
+
+    def _submit(self, work: Coroutine[Any, Any, None]) -> Future[None]:
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def _begin(self, site: Site, listener: _Listener) -> None:
         running = _Running(site, create_app(site, self._routes), listener)
-        begun = asyncio.run_coroutine_threadsafe(running.begin(), self._loop)
-        begun.result(START_S)
+        self._submit(running.begin()).result(START_S)
         self._running = running
         self.address = address_of(site, listener.getsockname()[1])
 
@@ -162,6 +183,11 @@ class _Running:
             await asyncio.sleep(0.01)
         if self._task.done():
             await self._task  # which raises what went wrong
+
+    async def leave_port(self) -> None:
+        """Take no more connections; those that are open go on."""
+        for one in self._server.servers:
+            one.close()
 
     async def end(self) -> None:
         """Let no more come, end the streams, and wait a little for the rest."""
