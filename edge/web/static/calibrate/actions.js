@@ -1,13 +1,13 @@
 // What a person can do, for buttons, keys and gestures alike. Each is one step that undo names.
 
 import { t } from "../lib/i18n.js";
-import { send } from "../lib/net.js";
 import { getPref, setPref } from "../lib/prefs.js";
 import { isConvex, ordered, rectangle } from "../geom/quad.js";
 import { DEFAULT_GAP, spread } from "../geom/divide.js";
 import { dragOf } from "./drags.js";
 import * as edits from "./edits.js";
-import { fractions, newCell } from "./state.js";
+import { newCell } from "./state.js";
+import { suggest } from "./suggest.js";
 
 /** @typedef {import("../geom/homography.js").Point} Point */
 /** @typedef {import("../geom/homography.js").Quad} Quad */
@@ -168,42 +168,19 @@ export class Actions {
   }
 
   equalise() {
-    const bay = this.#bayInHand();
+    const bay = this.bayInHand();
     if (bay) this.model.commit("calibrate.did.equal", edits.equalise(this.model.state, bay.key, this.model.selection.r));
   }
 
-  #bayInHand() {
+  /** The bay under edit, or the only one. */
+  bayInHand() {
     const { bays } = this.model.state;
     const bay = this.model.bay ?? (bays.length === 1 ? bays[0] : null);
     if (!bay) this.page.say(t("calibrate.choose_bay"));
     return bay;
   }
 
-  async suggest() {
-    const bay = this.#bayInHand();
-    const token = this.bench.picture?.token;
-    if (!bay || !token || this.suggesting) return;
-    this.suggesting = true;
-    this.model.changed();
-    try {
-      const { rows } = await send("POST", this.bench.url("/suggest"), {
-        token, quad: fractions(bay.quad, this.model.frame),
-        rows: bay.rows.length, columns: bay.rows.map((row) => row.cells.length),
-      });
-      const now = this.model.state.bays.find(({ key }) => key === bay.key);
-      if (now !== bay) { this.page.say(t("calibrate.suggest_late")); return; }
-      this.model.commit("calibrate.did.suggest", edits.applySuggestion(this.model.state, bay.key, rows));
-      this.model.select({ bay: bay.key });
-      const found = rows.flatMap((/** @type {any} */ row) => row.found);
-      const sure = found.filter(Boolean).length;
-      this.page.say(t("calibrate.suggested", { found: sure, guessed: found.length - sure }));
-    } catch (error) {
-      this.page.say(t("calibrate.suggest_failed", { why: error instanceof Error ? error.message : "" }), true);
-    } finally {
-      this.suggesting = false;
-      this.model.changed();
-    }
-  }
+  suggest() { return suggest(this); }
 
   split() {
     const slots = this.model.selected;
@@ -273,7 +250,7 @@ export class Actions {
 
   /** The next or previous divider of the row under edit. @param {1|-1} way */
   stepDivider(way) {
-    const bay = this.#bayInHand();
+    const bay = this.bayInHand();
     if (!bay) return;
     const r = Math.max(0, this.model.selection.r);
     const count = bay.rows[r].dividers.length;

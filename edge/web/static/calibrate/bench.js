@@ -26,6 +26,8 @@ export class Bench {
   /** @type {{id: string, kind: string, slots: number}[]} */ cameras = [];
   writable = true;
   /** @type {string|null} */ whyNot = null;
+  /** No daemon runs: what is saved waits for it. */
+  alone = false;
   camera = "";
   /** @type {Picture|null} */ picture = null;
   /** @type {Plan|null} */ plan = null;
@@ -37,8 +39,8 @@ export class Bench {
   constructor(model) { this.model = model; }
 
   async open() {
-    const { cameras, writable, why_not } = await getJson("/api/calibrate");
-    Object.assign(this, { cameras, writable, whyNot: why_not });
+    const { cameras, writable, why_not, alone } = await getJson("/api/calibrate");
+    Object.assign(this, { cameras, writable, whyNot: why_not, alone });
   }
 
   /** @param {string} part @returns {string} */

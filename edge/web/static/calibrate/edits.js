@@ -113,7 +113,6 @@ export function applySuggestion(state, key, rows) {
 }
 
 /**
- * Move the upper or lower edge of a row; with `both` the rail keeps its height.
  * @param {Bay} bay
  * @param {number} r
  * @param {0|1} end 0 the row's top, 1 its bottom
@@ -122,17 +121,7 @@ export function applySuggestion(state, key, rows) {
  * @returns {Bay}
  */
 export function moveRail(bay, r, end, v, both) {
-  const spans = bay.rows.map((row) => /** @type {[number, number]} */ ([...row.v]));
-  const least = 0.2 / spans.length / 2;
-  const other = end ? r + 1 : r - 1;
-  const delta = v - spans[r][end];
-  const own = end ? [spans[r][0] + least, 1] : [0, spans[r][1] - least];
-  if (spans[other]) own[end ? 1 : 0] = both ? own[end ? 1 : 0] : spans[other][1 - end];
-  spans[r][end] = Math.min(Math.max(v, own[0]), own[1]);
-  if (both && spans[other]) {
-    const rest = end ? [0, spans[other][1] - least] : [spans[other][0] + least, 1];
-    spans[other][1 - end] = Math.min(Math.max(spans[other][1 - end] + delta, rest[0]), rest[1]);
-  }
+  const spans = divide.moveSpan(bay.rows.map((row) => row.v), r, end, v, both);
   return { ...bay, rows: bay.rows.map((row, i) => ({ ...row, v: spans[i] })) };
 }
 

@@ -11,9 +11,9 @@ import { closing } from "./dialog.js";
 
 /** @type {Shortcut[]} */
 const SHORTCUTS = [
-  { keys: ["B"], words: "calibrate.tool.bay", run: ({ actions }) => actions.arm("bay") },
-  { keys: ["N"], words: "calibrate.tool.row", run: ({ actions }) => actions.arm("row") },
-  { keys: ["1"], words: "calibrate.tool.slot", run: ({ actions }) => actions.arm("slot") },
+  { keys: ["B"], words: "calibrate.tool.bay", run: (app) => arm(app, "bay") },
+  { keys: ["N"], words: "calibrate.tool.row", run: (app) => arm(app, "row") },
+  { keys: ["1"], words: "calibrate.tool.slot", run: (app) => arm(app, "slot") },
   { keys: ["S"], words: "calibrate.suggest", run: ({ actions }) => actions.suggest() },
   { keys: ["E"], words: "calibrate.equal", run: ({ actions }) => actions.equalise() },
   { keys: ["A"], words: "calibrate.split", run: ({ actions }) => actions.split() },
@@ -69,6 +69,7 @@ function plain(app, event) {
   if (event.key === "Enter") return enter(app, target);
   if (isTyping(target)) return false;
   if (event.key === " " && target.closest(".slot, .handle")) return enter(app, target);
+  if (event.key === " " && target === app.stage.element) return true; // held for panning, not for scrolling
   if (target.closest("select, summary, input")) return false;
   const arrow = ARROWS[event.key];
   if (arrow) return arrows(app, event, target, arrow);
@@ -145,6 +146,12 @@ function arrows(app, event, target, [x, y]) {
   if (slot && !model.selection.keys.includes(slot.dataset.key ?? "")) actions.pick(slot.dataset.key ?? "", false);
   actions.nudge(x * far, y * far);
   return true;
+}
+
+/** @param {App} app @param {import("./state.js").Tool} tool */
+function arm(app, tool) {
+  app.actions.arm(tool);
+  app.focusStage(); // the arrow keys move its cross
 }
 
 /** @param {EventTarget|null} target */

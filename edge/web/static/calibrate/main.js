@@ -70,6 +70,8 @@ export class App {
 
   #lay() {
     const { actions, stage } = this;
+    this.back = h("a", { class: "button button--icon button--quiet", href: "/", "aria-label": t("calibrate.back"),
+      title: t("calibrate.back") }, icon("back"));
     this.choice = h("select", { class: "input bar__camera", "aria-label": t("calibrate.camera"), onchange: () => this.choose(this.choice.value) });
     this.shot = tool("camera", t("calibrate.retake"), () => this.retake(), { wide: false });
     this.move = tool("realign", t("calibrate.realign"), () => this.realign.start(), { wide: false });
@@ -88,7 +90,7 @@ export class App {
     document.body.prepend(
       h("a", { class: "skip", href: "#panel" }, t("calibrate.skip")),
       h("header", { class: "bar calibrate-bar" },
-        h("a", { class: "button button--icon button--quiet", href: "/", "aria-label": t("calibrate.back"), title: t("calibrate.back") }, icon("back")),
+        this.back,
         h("div", { class: "bar__title" }, h("h1", null, t("calibrate.title"))),
         this.choice, this.shot, this.move, this.language, this.save),
       h("main", { class: "calibrate" }, h("div", { class: "work" }, this.ground, strip),
@@ -124,6 +126,7 @@ export class App {
     addEventListener("pointerdown", (event) => { this.#byTouch = event.pointerType !== "mouse"; }, { capture: true });
     await this.bench.open();
     const { cameras, writable, whyNot } = this.bench;
+    this.back.hidden = this.bench.alone; // then there is no staff page
     this.choice.append(...cameras.map(({ id, slots }) => h("option", { value: id }, slots ? `${id} · ${t("calibrate.n_slots", { n: slots })}` : id)));
     if (!writable) this.say(t("calibrate.not_writable", { why: whyNot ?? "" }), true);
     const asked = new URLSearchParams(location.search).get("camera");

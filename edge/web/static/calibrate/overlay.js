@@ -170,13 +170,10 @@ function slotElement(key) {
 /** @param {{from: Quad, to: Quad}} ghost */
 function ghostElement(ghost) {
   const from = s("polygon", { class: "ghost ghost--from" }), to = s("polygon", { class: "ghost ghost--to" });
-  const way = s("line", { class: "ghost ghost--way" });
-  const element = s("g", { "aria-hidden": "true" }, from, way, to);
+  const element = s("g", { "aria-hidden": "true" }, from, to);
   element.update = (/** @type {{from: Quad, to: Quad}} */ now) => {
     set(from, "points", text(now.from));
     set(to, "points", text(now.to));
-    const [ax, ay] = centre(now.from), [bx, by] = centre(now.to);
-    for (const [name, value] of Object.entries({ x1: ax, y1: ay, x2: bx, y2: by })) set(way, name, value);
   };
   element.update(ghost);
   return element;

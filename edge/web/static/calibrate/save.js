@@ -62,8 +62,10 @@ export class Saving {
       const ids = new Map(slots.map(({ key, id, name }) => [key, { id, name }]));
       if (model.committed === before) model.settle(relabel(before, ids));
       bench.saved(answer.digest);
-      this.app.say(answer.reloaded ? t("calibrate.saved", { n: slots.length })
-        : t("calibrate.saved_not_reloaded", { n: slots.length, why: answer.message }));
+      const n = slots.length;
+      if (answer.reloaded) this.app.say(t("calibrate.saved", { n }));
+      else if (bench.alone) this.app.say(t("calibrate.saved_alone", { n }));
+      else this.app.say(t("calibrate.saved_not_reloaded", { n, why: answer.message }), true);
       await bench.reloadPlan();
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;

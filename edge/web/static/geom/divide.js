@@ -54,6 +54,30 @@ export function rowSpans(count, gap) {
 }
 
 /**
+ * Move the upper or lower edge of a row; its neighbour's edge is the limit.
+ * @param {[number, number][]} rows
+ * @param {number} r
+ * @param {0|1} end 0 the row's top, 1 its bottom
+ * @param {number} v where it is to be
+ * @param {boolean} both the neighbour's edge goes along: the rail keeps its height
+ * @returns {[number, number][]}
+ */
+export function moveSpan(rows, r, end, v, both) {
+  const spans = rows.map((row) => /** @type {[number, number]} */ ([...row]));
+  const least = 0.1 / spans.length;
+  const own = spans[r], other = spans[end ? r + 1 : r - 1];
+  const delta = v - own[end];
+  let [low, high] = end ? [own[0] + least, 1] : [0, own[1] - least];
+  if (other && !both) { if (end) high = other[0]; else low = other[1]; }
+  own[end] = Math.min(Math.max(v, low), high);
+  if (other && both) {
+    [low, high] = end ? [0, other[1] - least] : [other[0] + least, 1];
+    other[1 - end] = Math.min(Math.max(other[1 - end] + delta, low), high);
+  }
+  return spans;
+}
+
+/**
  * @param {number} cells
  * @returns {Divider[]}
  */

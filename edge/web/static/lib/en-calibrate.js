@@ -121,6 +121,7 @@ export default {
   "calibrate.save_n": "Save {n} {n|slot|slots}",
   "calibrate.saving": "Saving…",
   "calibrate.saved": "Saved {n} {n|slot|slots}. The camera uses them from now on.",
+  "calibrate.saved_alone": "Saved {n} {n|slot|slots}. The daemon will use them once it runs.",
   "calibrate.saved_not_reloaded": "Saved {n} {n|slot|slots} · {why}",
   "calibrate.save_failed": "Not saved · {why}",
   "calibrate.not_savable": "{n} {n|slot needs|slots need} a fix before saving",

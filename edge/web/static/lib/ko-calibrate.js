@@ -121,6 +121,7 @@ export default {
   "calibrate.save_n": "{n}칸 저장",
   "calibrate.saving": "저장하는 중…",
   "calibrate.saved": "{n}칸을 저장했어요. 카메라가 바로 쓰기 시작했어요.",
+  "calibrate.saved_alone": "{n}칸을 저장했어요. 데몬을 켜면 쓰기 시작해요.",
   "calibrate.saved_not_reloaded": "{n}칸을 저장했어요 · {why}",
   "calibrate.save_failed": "저장하지 못했어요 · {why}",
   "calibrate.not_savable": "고쳐야 저장할 수 있는 칸이 {n}개 있어요",
