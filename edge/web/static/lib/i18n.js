@@ -16,15 +16,6 @@ function first() {
   return navigator.language?.toLowerCase().startsWith("ko") ? "ko" : "en";
 }
 
-/**
- * Adds a page's own words: the staff page need not carry those of the calibration.
- * @param {{ko: Record<string, string>, en: Record<string, string>}} words
- */
-export function addWords(words) {
-  Object.assign(WORDS.ko, words.ko);
-  Object.assign(WORDS.en, words.en);
-}
-
 /** @returns {"ko" | "en"} */
 export function lang() {
   return /** @type {"ko" | "en"} */ (current);

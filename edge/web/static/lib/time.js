@@ -43,6 +43,7 @@ export function lasting(minutes) {
  * @param {number} minutes
  */
 export function duration(minutes) {
+  if (minutes < 1) return t("duration.less");
   const whole = Math.round(minutes);
   if (whole < 60) return t("duration.minutes", { m: whole });
   return t("duration.hours", { h: Math.floor(whole / 60), m: whole % 60 });

@@ -30,7 +30,9 @@ export function card(slot, hands) {
   const chip = stateChip();
   const urgency = h("span", { class: "card__urgency" });
   const age = h("span");
-  const place = h("p", { class: "card__place" });
+  const where = h("button", { class: "link", type: "button", onclick: () => hands.show(slot.id) });
+  const priority = h("span");
+  const place = h("p", { class: "card__place" }, where, priority);
   const evidence = h("ul", { class: "card__evidence" });
   const unseen = h("p", { class: "card__unseen" });
   const closed = h("p", { class: "card__closed" });
@@ -55,7 +57,9 @@ export function card(slot, hands) {
     chip.update(now);
     setText(urgency, step > 1 ? t("age.urgent") : step > 0 ? t("age.waiting") : "");
     if (now.incident) setText(age, lasting(minutesSince(now.incident.opened_at)));
-    setText(place, now.priority === null ? placeWords(now) : `${placeWords(now)} · ${t("card.priority", { n: now.priority })}`);
+    setText(where, placeWords(now));
+    set(where, "aria-label", `${placeWords(now)} · ${t("act.show")}`);
+    setText(priority, now.priority === null ? "" : ` · ${t("card.priority", { n: now.priority })}`);
     list(evidence, evidenceWords(now), (words) => words, (words) => h("li", null, words));
     setText(unseen, whyUnseen(now) ?? "");
     pictures.update(now);

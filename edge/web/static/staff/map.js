@@ -75,15 +75,16 @@ function place(slot, pick) {
     const [cx, cy] = middle(points);
     const path = points.map(([x, y]) => `${cx + (x - cx) * SHRINK},${cy + (y - cy) * SHRINK}`).join(" ");
     const small = Math.min(side(points, 0), side(points, 1));
-    const calm = current.state === "stocked" && current.visibility === "clear";
-    const size = Math.max(16, Math.min(72, small * (calm ? 0.2 : 0.5)));
+    const clear = current.visibility === "clear";
+    const calm = clear && current.state === "stocked";
+    const size = Math.max(16, Math.min(72, small * (calm ? 0.2 : clear ? 0.5 : 0.4)));
     set(element, "class", `slot slot--${current.state} slot--${current.visibility}`);
     set(element, "aria-label", label(current));
     set(fill, "points", path);
     set(veil, "points", path);
     box(plate, cx, cy, size * 1.35);
     box(sign, cx, cy, size);
-    set(sign, "href", iconHref(current.visibility === "clear" ? current.state : current.visibility));
+    set(sign, "href", iconHref(clear ? current.state : current.visibility));
   };
   return element;
 }

@@ -181,6 +181,7 @@ export function evidenceWords(slot) {
   const words = [];
   if (slot.votes) words.push(t("card.votes", slot.votes));
   if (slot.state === "misplaced" && slot.p_present !== null) words.push(t("card.present", { score: percent(slot.p_present, 0) }));
+  else if (slot.state === "empty" && slot.score !== null && slot.score < 0.5) words.push(t("card.turning"));
   else if (slot.score !== null) words.push(t("card.score", { score: percent(slot.score, 0) }));
   return words;
 }
