@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import glob
-import http.client
-import json
 import os
 import re
 import secrets
-import ssl
 import sys
 import tempfile
 import threading
@@ -31,14 +28,13 @@ from edge.site import Site
 from edge.statefile import is_held
 from edge.viewfinder import OwnCameras
 from edge.web import calibrate, open_web
-from edge.web.server import address_of
+from edge.web.reach import address_of, answers
 
 PLANOGRAM = "planogram.yaml"
 FOR_A_PHONE = (
     "this address is for this PC alone; for a phone set `web: {listen: 0.0.0.0:8080}` in "
     "site.yaml and a PIN with `edge pin`"
 )
-ANSWER_S = 3.0
 ANYWHERE = "0.0.0.0"
 PIN_DIGITS = 6
 
@@ -120,7 +116,7 @@ def _running(site: Site) -> str | None:
     Raises UnavailableError where one runs and its pages cannot be reached.
     """
     address = address_of(site, site.web.listen_address[1])
-    if _answers(site):
+    if answers(site):
         return address
     if is_held(site.state):
         raise UnavailableError(
@@ -128,27 +124,6 @@ def _running(site: Site) -> str | None:
             "its log says why"
         )
     return None
-
-
-def _answers(site: Site) -> bool:
-    """Say whether pages of this node answer where the site says."""
-    host, port = site.web.listen_address
-    host = {ANYWHERE: "127.0.0.1", "::": "::1"}.get(host, host)
-    if site.web.tls:
-        trusting = ssl.create_default_context()
-        trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE  # nothing is told
-        asked: http.client.HTTPConnection = http.client.HTTPSConnection(
-            host, port, timeout=ANSWER_S, context=trusting
-        )
-    else:
-        asked = http.client.HTTPConnection(host, port, timeout=ANSWER_S)
-    try:
-        asked.request("GET", "/api/session")
-        return bool(json.loads(asked.getresponse().read(4096))["node"] == site.node)
-    except (OSError, http.client.HTTPException, ValueError, LookupError, TypeError):
-        return False  # nobody is there, or somebody else
-    finally:
-        asked.close()
 
 
 @contextlib.contextmanager

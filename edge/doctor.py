@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import shutil
 import socket
-import ssl
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -16,7 +14,6 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 from urllib.parse import urlsplit
-from urllib.request import HTTPSHandler, ProxyHandler, build_opener
 
 import numpy as np
 
@@ -30,7 +27,8 @@ from edge.overlay import write_picture
 from edge.plan import Plan, read_plan
 from edge.site import Site
 from edge.types import Frame, Slot
-from edge.web.server import address_of, listen
+from edge.web.reach import answers
+from edge.web.server import listen
 
 CROPS, ROUNDS = 32, 5
 SPARE_CORE = 0.25  # of one core is what the daemon may take
@@ -187,20 +185,10 @@ def _pages(site: Site) -> Finding:
     try:
         listen(site).close()
     except UnavailableError as error:
-        if _node_at(address_of(site, site.web.listen_address[1])) != site.node:
+        if not answers(site):
             return Finding("pages", False, str(error))
         says += "; served now"
     return Finding("pages", True, says)
-
-
-def _node_at(address: str) -> str | None:
-    """Return the node whose daemon serves pages there, None where it is something else."""
-    direct = [ProxyHandler({}), HTTPSHandler(context=ssl._create_unverified_context())]
-    try:
-        with build_opener(*direct).open(f"{address}api/session", timeout=CONNECT_S) as answer:
-            return str(json.load(answer)["node"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
 
 
 def _broker(site: Site) -> Finding:

@@ -23,6 +23,7 @@ from pages import serve_pages, site_of
 from test_grabber import wait_for
 
 from edge.config import load_site
+from edge.doctor import diagnose
 from edge.errors import ConfigError, UnavailableError
 from edge.pin import set_pin
 from edge.web import open_web, server
@@ -358,3 +359,22 @@ def test_a_page_that_fails_leaves_the_daemon_alone(tmp_path, shelf):
                         assert answer.status_code < 500, (method, path, body[:20], answer.text)
         assert "Traceback" not in daemon.log()
         assert daemon.end() == 0
+
+
+def test_doctor_knows_the_daemons_pages_from_anybody_elses_server(tmp_path, shelf):
+    site = write_site(tmp_path, shelf.url("/still.jpg"), {"url": "stdout:"})
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        change(site, web={"listen": f"127.0.0.1:{taken.getsockname()[1]}"})
+        told = pages_in(diagnose(site))
+        assert (told["ok"], "the port is in use" in told["says"]) == (False, True)
+    told = pages_in(diagnose(site))
+    assert (told["ok"], told["says"].endswith("for this PC only")) == (True, True)
+    with Daemon(site) as daemon:
+        wait_for(lambda: "the pages are served" in daemon.log(), 30)
+        told = pages_in(diagnose(site))
+        assert (told["ok"], told["says"].endswith("served now")) == (True, True)
+        assert daemon.end() == 0
+
+
+def pages_in(diagnosis):
+    return next(one for one in diagnosis["findings"] if one["what"] == "pages")

@@ -10,7 +10,6 @@ import sys
 import threading
 from http.cookies import SimpleCookie
 from pathlib import Path
-from urllib.parse import quote
 
 import anyio
 import httpx

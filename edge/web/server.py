@@ -24,6 +24,7 @@ from edge.errors import UnavailableError
 from edge.site import Site
 from edge.web.app import create_app
 from edge.web.guard import Guard
+from edge.web.reach import address_of
 
 log = logging.getLogger(__name__)
 
@@ -268,24 +269,3 @@ def listen(site: Site) -> _Listener:
         why = "the port is in use; set web.listen to another one" if in_use else error.strerror
         message = f"the pages cannot be served on {site.web.listen}: {why or error}"
         raise UnavailableError(message) from error
-
-
-def address_of(site: Site, port: int) -> str:
-    """Return where a browser finds the pages: with the name that the certificate is for, if any."""
-    host = site.web.listen_address[0]
-    if site.web.tls and site.web.names:
-        host = site.web.names[0]
-    elif host in ("0.0.0.0", "::"):
-        host = _own_address()
-    scheme = "https" if site.web.tls else "http"
-    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}/"
-
-
-def _own_address() -> str:
-    """Return this PC's address in its network; nothing is sent to find it."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))
-        except OSError:  # no network
-            return "127.0.0.1"
-        return str(probe.getsockname()[0])
