@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 
 import cv2
 import numpy as np
@@ -211,3 +212,62 @@ def test_a_camera_without_slots_is_only_watched():
     gate = Gate([])
     assert gate.sort(Frame("cam", picture, NOON, 0.0)) == []
     assert gate.sort(Frame("cam", picture.copy(), NOON, 5.0)) == []
+
+
+def others(shelf: Shelf, held: tuple[str, ...] = ("left",), times: int = 2) -> set[str]:
+    """Return the held slots that are told to be another picture, after the last of some looks."""
+    found: set[str] = set()
+    for _ in range(times):
+        shelf.clock_s += 5
+        frame = Frame("cam", shelf.picture(), NOON, shelf.clock_s)
+        sights = shelf.gate.sort(frame, held=held)
+        found = {sight.slot.slot_id for sight in sights if sight.other}
+    return found
+
+
+def test_a_held_slot_is_another_picture_once_it_was_filled_or_emptied():
+    shelf = Shelf().watched_for(60)
+    assert others(shelf) == set()
+    shelf.full.remove("left")
+    assert others(shelf) == {"left"}
+    assert others(shelf, held=("middle",)) == set()
+
+
+def test_a_held_slot_stays_the_same_picture_in_other_light_and_behind_who_passes():
+    shelf = Shelf().watched_for(60)
+    others(shelf)
+    shelf.light = 0.8
+    assert others(shelf) == set()
+    shelf.person = (60, 200)
+    assert others(shelf) == set()
+    shelf.person = None
+    assert others(shelf, times=3) == set()
+
+
+def test_what_is_taken_piece_by_piece_adds_up_to_another_picture():
+    """Each piece is a look of its own; against the look before none would be much."""
+    shelf = Shelf().watched_for(60)
+    others(shelf)
+    x0, y0, x1, y1 = LEFT
+    drawn = shelf.picture
+
+    def without(pieces: int) -> np.ndarray:
+        picture, high = drawn(), (y1 - y0) // 12
+        wall = np.random.default_rng(pieces).normal(150, 3, (pieces * high, x1 - x0, 3))
+        picture[y0 : y0 + pieces * high, x0:x1] = wall.clip(0, 255).astype(np.uint8)
+        return picture
+
+    found: set[str] = set()
+    for pieces in range(1, 6):
+        shelf.picture = partial(without, pieces)
+        found = others(shelf, times=4)
+    assert found == {"left"}
+
+
+def test_a_slot_that_is_held_anew_is_compared_with_how_it_looks_then():
+    shelf = Shelf().watched_for(60)
+    others(shelf)
+    shelf.full.remove("left")
+    assert others(shelf) == {"left"}
+    others(shelf, held=())
+    assert others(shelf) == set()

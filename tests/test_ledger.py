@@ -8,7 +8,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from edge.decide import Rule, decide, expire
+import edge.past
+from edge import history
+from edge.decide import Rule, decide, deny, expire
 from edge.errors import StoreError
 from edge.ledger import HEARTBEAT_S, Ledger
 from edge.store import Store, open_store
@@ -197,3 +199,83 @@ def test_undecided_slots_are_those_with_evidence_for_another_state(store):
     see(ledger, 0, 0.9)
     assert ledger.undecided() == {"a1"}
     assert isinstance(ledger.states["a1"], SlotState)
+
+
+def past(store: Store) -> tuple[dict, list]:
+    with store.looking_back() as db:
+        return edge.past.by_day(db, 0), edge.past.incidents(db, NOON - timedelta(days=1))
+
+
+def test_the_past_is_written_with_what_happens_and_at_the_end(store):
+    ledger = take_up(store)
+    for seconds in (0, 5, 10):
+        see(ledger, seconds, 0.9)
+    (opened,) = past(store)[1]
+    assert (opened.slot_id, opened.closed_at) == ("a1", None)
+    for seconds in (20, 25, 30):
+        see(ledger, seconds, 0.1)
+    (closed,) = past(store)[1]
+    assert (closed.reason, closed.open_s) == ("stocked", 20.0)
+    assert [deed.kind for deed in ledger.deeds] == ["closed", "opened"]
+    ledger.close(at(40))
+    spent = {slot_id: one for (slot_id, _), one in past(store)[0].items()}
+    assert (spent["a1"].empty, spent["a1"].stocked) == (20.0, 10.0)
+    assert spent["a1"].whole == spent["a2"].whole == 40.0
+    assert ledger.counted == {}
+
+
+def test_time_that_could_not_be_written_is_written_when_it_can(store):
+    disk = FailingStore(store)
+    ledger = take_up(disk)
+    for seconds in (0, 5, 10):
+        see(ledger, seconds, 0.1)
+    disk.full = True
+    for seconds in range(20, 200, 10):
+        see(ledger, seconds, 0.1)
+    disk.full = False
+    see(ledger, 200, 0.1)
+    (spent,) = [one for (slot_id, _), one in past(store)[0].items() if slot_id == "a1"]
+    assert spent.whole == 200.0
+
+
+def test_what_happened_of_late_is_known_after_a_restart_and_incidents_go_on(store):
+    ledger = take_up(store)
+    for seconds in (0, 5, 10):
+        see(ledger, seconds, 0.9)
+    again = take_up(store, seconds=100)
+    assert again.deeds == ledger.deeds
+    for seconds in (101, 106, 111):
+        see(again, seconds, 0.1)
+    assert past(store)[1][0].open_s == 101.0
+    assert take_up(store, seconds=3600).deeds == ()
+
+
+def test_an_incident_of_a_removed_slot_is_over_in_the_past_too(store):
+    ledger = take_up(store)
+    for seconds in (0, 5, 10):
+        see(ledger, seconds, 0.9)
+    take_up(store, slots=SLOTS[1:], seconds=60)
+    (incident,) = past(store)[1]
+    assert (incident.reason, incident.open_s) == ("removed", 50.0)
+
+
+def test_what_is_older_than_three_months_is_forgotten(store):
+    old = history.Entry(hours={("a1", 0): history.Spent(stocked=1)})
+    store.record(history=old)
+    ledger = take_up(store)
+    ledger.close(at(10))
+    assert ("a1", 0) not in past(store)[0]
+
+
+def test_a_word_against_the_alarm_outlives_a_restart(store):
+    ledger = take_up(store)
+    for seconds in (0, 5, 10):
+        see(ledger, seconds, 0.9)
+    denied = deny(ledger.states["a1"], "Kim", at(11).at)
+    assert ledger.note([denied], [], {}, at(11))
+    assert document(store, "slot/a1/state")["state"] == "stocked"
+    again = take_up(store, seconds=20)
+    assert again.denied() == {"a1"}
+    for seconds in (21, 26, 31, 36):
+        see(again, seconds, 0.9)
+    assert [one["data"]["reason"] for one in events(store)] == ["empty", "not_empty"]

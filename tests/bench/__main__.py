@@ -19,6 +19,7 @@ from figures import Row
 from hang import measure_hang
 from machine import this_machine
 from models import measure_models
+from pages import measure_pages
 from pipeline import measure_pipeline
 from startup import measure_startup
 from streams import BUSY, IDLE, rendered
@@ -38,6 +39,7 @@ def main() -> None:
     parts: dict[str, Callable[[], Iterator[Row]]] = {
         "models": lambda: measure_models(given.model, rounds),
         "daemon": lambda: measure_pipeline(given.model, windows, seconds / windows),
+        "pages": lambda: measure_pages(given.model, windows, seconds / windows),
         "hang": lambda: measure_hang(given.model, seconds / 2),
         "startup": lambda: measure_startup(given.model, rounds),
         "training": lambda: measure_training(rounds, 5 if given.quick else 20),
@@ -59,7 +61,7 @@ def main() -> None:
 
 def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="make bench", description="Speed and memory, as ratios.")
-    choices = ["models", "daemon", "hang", "startup", "training"]
+    choices = ["models", "daemon", "pages", "hang", "startup", "training"]
     parser.add_argument("--only", nargs="+", choices=choices, help="these parts instead of all")
     parser.add_argument("--quick", action="store_true", help="a try; the figures say little")
     parser.add_argument("--seconds", type=float, help="how long the daemon is measured at a time")
