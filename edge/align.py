@@ -22,7 +22,7 @@ POINTS = 2500
 DOUBT = 80  # below so many agreeing points the slower, surer kind of point is asked as well
 RATIO = 0.8  # how much nearer the best match must be than the second: shelves repeat themselves
 WITHIN_PX = 3.0  # of SIDE, from where the movement takes a point to where it was found
-LEAST_POINTS, LEAST_SHARE = 40, 0.15  # of the matches must agree
+LEAST_POINTS, LEAST_SHARE = 60, 0.2  # of the matches must agree
 LEAST_AREA = 0.25  # of the picture must lie between the agreeing points
 SCALE, TURN_DEG = (0.75, 1.33), 12.0  # beyond these it is another view, to be drawn anew
 
