@@ -19,7 +19,7 @@ from figures import Row
 from hang import measure_hang
 from machine import this_machine
 from models import measure_models
-from pages import measure_pages
+from open_pages import measure_pages
 from pipeline import measure_pipeline
 from startup import measure_startup
 from streams import BUSY, IDLE, rendered
