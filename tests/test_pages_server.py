@@ -225,6 +225,29 @@ def test_a_renewed_certificate_is_shown_after_a_reload(tmp_path, certificate):
         assert httpx.get(f"{first}api/session", verify=False).status_code == 200
 
 
+def test_open_pages_come_again_after_a_change_and_do_not_hold_up_the_end(tmp_path, shelf):
+    site = write_site(tmp_path, shelf.url("/still.jpg"), {"url": "stdout:"})
+    with Daemon(site) as daemon:
+        wait_for(lambda: "the pages are served" in daemon.log(), 30)
+        url = address_in(daemon)
+        with httpx.stream("GET", f"{url}api/events", timeout=30) as stream:
+            reading = stream.iter_lines()
+            assert "event: hello" in reading
+            listen = f"127.0.0.1:{httpx.URL(url).port}"
+            change(site, web={"listen": listen, "names": ["shop.example"]})
+            reload(daemon, 1)
+            assert "event: hello" not in list(reading), "it ends, whole"
+        with httpx.stream("GET", f"{url}api/events", timeout=30) as stream:
+            reading = stream.iter_lines()
+            assert "event: hello" in reading
+            daemon.send(signal.SIGTERM)
+            begun_s = time.monotonic()
+            list(reading)  # ends, and raises nothing
+            assert daemon.wait() == 0
+            assert time.monotonic() - begun_s < 8
+        assert "Traceback" not in daemon.log()
+
+
 # Hostile company.
 
 
