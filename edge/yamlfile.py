@@ -25,6 +25,15 @@ NO_ANCHORS = "anchors and aliases are not used here; put a value that begins wit
 NO_TAGS = "tags are not used here; put a value that begins with ! in quotes"
 
 
+class Loader(yaml.SafeLoader):
+    """PyYAML's, but 1e-3 is a number, as in YAML 1.2 and in JSON; YAML 1.1 wants 1.0e-3."""
+
+
+Loader.add_implicit_resolver(
+    TAG + "float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One thing that is wrong: site.yaml:4: cameras[0].every: unknown key; did you mean every_s?"""
@@ -92,7 +101,7 @@ def parse_yaml(path: Path, raw: bytes, way_out: str) -> YamlFile:
         line = raw[: error.start].count(b"\n") + 1
         return _unusable(file, line, "is not UTF-8 text; save it as UTF-8")
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        root = yaml.compose(text, Loader=Loader)
         if root is None or root.tag == TAG + "null":
             return _unusable(file, None, f"is empty; {way_out}")
         if not isinstance(root, MappingNode):

@@ -179,6 +179,12 @@ def test_a_trick_that_the_recipe_does_not_use_has_no_row(full):
     assert "full-cutmix" not in names
 
 
+def test_a_value_too_small_for_a_dot_is_still_a_number_in_a_row(full):
+    little = full.model_copy(update={"lr": 2e-05})  # JSON writes it so
+    rows = {row.name: row.recipe for row in ablate_rows(little)}
+    assert rows["plain+lr"].lr == 2e-05
+
+
 def test_rows_are_chosen_by_name_and_bring_what_they_are_compared_with(full):
     assert [row.name for row in ablate_rows(full, ["full-mixup"])] == ["full", "full-mixup"]
     assert [row.name for row in ablate_rows(full, ["plain+mixup"])] == ["plain", "plain+mixup"]

@@ -12,7 +12,7 @@ from edge.errors import ConfigError, UsageError
 from trainer import augment, draw
 from trainer.data import LeaveOut, digest, read_data, read_source
 from trainer.mixture import Mixture, batches
-from trainer.recipe import Recipe, load_recipe
+from trainer.recipe import Recipe, changed, load_recipe
 
 ROOT = Path(__file__).parent.parent
 
@@ -153,6 +153,15 @@ def test_a_wrong_recipe_is_refused_with_its_line(tmp_path, line, words):
     with pytest.raises(ConfigError) as caught:
         load_recipe(path)
     assert words in str(caught.value)
+
+
+def test_a_number_may_have_an_exponent_and_no_dot(tmp_path):
+    path = tmp_path / "r.yaml"
+    path.write_text("name: r\ninput_size: 32\nsteps: 3\nlr: 2E-3\nweight_decay: 5.e-4\n")
+    found = load_recipe(path, ["net.width=25e-2", "name=1e-3x", "warmup=1e-05"])
+    assert (found.lr, found.weight_decay, found.net.width) == (2e-3, 5e-4, 0.25)
+    assert (found.name, found.warmup) == ("1e-3x", 1e-5)
+    assert changed(found, ["name='1e-3'"]).name == "1e-3"
 
 
 def test_slots_can_only_be_drawn_for_a_recipe_that_knows_empty():

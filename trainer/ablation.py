@@ -14,6 +14,7 @@ import yaml
 from torchvision.models.resnet import BasicBlock
 
 from edge.errors import UsageError
+from edge.yamlfile import Loader
 from trainer.recipe import Recipe, changed
 from trainer.resnet import DEPTHS
 
@@ -88,7 +89,7 @@ def _tricks(recipe: Recipe) -> dict[str, str]:
     """Return the fields of OFF that the recipe switches on, with its values as YAML."""
     about = recipe.model_dump(mode="json")
     flat = about | {f"net.{key}": value for key, value in about["net"].items()}
-    on = {key: json.dumps(flat[key]) for key in OFF if flat[key] != yaml.safe_load(OFF[key])}
+    on = {key: json.dumps(flat[key]) for key in OFF if flat[key] != yaml.load(OFF[key], Loader)}
     if DEPTHS.get(recipe.net.arch, (BasicBlock,))[0] is BasicBlock:
         on.pop("net.b", None)  # it moves a stride within a bottleneck
     if recipe.drawn + recipe.altered:

@@ -20,7 +20,7 @@ from pydantic import Field, ValidationError, model_validator
 from edge.classifier import EMPTY, OCCUPANCY, Source, Temperature, Thresholds
 from edge.errors import ConfigError, UsageError
 from edge.section import Section, validate
-from edge.yamlfile import read_yaml
+from edge.yamlfile import Loader, read_yaml
 
 Arch = Literal[
     "resnet10", "resnet14", "resnet18", "resnet26", "resnet34",
@@ -247,7 +247,7 @@ def changed(recipe: Recipe, changes: Sequence[str]) -> Recipe:
         if not equals or not isinstance(place, dict):
             raise UsageError(f"--set {change}: write KEY=VALUE, for example lr=0.05, net.width=0.5")
         try:
-            place[last] = yaml.safe_load(value)
+            place[last] = yaml.load(value, Loader)
         except yaml.YAMLError:
             raise UsageError(f"--set {change}: the value is no YAML") from None
     try:
