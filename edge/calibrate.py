@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import glob
 import os
-import re
 import secrets
 import sys
 import tempfile
@@ -19,18 +17,16 @@ import segno
 
 from edge.address import free_port, is_loopback, parse_address
 from edge.bench import CalibrationBench, Setup
-from edge.cameras.folder import ENDINGS, read_picture
-from edge.config import load_site
-from edge.errors import ConfigError, UnavailableError, UsageError
+from edge.errors import UnavailableError, UsageError
 from edge.monitor import stop_on_signals
 from edge.pin import pin_problem, set_pin
 from edge.site import Site
 from edge.statefile import is_held
+from edge.subject import is_picture, planogram_path, site_of_camera, site_of_picture
 from edge.viewfinder import OwnCameras
 from edge.web import calibrate, open_web
 from edge.web.reach import address_of, answers
 
-PLANOGRAM = "planogram.yaml"
 FOR_A_PHONE = (
     "this address is for this PC alone; for a phone set `web: {listen: 0.0.0.0:8080}` in "
     "site.yaml and a PIN with `edge pin`"
@@ -60,54 +56,22 @@ def open_page(
     running: str | None = None
     camera_id = subject
     if subject is not None and is_picture(subject):
-        picture = Path(subject)
-        site = _site_of_picture(picture, output or picture.with_name(PLANOGRAM))
+        site = site_of_picture(Path(subject), output)
         camera_id = site.cameras[0].id
-    elif output is not None:
-        raise UsageError("-o is for a picture; a site's planogram is the one that it names")
     else:
-        site = load_site(site_path)
-        _check_camera(camera_id, site, site_path)
+        site = site_of_camera(site_path, camera_id, output)
         running = _running(site)
     page = f"calibrate?{urlencode({'camera': camera_id})}" if camera_id else "calibrate"
     if running is not None:
         _show(f"{running}{page}", browser, pin=None)
         return
-    if site.planogram is None:
-        message = f"planogram: is missing; add the line `planogram: {PLANOGRAM}`"
-        raise ConfigError([f"{site_path}: {message}"])
+    planogram_path(site, site_path)
     stop = threading.Event()
     stop_on_signals(stop)
     with _own_page(site, browser, listen) as (address, pin):
         _show(f"{address}{page}", browser, pin)
         print("Ctrl-C ends it", file=sys.stderr, flush=True)
         stop.wait()
-
-
-def is_picture(subject: str) -> bool:
-    """Whether this names a file and no camera: an id has no dot and no slash."""
-    return Path(subject).suffix.lower() in ENDINGS or "/" in subject
-
-
-def _site_of_picture(picture: Path, planogram: Path) -> Site:
-    """Return a site whose only camera shows this picture. Raises CameraError if it is none."""
-    read_picture(picture)
-    camera_id = re.sub(r"[^a-z0-9_]+", "-", picture.stem.lower()).strip("-_") or "picture"
-    url = f"folder:{glob.escape(str(picture.absolute()))}"
-    return Site.model_validate(
-        {
-            "version": 1,
-            "node": camera_id,
-            "cameras": ({"id": camera_id, "url": url},),
-            "planogram": str(planogram.absolute()),
-        }
-    )
-
-
-def _check_camera(camera_id: str | None, site: Site, site_path: Path) -> None:
-    known = [camera.id for camera in site.cameras]
-    if camera_id is not None and camera_id not in known:
-        raise UsageError(f"{site_path} has no camera {camera_id!r}; it has: {', '.join(known)}")
 
 
 def _running(site: Site) -> str | None:

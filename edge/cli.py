@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from edge import redact
-from edge.errors import EdgeError
+from edge.errors import EdgeError, UsageError
 
 app = typer.Typer(
     help="Watches shop shelves and says over MQTT which slots are empty.",
@@ -87,11 +87,28 @@ def calibrate(
     listen: Annotated[
         str | None, typer.Option(metavar="HOST:PORT", help="Serve the page there.")
     ] = None,
+    grid: Annotated[
+        str | None, typer.Option(metavar="ROWSxCOLUMNS", help="No page: a bay of so many slots.")
+    ] = None,
+    quad: Annotated[
+        str | None, typer.Option(metavar="JSON", help="--grid: the bay's corners, in fractions.")
+    ] = None,
+    gap: Annotated[
+        float, typer.Option(min=0, max=1, help="--grid: between two rows, as a share of the bay.")
+    ] = 0.0,
+    add: Annotated[bool, typer.Option("--add", help="--grid: keep the camera's slots.")] = False,
 ) -> None:
     """Draw the slots on a page in the browser and write the planogram."""
-    from edge.calibrate import open_page
+    if grid is None and quad is None:
+        from edge.calibrate import open_page
 
-    open_page(camera, config, output, browser, listen)
+        open_page(camera, config, output, browser, listen)
+        return
+    from edge.grid import EXAMPLE, draw_grid, read_grid
+
+    if camera is None or grid is None or quad is None:
+        raise UsageError(f"a camera or a picture, --grid and --quad belong together: {EXAMPLE}")
+    typer.echo(draw_grid(camera, read_grid(grid, quad, gap), config, output, add))
 
 
 @app.command()

@@ -38,13 +38,14 @@ LAYERS = [
     {"cameras"},
     {"address", "planogram", "grabber", "ledger", "publisher", "broker", "album", "training"},
     {"site", "eye", "health"},
-    {"config", "viewfinder", "jury"},
+    {"config", "viewfinder", "jury", "lookout"},
+    {"subject"},
     {"plan", "outlet", "planogram_file", "stills", "goods_list"},
     {"board", "bench"},
     {"desk"},
     {"web"},
     {"monitor", "schemas", "status"},  # start reading in the monitor
-    {"replay", "demo", "doctor", "calibrate"},
+    {"replay", "demo", "doctor", "calibrate", "grid"},
     {"cli"},
 ]
 HEIGHT = {name: height for height, layer in enumerate(LAYERS) for name in layer}

@@ -1,0 +1,57 @@
+"""What somebody draws on: a camera of site.yaml, or a picture file that stands for one."""
+
+from __future__ import annotations
+
+import glob
+import re
+from pathlib import Path
+
+from edge.cameras.folder import ENDINGS, read_picture
+from edge.config import load_site
+from edge.errors import ConfigError, UsageError
+from edge.site import Site
+
+PLANOGRAM = "planogram.yaml"
+
+
+def is_picture(subject: str) -> bool:
+    """Whether this names a file and no camera: an id has no dot and no slash."""
+    return Path(subject).suffix.lower() in ENDINGS or "/" in subject
+
+
+def site_of_picture(picture: Path, planogram: Path | None) -> Site:
+    """Return a site whose only camera shows this picture, and is called as its file.
+
+    Its planogram is written beside the picture where nothing else is said. Raises CameraError for
+    what is no picture.
+    """
+    read_picture(picture)
+    camera_id = re.sub(r"[^a-z0-9_]+", "-", picture.stem.lower()).strip("-_") or "picture"
+    url = f"folder:{glob.escape(str(picture.absolute()))}"
+    return Site.model_validate(
+        {
+            "version": 1,
+            "node": camera_id,
+            "cameras": ({"id": camera_id, "url": url},),
+            "planogram": str((planogram or picture.with_name(PLANOGRAM)).absolute()),
+        }
+    )
+
+
+def site_of_camera(site_path: Path, camera_id: str | None, planogram: Path | None) -> Site:
+    """Return the site that has the camera. Raises UsageError or ConfigError where it has not."""
+    if planogram is not None:
+        raise UsageError("-o is for a picture; a site's planogram is the one that it names")
+    site = load_site(site_path)
+    known = [camera.id for camera in site.cameras]
+    if camera_id is not None and camera_id not in known:
+        raise UsageError(f"{site_path} has no camera {camera_id!r}; it has: {', '.join(known)}")
+    return site
+
+
+def planogram_path(site: Site, site_path: Path) -> Path:
+    """Return where the site's slots are written. Raises ConfigError where it does not say."""
+    if site.planogram is None:
+        message = f"planogram: is missing; add the line `planogram: {PLANOGRAM}`"
+        raise ConfigError([f"{site_path}: {message}"])
+    return site.planogram
