@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from anyio.from_thread import start_blocking_portal
 from figures import Row, Spread
 from mosquitto import wait_for
 from pipeline import DECIDED_S
@@ -68,23 +68,18 @@ def _address(shop: Shop) -> str:
 @contextmanager
 def _open_pages(address: str, told: _Told) -> Iterator[None]:
     """Have the pages open meanwhile, in a thread of their own."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
     url = urlsplit(address)
     host, port = url.hostname or "127.0.0.1", url.port or 80
-    pages = [asyncio.run_coroutine_threadsafe(_page(host, port, told), loop) for _ in range(PAGES)]
-    try:
-        yield
-        for page in pages:
-            if page.done():
-                page.result()  # raises what ended it
-    finally:
-        for page in pages:
-            page.cancel()
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+    with start_blocking_portal() as portal:
+        pages = [portal.start_task_soon(_page, host, port, told) for _ in range(PAGES)]
+        try:
+            yield
+            for page in pages:
+                if page.done():
+                    page.result()  # raises what ended it
+        finally:
+            for page in pages:
+                page.cancel()
 
 
 async def _page(host: str, port: int, told: _Told) -> None:
