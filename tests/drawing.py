@@ -1,6 +1,6 @@
 """A person at the calibration page, with a mouse, a finger or a keyboard, who counts every action.
 
-with calibration(tmp_path, photo) as bench:
+with calibration(tmp_path, picture) as bench:
     hand = bench.mouse()
     hand.at(0.1, 0.2)          # one click
     hand.press("4")            # one key
@@ -10,6 +10,7 @@ with calibration(tmp_path, photo) as bench:
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,13 +24,16 @@ from pages import serve_pages
 from playwright.sync_api import Page
 
 from edge.bench import CalibrationBench, Setup
-from edge.cameras.folder import read_picture
+from edge.cameras.demo import build_scene, parse_demo_url
 from edge.errors import CameraError
+from edge.render import Renderer
 from edge.types import CameraReason, Frame, Image
 from edge.viewfinder import Capture
 from edge.web.calibrate import routes
 
 Point = tuple[float, float]
+
+DEMO = "demo:?seed=7"
 
 PASTE = """(text) => {
   const data = new DataTransfer();
@@ -199,14 +203,20 @@ class Calibration:
 
 
 @contextlib.contextmanager
-def calibration(folder: Path, photo: Path) -> Iterator[Calibration]:
-    """Serve the page over a photo, with the real model, file and requests."""
+def calibration(folder: Path, picture: Image) -> Iterator[Calibration]:
+    """Serve the page over a picture, with the real model, file and requests."""
     planogram = folder / "planogram.yaml"
-    cameras = Cameras({"aisle": read_picture(photo)})
+    cameras = Cameras({"aisle": picture})
     setup = Setup({"aisle": "rtsp", "door": "rtsp"}, planogram, None)
     bench = CalibrationBench(lambda: setup, cameras)
     with serve_pages(folder, routes(bench)) as address, open_browser(address) as browser:
         yield Calibration(browser, cameras, planogram)
+
+
+@functools.cache
+def rendered_shelf() -> Image:
+    """Return a picture of DEMO's store, 1280 x 720."""
+    return Renderer(build_scene(parse_demo_url(DEMO))).picture(0.0)
 
 
 def shelf(hand: Hand, corners: Sequence[Point], rows: int, columns: int) -> None:

@@ -9,6 +9,7 @@ from conftest import require_data, require_program
 pytest.importorskip("playwright")
 from drawing import calibration, shelf
 
+from edge.cameras.folder import read_picture
 from edge.geometry import divide
 from edge.planogram import quad_problem
 
@@ -25,7 +26,7 @@ GOODS = "\n".join(f"{name}\t{8801104940000 + i}" for i, name in enumerate(NAMES)
 @pytest.fixture
 def bench(tmp_path):
     require_program("chromium")
-    with calibration(tmp_path, require_data("scenes/pun__1-113.jpg")) as bench:
+    with calibration(tmp_path, read_picture(require_data("scenes/pun__1-113.jpg"))) as bench:
         yield bench
 
 

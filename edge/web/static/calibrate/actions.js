@@ -95,6 +95,7 @@ export class Actions {
     if (!isConvex(quad)) { this.page.say(t("calibrate.not_convex"), true); return; }
     if (tool === "slot") {
       const slot = { ...newCell(), quad };
+      model.tool = null;
       model.commit("calibrate.did.slot", { ...model.state, draft: null, loose: [...model.state.loose, slot] });
       model.select({ keys: [slot.key] });
       return;

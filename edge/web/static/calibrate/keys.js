@@ -144,6 +144,7 @@ function arrows(app, event, target, [x, y]) {
   } else if (target.closest("button")) return false;
   const slot = /** @type {HTMLElement|null} */ (target.closest(".slot"));
   if (slot && !model.selection.keys.includes(slot.dataset.key ?? "")) actions.pick(slot.dataset.key ?? "", false);
+  if (slot) model.selection = { ...model.selection, divider: -1, corner: -1 };
   actions.nudge(x * far, y * far);
   return true;
 }

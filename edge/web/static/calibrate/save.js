@@ -14,6 +14,8 @@ const UNSAVEABLE = ["twisted", "outside"];
 
 export class Saving {
   busy = false;
+  /** Asked for once more while it was busy. */
+  #again = false;
   /** What the daemon refused, by slot key. @type {Map<string, string[]>} */
   refused = new Map();
 
@@ -49,6 +51,7 @@ export class Saving {
   /** @param {string} [digest] of the file that may be replaced */
   async save(digest = this.app.bench.plan?.digest ?? "") {
     const { bench, model } = this.app;
+    this.#again = this.busy;
     if (!this.possible || !this.#sound()) return;
     this.busy = true;
     this.refused = new Map();
@@ -75,6 +78,7 @@ export class Saving {
       this.busy = false;
       model.changed();
     }
+    if (this.#again) await this.save();
   }
 
   /** Only what can be saved is sent; else step 4 shows what cannot. */
@@ -94,7 +98,7 @@ export class Saving {
   async #refused(error) {
     if (error.code === "changed") await this.#changed(error);
     else if (error.code === "moving") await this.#moving();
-    else if (error.code === "picture_gone") await this.#again();
+    else if (error.code === "picture_gone") await this.#anew();
     else if (error.code === "invalid") this.#invalid(error.body?.error?.problems ?? []);
     else this.app.say(t("calibrate.save_failed", { why: error.message || error.code }), true);
   }
@@ -124,10 +128,10 @@ export class Saving {
       title: t("calibrate.moving_title"), text: t("calibrate.moving"),
       choices: [{ value: "again", label: t("calibrate.moving_again"), primary: true }],
     });
-    if (choice) await this.#again();
+    if (choice) await this.#anew();
   }
 
-  async #again() {
+  async #anew() {
     if (await this.app.retake()) await this.save();
   }
 

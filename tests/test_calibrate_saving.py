@@ -1,0 +1,111 @@
+"""What becomes of a drawing: saved, refused, taken up again, moved along with its camera."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from conftest import require_program
+
+pytest.importorskip("playwright")
+from drawing import calibration, rendered_shelf, shelf
+
+BAY = ((0.2, 0.2), (0.8, 0.25), (0.78, 0.8), (0.22, 0.85))
+
+
+@pytest.fixture
+def bench(tmp_path):
+    require_program("chromium")
+    with calibration(tmp_path, rendered_shelf()) as bench:
+        yield bench
+
+
+def test_after_the_camera_was_moved_all_slots_move_with_it(bench):
+    hand = bench.mouse()
+    shelf(hand, BAY, 2, 5)
+    hand.press("Control+s")
+    hand.said("저장했어요")
+    before = np.array([slot["quad"] for slot in bench.saved()]) * [1280, 720]
+    turn = cv2.getRotationMatrix2D((640, 360), 2.0, 1.03)
+    turn[:, 2] += (25, -12)
+    bench.cameras.pictures["aisle"] = cv2.warpAffine(
+        rendered_shelf(), turn, (1280, 720), borderMode=cv2.BORDER_REPLICATE
+    )
+    hand = bench.mouse()  # it notices by itself
+    apply = hand.page.locator(".realign .button--primary")
+    apply.wait_for()
+    assert "2.0° 돌아감" in hand.page.locator(".realign__numbers").inner_text().replace("-", "")
+    apply.click()
+    hand.settled()
+    expected = before @ turn[:, :2].T + turn[:, 2]
+    assert np.abs(np.array(hand.quads()) - expected).max() < 6.4  # half a per cent of the width
+    hand.press("Control+z")
+    hand.settled()
+    assert np.abs(np.array(hand.quads()) - before).max() < 0.05
+    hand.press("Control+y", "Control+s")
+    hand.said("저장했어요")
+    saved = np.array([slot["quad"] for slot in bench.saved()]) * [1280, 720]
+    assert np.abs(saved - expected).max() < 6.4
+
+
+def test_a_picture_with_something_moving_is_not_saved(bench):
+    bench.cameras.moving = True
+    hand = bench.mouse()
+    shelf(hand, BAY, 1, 2)
+    hand.press("Control+s")
+    again = hand.page.locator("dialog[open] .ask__choice")
+    again.wait_for()
+    assert not bench.planogram.exists()
+    bench.refused(423)
+    bench.cameras.moving = False
+    again.click()
+    hand.said("저장했어요")
+    assert len(bench.saved()) == 2
+
+
+def test_an_earlier_version_is_taken_up_again(bench):
+    hand = bench.mouse()
+    shelf(hand, BAY, 1, 4)
+    hand.press("Control+s")
+    hand.said("4칸을 저장했어요")
+    hand.at(0.3, 0.5)
+    hand.press("Delete", "Control+s")
+    hand.said("3칸을 저장했어요")
+    hand.choose(".steps__one:nth-child(4)")
+    hand.page.locator(".more > summary", has_text="이전 버전").click()
+    hand.page.locator(".versions__one").first.click()
+    hand.said("이전 버전 4칸")
+    hand.settled()
+    assert hand.slots() == 4
+    hand.press("Control+z")
+    hand.settled()
+    assert hand.slots() == 3
+
+
+def test_a_list_of_goods_is_imported_from_a_file(bench, tmp_path):
+    hand = bench.mouse()
+    shelf(hand, BAY, 2, 2)
+    hand.choose(".steps__one:nth-child(3)")
+    goods = tmp_path / "goods.csv"
+    goods.write_bytes("상품명,바코드\n우유,8801104940016\n차,8801104940023\n".encode("cp949"))
+    hand.page.locator("input[type=file]").set_input_files(goods)
+    hand.page.locator(".paste__summary", has_text="2칸이 모자라요").wait_for()
+    hand.press("Enter")
+    hand.settled()
+    assert hand.names() == ["우유", "차", "2단 1칸", "2단 2칸"]
+
+
+def test_an_id_that_is_taken_is_refused_where_it_stands(bench):
+    hand = bench.mouse()
+    shelf(hand, BAY, 1, 2)
+    hand.choose(".steps__one:nth-child(3)")
+    hand.page.locator("input[name=slot-id]").nth(0).fill("milk")
+    hand.page.locator("input[name=slot-id]").nth(1).fill("milk")
+    hand.page.get_by_text("이미 쓰는 ID예요").wait_for()
+    hand.press("Control+s")
+    hand.said("고쳐야 저장할 수 있는 칸이 1개")
+    assert not bench.planogram.exists()
+    hand.page.locator("input[name=slot-id]").nth(1).fill("tea")
+    hand.press("Control+s")
+    hand.said("저장했어요")
+    assert [slot["id"] for slot in bench.saved()] == ["milk", "tea"]
