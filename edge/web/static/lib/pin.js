@@ -72,15 +72,20 @@ export function pinForm({ tls, done }) {
       h("p", { class: "field__hint", id: "device-hint" }, t("login.name_hint")),
     ),
     submit,
-    tls ? sealed() : plain(),
+    honest(tls),
   );
+}
+
+/** What the PIN protects and what it does not, said before it is typed. */
+function honest(tls) {
+  if (tls) return sealed();
+  return isSecureContext ? null : plain(); // on this PC itself nobody can listen
 }
 
 function sealed() {
   return h("p", { class: "honest" }, icon("lock"), h("span", null, t("login.tls")));
 }
 
-/** What the PIN protects without TLS, and what it does not: said before it is typed. */
 function plain() {
   return h(
     "div",

@@ -2,15 +2,13 @@
 
 import { h, icon } from "./dom.js";
 import { lang, setLang, t } from "./i18n.js";
-import { send } from "./net.js";
+import { getJson, send } from "./net.js";
 import { getPref, getTheme, setPref, setTheme } from "./prefs.js";
 
-/**
- * @param {{session: {pin: boolean, signed_in: boolean, version: string} | null, extra?: HTMLElement[]}} options
- *   extra: the page's own fields, made anew for each opening
- */
-export function openSettings({ session, extra = [] }) {
+/** @param {{extra?: HTMLElement[]}} options extra: the page's own fields, made anew each time */
+export function openSettings({ extra = [] } = {}) {
   const close = () => dialog.close();
+  const foot = h("div", { class: "settings__foot" });
   const dialog = h(
     "dialog",
     { class: "sheet", "aria-labelledby": "settings-title", onclose: () => dialog.remove() },
@@ -35,16 +33,20 @@ export function openSettings({ session, extra = [] }) {
       ),
       nameField(),
       extra,
-      h(
-        "div",
-        { class: "settings__foot" },
-        session && h("p", { class: "muted small" }, t("settings.version", { version: session.version })),
-        session?.pin && session.signed_in && h("button", { class: "button", type: "button", onclick: signOut }, t("settings.sign_out")),
-      ),
+      foot,
     ),
   );
   document.body.append(dialog);
   dialog.showModal();
+  fillFoot(foot);
+}
+
+/** What only the daemon knows; while it is away the rest of the sheet works without. */
+async function fillFoot(foot) {
+  const session = await getJson("/api/session").catch(() => null);
+  if (!session) return;
+  foot.append(h("p", { class: "muted small" }, t("settings.version", { version: session.version })));
+  if (session.pin && session.signed_in) foot.append(h("button", { class: "button", type: "button", onclick: signOut }, t("settings.sign_out")));
 }
 
 /**

@@ -49,11 +49,16 @@ export function heatMap(hours, names) {
   }
 
   fill(FIRST);
+  const scroller = h("div", { class: "scroll" }, grid);
+  requestAnimationFrame(() => {
+    const now = head.cells[1 + new Date().getHours()]; // on a phone: what has just been, in sight
+    scroller.scrollLeft = now ? now.offsetLeft - scroller.clientWidth + now.offsetWidth : 0;
+  });
   return h(
     "div",
     { class: "heat" },
     told,
-    h("div", { class: "scroll" }, grid),
+    scroller,
     h("div", { class: "heat__foot" }, scale(), h("div", { class: "heat__buttons" }, all, numbers)),
   );
 }

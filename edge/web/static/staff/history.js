@@ -43,9 +43,11 @@ export function historyView() {
 
 function parts(report) {
   const names = new Map(report.slots.map((slot) => [slot.id, slot.name]));
+  const first = report.days.findIndex((one) => one.availability !== null);
+  const days = first < 0 ? [] : report.days.slice(first); // before it there was no shelf to see
   return [
     figures(report),
-    report.days.length > 1 && block("history.days", dayBars(report.days)),
+    days.length > 1 && block("history.days", dayBars(days)),
     block("history.worst", worst(report.slots)),
     report.hours.slots.length > 0 && block("history.hours", heatMap(report.hours, names)),
     report.shelves.length > 0 && block("history.shelves", shelves(report.shelves)),

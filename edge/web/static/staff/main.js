@@ -3,7 +3,6 @@
 import { h } from "../lib/dom.js";
 import { t } from "../lib/i18n.js";
 import { openLive } from "../lib/live.js";
-import { getJson } from "../lib/net.js";
 import { pinForm } from "../lib/pin.js";
 import { choice, openSettings } from "../lib/settings.js";
 import { createStore } from "../lib/store.js";
@@ -22,8 +21,6 @@ const wide = matchMedia("(min-width: 62.5rem)"); // 1000 px: all views at once
 
 /** What the daemon told, whether it still does, and what is on its way to it. */
 const store = createStore({ ...NOTHING, loaded: false, live: false, silent: false, heard: 0, pending: /** @type {Record<string, string>} */ ({}) });
-/** @type {any} */
-let session = null;
 
 const actions = createActions(
   (slot, verb) => store.set(({ pending }) => ({ pending: { ...pending, [slot]: verb } })),
@@ -99,25 +96,20 @@ function settings() {
       choice("settings.sound", soundWanted() ? "on" : "off", [["off", t("settings.sound_off")], ["on", t("settings.sound_on")]], (value) => setSound(value === "on")),
       h("p", { class: "field__hint" }, t(isSecureContext ? "settings.sound_hint" : "settings.notify_http")),
     );
-  openSettings({ session, extra: [sound()] });
+  openSettings({ extra: [sound()] });
 }
 
 /** The session ended: the page stays, the PIN is asked for over it. */
-async function askPin() {
+function askPin() {
   if (document.querySelector("dialog.pin-sheet")) return;
   const dialog = h("dialog", { class: "sheet pin-sheet", "aria-labelledby": "pin-title", oncancel: (event) => event.preventDefault() });
   const done = () => {
     dialog.remove();
     dispatchEvent(new Event("stock-signed-in"));
-    learnSession();
   };
   dialog.append(h("h2", { id: "pin-title", class: "sheet__head" }, t("login.again")), pinForm({ tls: location.protocol === "https:", done }));
   document.body.append(dialog);
   dialog.showModal();
-}
-
-async function learnSession() {
-  session = await getJson("/api/session").catch(() => null); // the settings then show less
 }
 
 addEventListener("stock-language", () => {
@@ -134,7 +126,6 @@ wide.addEventListener("change", () => draw());
 document.addEventListener("visibilitychange", () => draw());
 setInterval(() => document.hidden || draw(), TICK_MS);
 store.watch(draw);
-learnSession();
 
 openLive({
   hello(snapshot) {
