@@ -401,6 +401,9 @@ def test_a_request_too_many_is_asked_to_come_again(url):
                 if len(answers) >= 16:
                     break
                 threads[0].join(0.1)
+            assert httpx.get(f"{url}static/lib/dom.js").status_code == 200, (
+                "pages load all the same"
+            )
         finally:
             release.set()
         for thread in threads:

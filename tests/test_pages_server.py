@@ -96,6 +96,16 @@ def test_the_pages_give_way_to_the_cameras(tmp_path):
         assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) < server.NICENESS
 
 
+def test_the_pages_are_served_on_ipv6_and_on_both_at_once(tmp_path):
+    with serve_pages(tmp_path, listen="[::1]:0") as url:
+        assert url.startswith("http://[::1]:")
+        assert httpx.get(f"{url}api/session").status_code == 200
+    with serve_pages(tmp_path, listen="[::]:0") as url:
+        port = httpx.URL(url).port
+        for host in ("[::1]", "127.0.0.1"):
+            assert httpx.get(f"http://{host}:{port}/api/session").json()["pin"]
+
+
 # TLS.
 
 

@@ -40,7 +40,7 @@ FAILED = Refusal(500, "failed", "this did not work; the daemon's log says why")
 @dataclass(frozen=True)
 class Limits:
     requests: int = 64
-    """At once, beside streams."""
+    """At once, beside streams and static files."""
     streams: int = 100
     body_bytes: int = 64 * 1024
     large_bytes: int = 2 * 1024 * 1024
@@ -92,6 +92,8 @@ class Guard:
             query = f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else ""
             to = f"/login?{urlencode({'next': path + query})}"
             await RedirectResponse(to, 303)(scope, receive, answer)
+        elif path.startswith("/static/"):  # from memory, at once: a page is never half there
+            await self._app(scope, receive, answer)
         elif path == STREAM:
             await self._stream(request, receive, answer)
         else:
