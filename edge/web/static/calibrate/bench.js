@@ -58,8 +58,11 @@ export class Bench {
    */
   async choose(camera) {
     const turn = ++this.#turn;
+    this.keepDraft();
     this.camera = camera;
     this.picture = null;
+    const frame = { camera, width: 1, height: 1, otherIds: new Set() };
+    this.model.reset(emptyState([], ""), frame); // nothing of another camera stays on the page
     const [plan, picture] = await Promise.all([
       getJson(this.url("/plan")), this.#take("now").catch((error) => error)]);
     if (turn !== this.#turn) return null;

@@ -64,6 +64,7 @@ export class App {
     this.model.listen(() => this.#changed());
     this.stage.listen(() => this.render());
     listenToKeys(this);
+    addEventListener("pagehide", () => this.bench.keepDraft());
     addEventListener("stock-language", () => location.reload());
     addEventListener("stock-sign-in", () => location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`));
   }

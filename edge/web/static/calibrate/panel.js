@@ -41,6 +41,9 @@ export class Panel {
 
   update() {
     const { model, saving } = this.app;
+    if (this.body.dataset.step !== String(model.step)) this.body.scrollTop = 0;
+    this.body.dataset.step = String(model.step);
+    this.body.inert = this.app.bench.picture === null;
     [...this.steps.children].forEach((button, i) => {
       set(button, "aria-current", i + 1 === model.step ? "step" : null);
       set(button, "data-done", i + 1 < model.step && model.slots.length > 0);
@@ -134,10 +137,9 @@ class DivideStep {
       h("p", { class: "hint" }, t("calibrate.hint.divide")),
       h("div", { class: "counts" }, labelled(t("calibrate.rows"), this.rows.element),
         h("span", { class: "counts__times", "aria-hidden": "true" }, "×"),
-        labelled(t("calibrate.columns"), this.columns.element),
-        labelled(t("calibrate.gap"), this.gap.element)),
+        labelled(t("calibrate.columns"), this.columns.element)),
       h("div", { class: "tools" }, this.suggest, this.equal),
-      this.keepEqual.element, this.eachBox);
+      h("div", { class: "counts" }, labelled(t("calibrate.gap"), this.gap.element), this.keepEqual.element), this.eachBox);
   }
 
   update() {

@@ -27,8 +27,8 @@ export class Paste {
     this.notes = h("ul", { class: "problems" });
     this.rows = h("tbody");
     this.apply = h("button", { type: "button", class: "button button--primary", onclick: () => this.#apply() }, t("calibrate.paste_apply"));
-    this.preview = h("div", { class: "paste__preview", hidden: true }, this.summary, this.notes,
-      h("div", { class: "paste__rows" }, h("table", { class: "table" }, this.rows)),
+    this.preview = h("div", { class: "paste__preview", hidden: true }, this.notes,
+      h("div", { class: "paste__rows" }, h("table", { class: "table" }, this.rows)), this.summary,
       h("div", { class: "paste__buttons" }, h("button", { type: "button", class: "button", onclick: () => this.close() }, t("calibrate.cancel")), this.apply));
     this.element = h("div", { class: "paste" }, this.area,
       h("button", { type: "button", class: "button button--quiet", onclick: () => this.file.click() }, icon("download"), t("calibrate.import")),

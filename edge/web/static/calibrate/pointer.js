@@ -83,7 +83,8 @@ export class Pointer {
 
   /** @param {PointerEvent} event */
   #begin(event) {
-    if (/** @type {Element} */ (event.target).closest("button, a, input, dialog")) return;
+    if (/** @type {Element} */ (event.target).closest("button, a, input, dialog") ||
+        this.hands.stage.element.dataset.bare === "true") return;
     this.#down.set(event.pointerId, [event.clientX, event.clientY]);
     try {
       this.hands.stage.element.setPointerCapture(event.pointerId);
