@@ -42,9 +42,15 @@ class Eye:
         self._trouble: CameraReason | None = None
         self._wrong_size: tuple[int, int] | None = None
         self._told: CameraState | None = None
+        self._is_known = False  # to the ledger
 
     def start(self) -> None:
         self._grabber.start()
+
+    def begin_anew(self, reference_size: tuple[int, int] | None) -> None:
+        """Go on for another ledger, with slots that were drawn on a picture of this size."""
+        self._reference_size, self._wrong_size = reference_size, None
+        self._is_known = False
 
     def close(self) -> None:
         self._grabber.join()
@@ -82,9 +88,10 @@ class Eye:
             status, reason = CameraStatus.DEGRADED, self._trouble
         before = self._told
         if before is not None and (before.status, before.reason) == (status, reason):
-            return None
+            known, self._is_known = self._is_known, True
+            return None if known else (before, None)
         state = CameraState(self.camera_id, status, reason, now.at, condition.last_frame)
-        self._told = state
+        self._told, self._is_known = state, True
         return state, self._event(before, state)
 
     def health(self, now: Moment) -> CameraHealthPayload:

@@ -27,6 +27,7 @@ from edge.gate import Gate, Sight, Verdict
 from edge.geometry import cut
 from edge.health import Health
 from edge.ledger import Ledger
+from edge.lookout import Lookout
 from edge.outlet import STORE_RETRY_S, Outlet, open_outlet, serves
 from edge.plan import Plan, read_plan
 from edge.rows import QueuedEvent
@@ -178,18 +179,21 @@ def serve(
     """
     started: Event | None = Event(EventKind.NODE_STARTED, "node", Moment.now().at)
     following: Plan | None = plan
-    while following is not None:
-        plan = following
-        with open_outlet(plan.config.site, requests.put, stop) as outlet:
-            on_open(outlet)
-            ours = serves(plan.config.site)
-            while following is not None and serves(following.config.site) == ours:
-                plan = following
-                on_plan(plan.config.site)
-                with open_post(plan, read, outlet, requests, board, started, stop) as post:
-                    watch(post, stop)
-                started = None
-                following = post.desk.reloaded
+    with contextlib.closing(Lookout()) as lookout:
+        while following is not None:
+            plan = following
+            with open_outlet(plan.config.site, requests.put, stop) as outlet:
+                on_open(outlet)
+                board.delivery = outlet.publisher.delivery
+                ours = serves(plan.config.site)
+                while following is not None and serves(following.config.site) == ours:
+                    plan = following
+                    on_plan(plan.config.site)
+                    ledger = _take_up_ledger(plan, outlet, started, stop)
+                    with open_post(plan, read, outlet, requests, board, lookout, ledger) as post:
+                        watch(post, stop)
+                    started = None
+                    following = post.desk.reloaded
 
 
 @contextlib.contextmanager
@@ -199,38 +203,28 @@ def open_post(
     outlet: Outlet,
     requests: Requests,
     board: Board,
-    started: Event | None,
-    stop: threading.Event,
+    lookout: Lookout,
+    ledger: Ledger,
 ) -> Iterator[Post]:
-    """Take up the ledger and start the cameras; stop the cameras afterwards."""
+    """Begin to deliver and to look, and close the ledger afterwards; the cameras stay open."""
     cameras = plan.config.site.cameras
-    board.delivery = outlet.publisher.delivery
-    ledger = _take_up_ledger(plan, outlet, started, stop)
     outlet.publisher.start()
-    leave = threading.Event()
-    sizes = plan.config.planogram.reference_size
-    eyes = [Eye(one.id, one.url, one.every_s, leave, sizes(one.id), one.opener) for one in cameras]
-    post = Post(
-        plan=plan,
-        eyes=eyes,
-        gates={camera.id: Gate(plan.slots_of(camera.id)) for camera in cameras},
-        rules={slot.slot_id: plan.rule_of(slot.camera_id) for slot in plan.slots},
-        ledger=ledger,
-        health=Health(plan.config.site.state, Moment.now()),
-        desk=Desk(ledger, plan, board, read),
-        outlet=outlet,
-        requests=requests,
-        board=board,
-    )
+    eyes = lookout.look(cameras, plan.config.planogram.reference_size)
     board.eyes = {eye.camera_id: eye for eye in eyes}
     try:
-        for eye in eyes:
-            eye.start()
-        yield post
+        yield Post(
+            plan=plan,
+            eyes=eyes,
+            gates={camera.id: Gate(plan.slots_of(camera.id)) for camera in cameras},
+            rules={slot.slot_id: plan.rule_of(slot.camera_id) for slot in plan.slots},
+            ledger=ledger,
+            health=Health(plan.config.site.state, Moment.now()),
+            desk=Desk(ledger, plan, board, read),
+            outlet=outlet,
+            requests=requests,
+            board=board,
+        )
     finally:
-        leave.set()
-        for eye in eyes:
-            eye.close()
         ledger.close(Moment.now())
 
 

@@ -38,7 +38,7 @@ LAYERS = [
     {"cameras"},
     {"address", "planogram", "grabber", "ledger", "publisher", "broker", "album", "training"},
     {"site", "eye", "health"},
-    {"config", "viewfinder", "jury", "lookout"},
+    {"config", "viewfinder", "jury", "lookout", "lookout"},
     {"subject"},
     {"plan", "outlet", "planogram_file", "stills", "goods_list"},
     {"board", "bench"},

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from edge import monitor
+from edge import lookout, monitor
 from edge.eye import Eye
 from edge.types import Frame, Moment
 
@@ -23,5 +23,5 @@ class TimedEye(Eye):
 
 
 if __name__ == "__main__":
-    monitor.Eye = TimedEye  # type: ignore[misc]
+    lookout.Eye = TimedEye  # type: ignore[misc]
     monitor.run(Path(sys.argv[1]))

@@ -1,0 +1,57 @@
+"""The cameras that are open. Reading the configuration anew closes only those that it changes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from edge.eye import Eye
+from edge.site import CameraConfig
+
+
+@dataclass(frozen=True)
+class _Open:
+    camera: CameraConfig
+    eye: Eye
+    stop: threading.Event
+
+
+class Lookout:
+    """Only the main loop's thread stands here."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, _Open] = {}
+
+    def look(
+        self,
+        cameras: Sequence[CameraConfig],
+        reference_size: Callable[[str], tuple[int, int] | None],
+    ) -> list[Eye]:
+        """Return an eye for each camera, in their order; those that stay the same stay open."""
+        wanted = {camera.id: camera for camera in cameras}
+        self._close([one for one in self._open.values() if wanted.get(one.camera.id) != one.camera])
+        for camera in cameras:
+            size = reference_size(camera.id)
+            if camera.id in self._open:
+                self._open[camera.id].eye.begin_anew(size)
+            else:
+                self._open[camera.id] = _begun(camera, size)
+        return [self._open[camera.id].eye for camera in cameras]
+
+    def close(self) -> None:
+        self._close(list(self._open.values()))
+
+    def _close(self, leaving: Sequence[_Open]) -> None:
+        for one in leaving:
+            one.stop.set()
+        for one in leaving:
+            one.eye.close()
+            del self._open[one.camera.id]
+
+
+def _begun(camera: CameraConfig, reference_size: tuple[int, int] | None) -> _Open:
+    stop = threading.Event()
+    eye = Eye(camera.id, camera.url, camera.every_s, stop, reference_size, camera.opener)
+    eye.start()
+    return _Open(camera, eye, stop)

@@ -1,0 +1,90 @@
+"""Cameras over a change of the configuration: only what changed is closed and opened anew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from mosquitto import wait_for
+
+from edge.eye import Eye
+from edge.lookout import Lookout
+from edge.site import CameraConfig
+from edge.types import CameraReason, CameraStatus, Moment
+
+
+@pytest.fixture
+def lookout() -> Iterator[Lookout]:
+    opened = Lookout()
+    yield opened
+    opened.close()
+
+
+def camera(camera_id: str, folder: Path, every_s: float = 0.1) -> CameraConfig:
+    for number in range(100):
+        cv2.imwrite(str(folder / f"{number}.png"), np.full((48, 64, 3), 100 + number, np.uint8))
+    return CameraConfig(id=camera_id, url=f"folder:{folder}", every_s=every_s)
+
+
+def look(lookout: Lookout, *cameras: CameraConfig, size: tuple[int, int] | None = None):
+    return lookout.look(cameras, lambda camera_id: size)
+
+
+def pictures(eye: Eye) -> int:
+    eye.take(Moment.now())
+    return eye.frames
+
+
+def test_a_camera_that_stays_the_same_stays_open_and_goes_on(lookout, tmp_path):
+    aisle, fridge = camera("aisle", tmp_path), camera("fridge", tmp_path)
+    first = look(lookout, aisle, fridge)
+    wait_for(lambda: pictures(first[0]) >= 3)
+    again = look(lookout, fridge, aisle)
+    assert again == first[::-1]
+    assert len(first[0].recent) == 2  # who draws slots need not wait
+    before = first[0].frames
+    wait_for(lambda: pictures(first[0]) > before)
+
+
+def test_a_camera_that_changed_is_another_and_one_that_went_is_closed(lookout, tmp_path):
+    aisle, fridge = camera("aisle", tmp_path), camera("fridge", tmp_path)
+    first = look(lookout, aisle, fridge)
+    slower = camera("aisle", tmp_path, every_s=0.2)
+    (after,) = look(lookout, slower)
+    assert after is not first[0]
+    assert after.every_s == 0.2
+    wait_for(lambda: pictures(after) >= 1)
+    for gone in first:
+        gone.take(Moment.now())
+        seen = gone.frames
+        gone.take(Moment.now())
+        assert gone.frames == seen
+
+
+def test_a_new_ledger_is_told_of_the_camera_without_a_new_event(lookout, tmp_path):
+    gone = CameraConfig(id="attic", url="folder:/nowhere", every_s=0.1)
+    (eye,) = look(lookout, gone)
+    state, event = wait_for(lambda: eye.news(Moment.now()))
+    assert (state.status, state.reason) == (CameraStatus.OFFLINE, CameraReason.CONNECT_FAILED)
+    assert event is not None
+    assert eye.news(Moment.now()) is None
+    assert look(lookout, gone) == [eye]
+    assert eye.news(Moment.now()) == (state, None)
+    assert eye.news(Moment.now()) is None
+
+
+def test_slots_drawn_on_another_picture_end_the_wrong_aspect(lookout, tmp_path):
+    aisle = camera("aisle", tmp_path)
+    (eye,) = look(lookout, aisle, size=(100, 100))
+
+    def status() -> CameraStatus | None:
+        eye.take(Moment.now())
+        news = eye.news(Moment.now())
+        return news[0].status if news else None
+
+    wait_for(lambda: status() is CameraStatus.DEGRADED)
+    look(lookout, aisle, size=(64, 48))
+    wait_for(lambda: status() is CameraStatus.ONLINE)
