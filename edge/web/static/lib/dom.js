@@ -41,7 +41,8 @@ function fill(element, props, children) {
  */
 export function set(element, name, value) {
   if (typeof value === "function") element.addEventListener(name.replace(/^on/, ""), value);
-  else if (name === "style") for (const [key, one] of Object.entries(value)) element.style.setProperty(key, one);
+  else if (name === "style")
+    for (const [key, one] of Object.entries(value)) element.style.setProperty(key, one);
   else if (name === "dataset") Object.assign(element.dataset, value);
   else if (name === "value") element.value = value;
   else if (value === false || value == null) element.removeAttribute(name);
@@ -67,7 +68,11 @@ export function setText(element, text) {
  * @param {string} [className]
  */
 export function icon(name, className = "icon") {
-  return s("svg", { class: className, "aria-hidden": "true", focusable: "false" }, s("use", { href: iconHref(name) }));
+  return s(
+    "svg",
+    { class: className, "aria-hidden": "true", focusable: "false" },
+    s("use", { href: iconHref(name) }),
+  );
 }
 
 /** @param {string} name */

@@ -1,4 +1,4 @@
-/** English: the calibration page's words, part of en.js. */
+/** English: the calibration page's words. */
 export default {
   "calibrate.title": "Draw shelves",
   "calibrate.skip": "Skip to the tools",

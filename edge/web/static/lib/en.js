@@ -1,6 +1,4 @@
 /** English. The same keys as ko.js; {n} and {n|one|many} as in i18n.js. */
-import calibrate from "./en-calibrate.js";
-
 export default {
   "app.todo": "To refill",
   "app.title": "({n}) {page} · {node}",
@@ -247,6 +245,4 @@ export default {
 
   "toast.label": "Notice",
   "toast.close": "Close notice",
-
-  ...calibrate,
 };

@@ -16,6 +16,15 @@ function first() {
   return navigator.language?.toLowerCase().startsWith("ko") ? "ko" : "en";
 }
 
+/**
+ * Adds a page's own words: the staff page need not carry those of the calibration.
+ * @param {{ko: Record<string, string>, en: Record<string, string>}} words
+ */
+export function addWords(words) {
+  Object.assign(WORDS.ko, words.ko);
+  Object.assign(WORDS.en, words.en);
+}
+
 /** @returns {"ko" | "en"} */
 export function lang() {
   return /** @type {"ko" | "en"} */ (current);
@@ -60,7 +69,10 @@ export function knows(key) {
  * @param {number} [digits] after the point
  */
 export function number(value, digits = 0) {
-  return new Intl.NumberFormat(current, { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
+  return new Intl.NumberFormat(current, {
+    minimumFractionDigits: digits,
+    maximumFractionDigits: digits,
+  }).format(value);
 }
 
 /**

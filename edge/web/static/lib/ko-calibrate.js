@@ -1,4 +1,4 @@
-/** 한국어: the calibration page's words, part of ko.js. */
+/** 한국어: the calibration page's words. */
 export default {
   "calibrate.title": "선반 그리기",
   "calibrate.skip": "도구로 건너뛰기",

@@ -1,6 +1,4 @@
 /** 한국어. The same keys as en.js; {n} and {n|one|many} as in i18n.js. */
-import calibrate from "./ko-calibrate.js";
-
 export default {
   "app.todo": "채울 곳",
   "app.title": "({n}) {page} · {node}",
@@ -247,6 +245,4 @@ export default {
 
   "toast.label": "알림",
   "toast.close": "알림 닫기",
-
-  ...calibrate,
 };

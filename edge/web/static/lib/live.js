@@ -26,7 +26,8 @@ export function openLive(on) {
   let retry = 0;
   let hiding = 0;
 
-  const tell = (live) => on.link({ live, heard, silent: heardMs > 0 && Date.now() - heardMs > SILENCE_MS });
+  const tell = (live) =>
+    on.link({ live, heard, silent: heardMs > 0 && Date.now() - heardMs > SILENCE_MS });
 
   function close() {
     clearTimeout(retry);

@@ -10,7 +10,14 @@ import { h, icon } from "./dom.js";
 export function menuButton({ label, name, items, disabled = () => false }) {
   const button = h(
     "button",
-    { class: "button", type: "button", "aria-haspopup": "true", "aria-expanded": "false", "aria-label": name, onclick: toggle },
+    {
+      class: "button",
+      type: "button",
+      "aria-haspopup": "true",
+      "aria-expanded": "false",
+      "aria-label": name,
+      onclick: toggle,
+    },
     h("span", null, label),
     icon("down", "icon icon--small"),
   );
@@ -43,7 +50,10 @@ export function menuButton({ label, name, items, disabled = () => false }) {
     root.append(open);
     button.setAttribute("aria-expanded", "true");
     const box = open.getBoundingClientRect();
-    open.classList.toggle("menu__list--up", box.bottom > innerHeight - 80 && box.top > box.height + 120);
+    open.classList.toggle(
+      "menu__list--up",
+      box.bottom > innerHeight - 80 && box.top > box.height + 120,
+    );
     open.querySelector("button").focus({ preventScroll: true });
     document.addEventListener("pointerdown", outside);
   }

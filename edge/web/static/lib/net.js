@@ -73,7 +73,10 @@ async function request(method, path, body, { headers = {}, timeoutMs = TIMEOUT_M
   try {
     response = await fetch(path, {
       method,
-      headers: method === "GET" ? headers : { "Content-Type": "application/json", "X-Stock": "1", ...headers },
+      headers:
+        method === "GET"
+          ? headers
+          : { "Content-Type": "application/json", "X-Stock": "1", ...headers },
       body: method === "GET" ? undefined : JSON.stringify(body),
       cache: "no-store",
       credentials: "same-origin",
@@ -88,8 +91,14 @@ async function request(method, path, body, { headers = {}, timeoutMs = TIMEOUT_M
   }
   if (response.ok) return answer;
   const told = answer?.error ?? {};
-  const problem = new ApiError(response.status, told.code ?? `http_${response.status}`, told.message ?? "", answer);
-  if (response.status === 401 && problem.code === "sign_in") dispatchEvent(new Event("stock-sign-in"));
+  const problem = new ApiError(
+    response.status,
+    told.code ?? `http_${response.status}`,
+    told.message ?? "",
+    answer,
+  );
+  if (response.status === 401 && problem.code === "sign_in")
+    dispatchEvent(new Event("stock-sign-in"));
   throw problem;
 }
 

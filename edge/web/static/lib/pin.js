@@ -12,14 +12,30 @@ import { getPref, setPref } from "./prefs.js";
 export function pinForm({ tls, done }) {
   const error = h("p", { class: "field__error", id: "pin-error", role: "alert" });
   const pin = h("input", {
-    id: "pin", name: "pin", type: "password", inputmode: "numeric", autocomplete: "current-password",
-    required: true, maxlength: 64, "aria-describedby": "pin-error", class: "pin",
+    id: "pin",
+    name: "pin",
+    type: "password",
+    inputmode: "numeric",
+    autocomplete: "current-password",
+    required: true,
+    maxlength: 64,
+    "aria-describedby": "pin-error",
+    class: "pin",
   });
   const name = h("input", {
-    id: "device", name: "name", type: "text", autocomplete: "nickname", maxlength: 40,
-    value: getPref("name") ?? "", "aria-describedby": "device-hint",
+    id: "device",
+    name: "name",
+    type: "text",
+    autocomplete: "nickname",
+    maxlength: 40,
+    value: getPref("name") ?? "",
+    "aria-describedby": "device-hint",
   });
-  const submit = h("button", { class: "button button--primary", type: "submit" }, t("login.submit"));
+  const submit = h(
+    "button",
+    { class: "button button--primary", type: "submit" },
+    t("login.submit"),
+  );
   let counting = 0;
 
   function fail(text) {

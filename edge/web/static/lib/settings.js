@@ -16,19 +16,40 @@ export function openSettings({ extra = [] } = {}) {
       "div",
       { class: "sheet__head" },
       h("h2", { id: "settings-title" }, t("settings.title")),
-      h("button", { class: "button button--icon button--quiet", type: "button", "aria-label": t("settings.close"), onclick: close }, icon("close")),
+      h(
+        "button",
+        {
+          class: "button button--icon button--quiet",
+          type: "button",
+          "aria-label": t("settings.close"),
+          onclick: close,
+        },
+        icon("close"),
+      ),
     ),
     h(
       "div",
       { class: "settings" },
-      choice("settings.language", lang(), [["ko", "한국어"], ["en", "English"]], (value) => {
-        close();
-        setLang(value);
-      }),
+      choice(
+        "settings.language",
+        lang(),
+        [
+          ["ko", "한국어"],
+          ["en", "English"],
+        ],
+        (value) => {
+          close();
+          setLang(value);
+        },
+      ),
       choice(
         "settings.theme",
         getTheme(),
-        [["auto", t("settings.theme_auto")], ["light", t("settings.theme_light")], ["dark", t("settings.theme_dark")]],
+        [
+          ["auto", t("settings.theme_auto")],
+          ["light", t("settings.theme_light")],
+          ["dark", t("settings.theme_dark")],
+        ],
         setTheme,
       ),
       nameField(),
@@ -45,8 +66,13 @@ export function openSettings({ extra = [] } = {}) {
 async function fillFoot(foot) {
   const session = await getJson("/api/session").catch(() => null);
   if (!session) return;
-  foot.append(h("p", { class: "muted small" }, t("settings.version", { version: session.version })));
-  if (session.pin && session.signed_in) foot.append(h("button", { class: "button", type: "button", onclick: signOut }, t("settings.sign_out")));
+  foot.append(
+    h("p", { class: "muted small" }, t("settings.version", { version: session.version })),
+  );
+  if (session.pin && session.signed_in)
+    foot.append(
+      h("button", { class: "button", type: "button", onclick: signOut }, t("settings.sign_out")),
+    );
 }
 
 /**
@@ -65,14 +91,23 @@ export function choice(key, current, options, choose) {
         "aria-pressed": String(value === current),
         lang: key === "settings.language" ? value : null,
         onclick: () => {
-          for (const one of buttons) one.setAttribute("aria-pressed", String(one === buttons[options.findIndex((o) => o[0] === value)]));
+          for (const one of buttons)
+            one.setAttribute(
+              "aria-pressed",
+              String(one === buttons[options.findIndex((o) => o[0] === value)]),
+            );
           choose(value);
         },
       },
       words,
     ),
   );
-  return h("div", { class: "settings__row", role: "group", "aria-label": t(key) }, h("span", { class: "settings__label" }, t(key)), h("div", { class: "segmented" }, buttons));
+  return h(
+    "div",
+    { class: "settings__row", role: "group", "aria-label": t(key) },
+    h("span", { class: "settings__label" }, t(key)),
+    h("div", { class: "segmented" }, buttons),
+  );
 }
 
 function nameField() {
@@ -81,7 +116,11 @@ function nameField() {
     { class: "field" },
     h("label", { for: "settings-name" }, t("settings.name")),
     h("input", {
-      id: "settings-name", type: "text", maxlength: 40, autocomplete: "nickname", value: getPref("name") ?? "",
+      id: "settings-name",
+      type: "text",
+      maxlength: 40,
+      autocomplete: "nickname",
+      value: getPref("name") ?? "",
       "aria-describedby": "settings-name-hint",
       onchange: (event) => setPref("name", event.target.value.trim() || null),
     }),

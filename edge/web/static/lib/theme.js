@@ -14,7 +14,8 @@
 
   const apply = () => {
     const choice = chosen();
-    root.dataset.theme = choice === "light" || choice === "dark" ? choice : system.matches ? "dark" : "light";
+    root.dataset.theme =
+      choice === "light" || choice === "dark" ? choice : system.matches ? "dark" : "light";
     const colour = document.querySelector('meta[name="theme-color"]');
     if (colour) colour.content = root.dataset.theme === "dark" ? "#121316" : "#f7f6f3";
   };

@@ -72,7 +72,13 @@ export function clock(moment, seconds = false) {
   const date = new Date(moment);
   const today = date.toDateString() === new Date(now()).toDateString();
   return format(
-    { hour: "2-digit", minute: "2-digit", hourCycle: "h23", ...(seconds && { second: "2-digit" }), ...(!today && { month: "short", day: "numeric" }) },
+    {
+      hour: "2-digit",
+      minute: "2-digit",
+      hourCycle: "h23",
+      ...(seconds && { second: "2-digit" }),
+      ...(!today && { month: "short", day: "numeric" }),
+    },
     date,
   );
 }
@@ -92,6 +98,7 @@ const formats = new Map();
 
 function format(options, date) {
   const key = lang() + JSON.stringify(options);
-  if (!formats.has(key)) formats.set(key, new Intl.DateTimeFormat(lang() === "ko" ? "ko-KR" : "en-GB", options));
+  if (!formats.has(key))
+    formats.set(key, new Intl.DateTimeFormat(lang() === "ko" ? "ko-KR" : "en-GB", options));
   return formats.get(key).format(date);
 }

@@ -41,7 +41,11 @@ export function toast(text, { undo, error = false } = {}) {
   const close = () => element.remove();
   const element = h(
     "div",
-    { class: error ? "toast toast--error" : "toast", role: "group", "aria-label": t("toast.label") },
+    {
+      class: error ? "toast toast--error" : "toast",
+      role: "group",
+      "aria-label": t("toast.label"),
+    },
     icon(error ? "alert" : "check"),
     h("p", { class: "toast__text" }, text),
     undo &&
@@ -57,12 +61,19 @@ export function toast(text, { undo, error = false } = {}) {
         },
         t("act.undo"),
       ),
-    h("button", { class: "toast__close", type: "button", "aria-label": t("toast.close"), onclick: close }, icon("close")),
+    h(
+      "button",
+      { class: "toast__close", type: "button", "aria-label": t("toast.close"), onclick: close },
+      icon("close"),
+    ),
   );
   let left = 0;
   const leave = () => {
     clearTimeout(left);
-    left = setTimeout(() => (element.matches(":hover, :focus-within") ? leave() : close()), SHOWN_MS);
+    left = setTimeout(
+      () => (element.matches(":hover, :focus-within") ? leave() : close()),
+      SHOWN_MS,
+    );
   };
   place.replaceChildren(element);
   leave();

@@ -16,7 +16,12 @@ function draw(session) {
   const other = lang() === "ko" ? "en" : "ko";
   const language = h(
     "button",
-    { class: "button button--quiet", type: "button", lang: other, onclick: () => (setLang(other), draw(session)) },
+    {
+      class: "button button--quiet",
+      type: "button",
+      lang: other,
+      onclick: () => (setLang(other), draw(session)),
+    },
     other === "ko" ? "한국어" : "English",
   );
   const main = h(
@@ -25,7 +30,13 @@ function draw(session) {
     h(
       "div",
       { class: "login__card panel" },
-      h("img", { class: "login__mark", src: "/static/favicon.svg", alt: "", width: 56, height: 56 }),
+      h("img", {
+        class: "login__mark",
+        src: "/static/favicon.svg",
+        alt: "",
+        width: 56,
+        height: 56,
+      }),
       h("h1", { class: "login__title" }, session.node),
       h("p", { class: "muted" }, t("login.prompt")),
       pinForm({ tls: session.tls, done: goOn }),
@@ -42,7 +53,10 @@ async function signInByCode() {
   const pin = new URLSearchParams(location.hash.slice(1)).get("pin");
   if (!pin) return false;
   history.replaceState(null, "", location.pathname + location.search);
-  return send("POST", "/api/session", { pin, name: "" }).then(() => true, () => false);
+  return send("POST", "/api/session", { pin, name: "" }).then(
+    () => true,
+    () => false,
+  );
 }
 
 async function begin() {
@@ -51,7 +65,13 @@ async function begin() {
     if (session.signed_in || !session.pin || (await signInByCode())) goOn();
     else draw(session);
   } catch {
-    document.body.prepend(h("main", { class: "login" }, h("p", { class: "notice", role: "alert" }, icon("alert"), t("login.network"))));
+    document.body.prepend(
+      h(
+        "main",
+        { class: "login" },
+        h("p", { class: "notice", role: "alert" }, icon("alert"), t("login.network")),
+      ),
+    );
     setTimeout(() => location.reload(), 5000);
   }
 }

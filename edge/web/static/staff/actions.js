@@ -46,13 +46,21 @@ export function createActions(pending, acted) {
       });
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
-      if (error.code !== "sign_in") toast(excuse(error, about.name), { error: error.code !== "already_closed" });
+      if (error.code !== "sign_in")
+        toast(excuse(error, about.name), { error: error.code !== "already_closed" });
       return false;
     } finally {
       pending(about.slot, null);
     }
     const back = undoable && minutes !== 0 ? BACK[verb] : null;
-    const undo = back && (() => act(back[0], about, { ...back[1], words: t("did.undone", { name: about.name }), undoable: false }));
+    const undo =
+      back &&
+      (() =>
+        act(back[0], about, {
+          ...back[1],
+          words: t("did.undone", { name: about.name }),
+          undoable: false,
+        }));
     toast(words ?? done(verb, about.name, minutes), undo ? { undo } : {});
     return true;
   }
@@ -64,7 +72,11 @@ export function createActions(pending, acted) {
    */
   function takeBack(verb, about) {
     const minutes = verb === "snooze" ? 0 : undefined;
-    return act(verb, about, { minutes, words: t("did.undone", { name: about.name }), undoable: false });
+    return act(verb, about, {
+      minutes,
+      words: t("did.undone", { name: about.name }),
+      undoable: false,
+    });
   }
 
   return { act, takeBack };

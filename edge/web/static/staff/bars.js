@@ -11,7 +11,13 @@ import { day, dayOfMonth } from "../lib/time.js";
  */
 export function shareBar(availability, hidden) {
   const seen = 1 - (hidden ?? 0);
-  const bar = h("div", { class: "share", "aria-hidden": "true" }, h("span", { class: "share__seen" }), h("span", { class: "share__empty" }), h("span", { class: "share__hidden" }));
+  const bar = h(
+    "div",
+    { class: "share", "aria-hidden": "true" },
+    h("span", { class: "share__seen" }),
+    h("span", { class: "share__empty" }),
+    h("span", { class: "share__hidden" }),
+  );
   const shares = [seen * (availability ?? 0), seen * (1 - (availability ?? 0)), 1 - seen];
   shares.forEach((share, at) => bar.children[at].style.setProperty("flex-grow", String(share)));
   return bar;
@@ -26,18 +32,44 @@ export function dayBars(days) {
   const least = Math.min(...days.map((one) => one.availability ?? 1));
   const floor = Math.max(0, Math.floor(least * 10 - 0.5) / 10);
   const columns = days.map((one, at) => {
-    const words = t("history.day_label", { day: day(one.date), a: percent(one.availability), v: percent(one.not_visible) });
+    const words = t("history.day_label", {
+      day: day(one.date),
+      a: percent(one.availability),
+      v: percent(one.not_visible),
+    });
     const high = one.availability === null ? 0 : (one.availability - floor) / (1 - floor);
-    const mark = h("span", { class: one.availability === null ? "days__mark days__mark--none" : "days__mark" });
+    const mark = h("span", {
+      class: one.availability === null ? "days__mark days__mark--none" : "days__mark",
+    });
     mark.style.setProperty("bottom", `${100 * high}%`);
     const labelled = days.length <= 7 || at % 7 === (days.length - 1) % 7;
     return h(
       "li",
       { class: "days__day" },
-      h("span", { class: "days__value", "aria-hidden": "true" }, days.length <= 7 && one.availability !== null ? percent(one.availability).replace(" %", "") : ""),
+      h(
+        "span",
+        { class: "days__value", "aria-hidden": "true" },
+        days.length <= 7 && one.availability !== null
+          ? percent(one.availability).replace(" %", "")
+          : "",
+      ),
       h("span", { class: "days__column", role: "img", "aria-label": words, title: words }, mark),
-      h("span", { class: "days__date", "aria-hidden": "true" }, labelled ? dayOfMonth(one.date) : ""),
+      h(
+        "span",
+        { class: "days__date", "aria-hidden": "true" },
+        labelled ? dayOfMonth(one.date) : "",
+      ),
     );
   });
-  return h("div", { class: "days" }, h("p", { class: "days__scale muted", "aria-hidden": "true" }, h("span", null, "100 %"), h("span", null, percent(floor, 0))), h("ol", { class: "days__columns" }, columns));
+  return h(
+    "div",
+    { class: "days" },
+    h(
+      "p",
+      { class: "days__scale muted", "aria-hidden": "true" },
+      h("span", null, "100 %"),
+      h("span", null, percent(floor, 0)),
+    ),
+    h("ol", { class: "days__columns" }, columns),
+  );
 }

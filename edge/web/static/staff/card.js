@@ -60,7 +60,12 @@ export function card(slot, hands) {
     setText(where, placeWords(now));
     set(where, "aria-label", `${placeWords(now)} · ${t("act.show")}`);
     setText(priority, now.priority === null ? "" : ` · ${t("card.priority", { n: now.priority })}`);
-    list(evidence, evidenceWords(now), (words) => words, (words) => h("li", null, words));
+    list(
+      evidence,
+      evidenceWords(now),
+      (words) => words,
+      (words) => h("li", null, words),
+    );
     setText(unseen, whyUnseen(now) ?? "");
     pictures.update(now);
     buttons.update(now);
@@ -90,8 +95,16 @@ export function actionButtons(hands) {
   let slot;
   const busy = () => hands.pending(slot.id) !== null || !slot.incident;
   const unlessBusy = (act) => () => busy() || act();
-  const ack = h("button", { class: "button button--primary", type: "button", onclick: unlessBusy(() => hands.act("ack", about(slot))) });
-  const notEmpty = h("button", { class: "button button--quiet card__no", type: "button", onclick: unlessBusy(() => hands.act("not_empty", about(slot))) });
+  const ack = h("button", {
+    class: "button button--primary",
+    type: "button",
+    onclick: unlessBusy(() => hands.act("ack", about(slot))),
+  });
+  const notEmpty = h("button", {
+    class: "button button--quiet card__no",
+    type: "button",
+    onclick: unlessBusy(() => hands.act("not_empty", about(slot))),
+  });
   const later = menuButton({
     label: t("act.later"),
     name: t("act.later"),
@@ -99,7 +112,10 @@ export function actionButtons(hands) {
     items: [
       [t("act.snooze_15"), () => hands.act("snooze", about(slot), { minutes: 15 })],
       [t("act.snooze_60"), () => hands.act("snooze", about(slot), { minutes: 60 })],
-      [t("act.snooze_today"), () => hands.act("snooze", about(slot), { minutes: minutesToday(hands.settings()) })],
+      [
+        t("act.snooze_today"),
+        () => hands.act("snooze", about(slot), { minutes: minutesToday(hands.settings()) }),
+      ],
     ],
   });
   const root = h("div", { class: "card__actions" }, ack, later);

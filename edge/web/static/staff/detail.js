@@ -19,9 +19,26 @@ export function slotDetail(hands) {
   const why = h("p", { class: "card__unseen" });
   const pictures = pair();
   const buttons = actionButtons(hands);
-  const shown = h("div", { class: "detail__body" }, pictures, h("div", { class: "detail__text" }, chip, name, place, lines, why, buttons.doubt), buttons.root);
-  const hint = h("p", { class: "muted small" }, t("shelves.pick"), " ", h("span", { class: "by-keys" }, t("shelves.hint")));
-  const root = h("section", { class: "detail panel", "aria-label": t("shelves.selected") }, hint, shown);
+  const shown = h(
+    "div",
+    { class: "detail__body" },
+    pictures,
+    h("div", { class: "detail__text" }, chip, name, place, lines, why, buttons.doubt),
+    buttons.root,
+  );
+  const hint = h(
+    "p",
+    { class: "muted small" },
+    t("shelves.pick"),
+    " ",
+    h("span", { class: "by-keys" }, t("shelves.hint")),
+  );
+  const root = h(
+    "section",
+    { class: "detail panel", "aria-label": t("shelves.selected") },
+    hint,
+    shown,
+  );
 
   root.update = (/** @type {import("./model.js").Slot | null} */ slot) => {
     shown.hidden = !slot;
@@ -43,8 +60,12 @@ export function slotDetail(hands) {
 function facts(slot) {
   const incident = slot.incident;
   return [
-    slot.since && (incident ? lasting(minutesSince(incident.opened_at)) : t("camera.since", { time: clock(slot.since) })),
-    incident?.ack && `${t("todo.taken")} · ${t("card.taken_by", { by: incident.ack.by, ago: ago(incident.ack.at) })}`,
+    slot.since &&
+      (incident
+        ? lasting(minutesSince(incident.opened_at))
+        : t("camera.since", { time: clock(slot.since) })),
+    incident?.ack &&
+      `${t("todo.taken")} · ${t("card.taken_by", { by: incident.ack.by, ago: ago(incident.ack.at) })}`,
     isSnoozed(slot) && t("card.until", { time: clock(incident.snooze_until) }),
     ...evidenceWords(slot),
   ].filter(Boolean);

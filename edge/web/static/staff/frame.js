@@ -17,16 +17,36 @@ export function header(settings) {
   const other = lang() === "ko" ? "en" : "ko";
   const language = h(
     "button",
-    { class: "button button--quiet language", type: "button", lang: other, "aria-label": other === "ko" ? "한국어" : "English", onclick: () => setLang(other) },
+    {
+      class: "button button--quiet language",
+      type: "button",
+      lang: other,
+      "aria-label": other === "ko" ? "한국어" : "English",
+      onclick: () => setLang(other),
+    },
     other === "ko" ? "한" : "EN",
   );
   const root = h(
     "header",
     { class: "bar" },
     h("div", { class: "bar__title" }, name, link),
-    h("a", { class: "button button--quiet bar__draw", href: "/calibrate" }, icon("pencil"), h("span", null, t("tabs.calibrate"))),
+    h(
+      "a",
+      { class: "button button--quiet bar__draw", href: "/calibrate" },
+      icon("pencil"),
+      h("span", null, t("tabs.calibrate")),
+    ),
     language,
-    h("button", { class: "button button--icon button--quiet", type: "button", "aria-label": t("settings.title"), onclick: settings }, icon("settings")),
+    h(
+      "button",
+      {
+        class: "button button--icon button--quiet",
+        type: "button",
+        "aria-label": t("settings.title"),
+        onclick: settings,
+      },
+      icon("settings"),
+    ),
   );
   root.update = (state) => {
     setText(name, state.node);
@@ -40,7 +60,12 @@ export function header(settings) {
 /** What is on screen is old: since when, said until there is news again. */
 export function offlineBanner() {
   const words = h("strong");
-  const root = h("div", { class: "offline notice", hidden: true }, icon("alert"), h("p", null, words, " ", t("live.offline_hint")));
+  const root = h(
+    "div",
+    { class: "offline notice", hidden: true },
+    icon("alert"),
+    h("p", null, words, " ", t("live.offline_hint")),
+  );
   root.update = (state) => {
     root.hidden = !state.silent;
     document.body.classList.toggle("is-old", state.silent);
@@ -51,8 +76,18 @@ export function offlineBanner() {
 
 /** The tabs of a phone; on a wide screen everything is there and they are not. */
 export function tabs() {
-  const badges = { todo: h("span", { class: "tabs__count" }), shelves: h("span", { class: "tabs__dot" }) };
-  const links = VIEWS.map((view) => h("a", { class: "tabs__tab", href: `#${view}`, dataset: { view } }, h("span", { class: "tabs__icon" }, icon(view), badges[view]), h("span", null, t(`tabs.${view}`))));
+  const badges = {
+    todo: h("span", { class: "tabs__count" }),
+    shelves: h("span", { class: "tabs__dot" }),
+  };
+  const links = VIEWS.map((view) =>
+    h(
+      "a",
+      { class: "tabs__tab", href: `#${view}`, dataset: { view } },
+      h("span", { class: "tabs__icon" }, icon(view), badges[view]),
+      h("span", null, t(`tabs.${view}`)),
+    ),
+  );
   const root = h("nav", { class: "tabs", "aria-label": t("tabs.label") }, links);
   root.update = (state, view) => {
     for (const link of links) set(link, "aria-current", link.dataset.view === view ? "page" : null);
@@ -66,7 +101,9 @@ export function tabs() {
 /** The tab's title and its sign tell of open incidents while another tab is in front. */
 export function retitle(open, view, node) {
   const page = view === "todo" ? t("app.todo") : t(`tabs.${view}`);
-  const title = open ? t("app.title", { n: open, page, node }) : t("app.title_none", { page, node });
+  const title = open
+    ? t("app.title", { n: open, page, node })
+    : t("app.title_none", { page, node });
   if (document.title !== title) document.title = title;
   const sign = document.querySelector('link[rel="icon"]');
   set(sign, "href", open ? "/static/favicon-alert.svg" : "/static/favicon.svg");

@@ -14,14 +14,33 @@ const LONG_WAIT_S = 120;
 export function healthView() {
   const content = h("div", { class: "health" });
   const root = h("section", { class: "view", id: "health", "aria-labelledby": "health-title" });
-  const loader = keepLoaded(root, { url: () => "/api/health", everyMs: EVERY_MS, draw, failed: "health.failed" });
+  const loader = keepLoaded(root, {
+    url: () => "/api/health",
+    everyMs: EVERY_MS,
+    draw,
+    failed: "health.failed",
+  });
   root.append(heading(t("tabs.health"), "health-title"), loader.problem, content);
 
   function draw(told) {
-    const items = [...told.cameras.map(camera), broker(told), outbox(told), model(told), disk(told), computer(told), versions(told), safety(told)];
+    const items = [
+      ...told.cameras.map(camera),
+      broker(told),
+      outbox(told),
+      model(told),
+      disk(told),
+      computer(told),
+      versions(told),
+      safety(told),
+    ];
     const bad = items.filter((item) => !item.fine).length;
     content.replaceChildren(
-      h("p", { class: bad ? "verdict verdict--bad" : "verdict" }, icon(bad ? "alert" : "check"), bad ? t("health.trouble", { n: bad }) : t("health.ok")),
+      h(
+        "p",
+        { class: bad ? "verdict verdict--bad" : "verdict" },
+        icon(bad ? "alert" : "check"),
+        bad ? t("health.trouble", { n: bad }) : t("health.ok"),
+      ),
       h("dl", { class: "panel vitals" }, items.map(vital)),
     );
   }
@@ -39,7 +58,12 @@ function vital(item) {
     "div",
     { class: item.fine ? "vital" : "vital vital--bad" },
     h("dt", null, icon(item.fine ? item.sign : "alert"), item.title),
-    h("dd", null, h("p", null, first), rest.length > 0 && h("p", { class: "muted small" }, rest.join(" · "))),
+    h(
+      "dd",
+      null,
+      h("p", null, first),
+      rest.length > 0 && h("p", { class: "muted small" }, rest.join(" · ")),
+    ),
   );
 }
 
@@ -53,7 +77,9 @@ function camera(one) {
     lines: [
       one.reason ? t(`reason.${one.reason}`) : t(`camera.${one.status}`),
       !fine && t("camera.since", { time: clock(one.since) }),
-      one.last_frame ? t("shelves.last_frame", { ago: ago(one.last_frame) }) : t("shelves.no_frame"),
+      one.last_frame
+        ? t("shelves.last_frame", { ago: ago(one.last_frame) })
+        : t("shelves.no_frame"),
       t("health.frames", { n: one.frames ?? 0 }),
       t("health.slots", { n: one.slots }),
     ],
@@ -67,7 +93,11 @@ function broker({ broker: one }) {
     title: t("health.broker"),
     fine: Boolean(since),
     sign: "check",
-    lines: [since ? t("health.connected", { time: clock(since) }) : t("health.not_connected"), !since && one.last_error, one.address],
+    lines: [
+      since ? t("health.connected", { time: clock(since) }) : t("health.not_connected"),
+      !since && one.last_error,
+      one.address,
+    ],
   };
 }
 
@@ -87,13 +117,25 @@ function outbox({ outbox: one }) {
 
 /** @returns {Item} */
 function model({ model: one }) {
-  const timed = one.p50_ms !== null && t("health.speed", { p50: number(one.p50_ms, 1), p95: number(one.p95_ms, 1) });
-  return { title: t("health.model"), fine: true, sign: "check", lines: [one.name, t("health.looks", { n: one.looks }), timed] };
+  const timed =
+    one.p50_ms !== null &&
+    t("health.speed", { p50: number(one.p50_ms, 1), p95: number(one.p95_ms, 1) });
+  return {
+    title: t("health.model"),
+    fine: true,
+    sign: "check",
+    lines: [one.name, t("health.looks", { n: one.looks }), timed],
+  };
 }
 
 /** @returns {Item} */
 function disk({ disk: one }) {
-  return { title: t("health.disk"), fine: one.free_bytes > LITTLE_DISK, sign: "check", lines: [t("health.free", { n: number(one.free_bytes / 1e9, 1) })] };
+  return {
+    title: t("health.disk"),
+    fine: one.free_bytes > LITTLE_DISK,
+    sign: "check",
+    lines: [t("health.free", { n: number(one.free_bytes / 1e9, 1) })],
+  };
 }
 
 /** @returns {Item} */
@@ -102,17 +144,28 @@ function computer(told) {
     title: t("health.computer"),
     fine: true,
     sign: "check",
-    lines: [t("health.cpu", { n: number(told.cpu_percent, 0) }), t("health.memory", { n: Math.round(told.memory_bytes / 1e6) }), t("health.uptime", { time: duration(told.uptime_s / 60) })],
+    lines: [
+      t("health.cpu", { n: number(told.cpu_percent, 0) }),
+      t("health.memory", { n: Math.round(told.memory_bytes / 1e6) }),
+      t("health.uptime", { time: duration(told.uptime_s / 60) }),
+    ],
   };
 }
 
 /** @returns {Item} */
 function versions(told) {
-  const [first, ...rest] = Object.entries(told.versions).map(([name, version]) => `${name} ${version}`);
+  const [first, ...rest] = Object.entries(told.versions).map(
+    ([name, version]) => `${name} ${version}`,
+  );
   return { title: t("health.versions"), fine: true, sign: "info", lines: [first, ...rest] };
 }
 
 /** @returns {Item} */
 function safety(told) {
-  return { title: t("health.safety"), fine: true, sign: "lock", lines: [t("health.failures", { n: told.sign_in_failures })] };
+  return {
+    title: t("health.safety"),
+    fine: true,
+    sign: "lock",
+    lines: [t("health.failures", { n: told.sign_in_failures })],
+  };
 }

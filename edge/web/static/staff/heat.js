@@ -14,11 +14,41 @@ const MOVES = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowD
  */
 export function heatMap(hours, names) {
   const told = h("output", { class: "heat__told muted small" }, t("history.hours_hint"));
-  const body = h("tbody", { onfocusin: (event) => tell(event.target), onpointerover: (event) => tell(event.target), onkeydown: move });
-  const head = h("tr", null, h("td"), hours.hours.map((hour) => h("th", { scope: "col", class: "heat__hour" }, hour % 6 === 0 ? String(hour) : h("span", { class: "sr-only" }, t("history.hour", { h: hour })))));
+  const body = h("tbody", {
+    onfocusin: (event) => tell(event.target),
+    onpointerover: (event) => tell(event.target),
+    onkeydown: move,
+  });
+  const head = h(
+    "tr",
+    null,
+    h("td"),
+    hours.hours.map((hour) =>
+      h(
+        "th",
+        { scope: "col", class: "heat__hour" },
+        hour % 6 === 0
+          ? String(hour)
+          : h("span", { class: "sr-only" }, t("history.hour", { h: hour })),
+      ),
+    ),
+  );
   const grid = h("table", { class: "heat__table" }, h("thead", null, head), body);
-  const numbers = h("button", { class: "button button--quiet", type: "button", "aria-pressed": "false", onclick: () => toggle() }, t("history.numbers"));
-  const all = h("button", { class: "button button--quiet", type: "button", onclick: () => fill(hours.slots.length) }, t("history.all", { n: hours.slots.length }));
+  const numbers = h(
+    "button",
+    {
+      class: "button button--quiet",
+      type: "button",
+      "aria-pressed": "false",
+      onclick: () => toggle(),
+    },
+    t("history.numbers"),
+  );
+  const all = h(
+    "button",
+    { class: "button button--quiet", type: "button", onclick: () => fill(hours.slots.length) },
+    t("history.all", { n: hours.slots.length }),
+  );
 
   /** The row with most time empty first: the pattern stands at the top. */
   const order = hours.slots.map((_, at) => at).sort((a, b) => weight(b) - weight(a));
@@ -31,7 +61,12 @@ export function heatMap(hours, names) {
     body.replaceChildren(
       ...order.slice(0, rows).map((at) => {
         const name = names.get(hours.slots[at]) ?? hours.slots[at];
-        return h("tr", null, h("th", { scope: "row", class: "heat__name" }, name), hours.hours.map((hour, column) => cell(name, hour, hours.empty_share[at][column])));
+        return h(
+          "tr",
+          null,
+          h("th", { scope: "row", class: "heat__name" }, name),
+          hours.hours.map((hour, column) => cell(name, hour, hours.empty_share[at][column])),
+        );
       }),
     );
     body.querySelector("td")?.setAttribute("tabindex", "0");
@@ -64,9 +99,22 @@ export function heatMap(hours, names) {
 }
 
 function cell(name, hour, share) {
-  const words = share === null ? t("history.cell_none", { name, h: hour }) : t("history.cell", { name, h: hour, share: percent(share, 0) });
-  const shade = share === null ? "none" : share === 0 ? 0 : Math.min(SHADES, 1 + Math.floor(share * SHADES));
-  return h("td", { class: `heat__cell heat__cell--${shade}`, tabindex: "-1", "aria-label": words, dataset: { words } }, h("span", { class: "heat__number" }, share === null ? "" : String(Math.round(100 * share))));
+  const words =
+    share === null
+      ? t("history.cell_none", { name, h: hour })
+      : t("history.cell", { name, h: hour, share: percent(share, 0) });
+  const shade =
+    share === null ? "none" : share === 0 ? 0 : Math.min(SHADES, 1 + Math.floor(share * SHADES));
+  return h(
+    "td",
+    {
+      class: `heat__cell heat__cell--${shade}`,
+      tabindex: "-1",
+      "aria-label": words,
+      dataset: { words },
+    },
+    h("span", { class: "heat__number" }, share === null ? "" : String(Math.round(100 * share))),
+  );
 }
 
 /** Arrow keys go from cell to cell; Tab passes the whole map. */
@@ -84,6 +132,14 @@ function move(event) {
 }
 
 function scale() {
-  const shades = Array.from({ length: SHADES + 1 }, (_, at) => h("span", { class: `heat__cell heat__cell--${at}` }));
-  return h("p", { class: "heat__scale muted small", "aria-hidden": "true" }, t("history.less"), h("span", { class: "heat__shades" }, shades), t("history.more"));
+  const shades = Array.from({ length: SHADES + 1 }, (_, at) =>
+    h("span", { class: `heat__cell heat__cell--${at}` }),
+  );
+  return h(
+    "p",
+    { class: "heat__scale muted small", "aria-hidden": "true" },
+    t("history.less"),
+    h("span", { class: "heat__shades" }, shades),
+    t("history.more"),
+  );
 }

@@ -19,21 +19,38 @@ export function historyView() {
   const csv = h("a", { class: "button button--quiet csv", download: true });
   const content = h("div", { class: "history" });
   const root = h("section", { class: "view", id: "history", "aria-labelledby": "history-title" });
-  const loader = keepLoaded(root, { url: () => `/api/report?days=${days}`, everyMs: EVERY_MS, draw, failed: "history.failed" });
+  const loader = keepLoaded(root, {
+    url: () => `/api/report?days=${days}`,
+    everyMs: EVERY_MS,
+    draw,
+    failed: "history.failed",
+  });
   root.append(heading(t("tabs.history"), "history-title", range), loader.problem, content, csv);
   csv.append(icon("download"), t("history.csv"));
-  for (const one of DAYS) range.append(h("button", { type: "button", dataset: { days: one }, onclick: () => choose(one) }, t(`history.days_${one}`)));
+  for (const one of DAYS)
+    range.append(
+      h(
+        "button",
+        { type: "button", dataset: { days: one }, onclick: () => choose(one) },
+        t(`history.days_${one}`),
+      ),
+    );
 
   function choose(wanted) {
     days = wanted;
-    for (const button of range.children) button.setAttribute("aria-pressed", String(button.dataset.days === String(days)));
+    for (const button of range.children)
+      button.setAttribute("aria-pressed", String(button.dataset.days === String(days)));
     csv.href = `/api/report.csv?days=${days}`;
     loader.load();
   }
 
   function draw(report) {
-    const recorded = report.availability !== null || report.slots.some((slot) => slot.incidents > 0);
-    content.replaceChildren(...(recorded ? parts(report) : [nothing()]), ...(report.stock.length ? [stock(report.stock)] : []));
+    const recorded =
+      report.availability !== null || report.slots.some((slot) => slot.incidents > 0);
+    content.replaceChildren(
+      ...(recorded ? parts(report) : [nothing()]),
+      ...(report.stock.length ? [stock(report.stock)] : []),
+    );
   }
 
   root.tick = () => loader.load();
@@ -59,7 +76,12 @@ function block(key, ...content) {
 }
 
 function nothing() {
-  return h("div", { class: "panel block nothing" }, h("p", { class: "nothing__title" }, t("history.none")), h("p", { class: "muted" }, t("history.none_hint")));
+  return h(
+    "div",
+    { class: "panel block nothing" },
+    h("p", { class: "nothing__title" }, t("history.none")),
+    h("p", { class: "muted" }, t("history.none_hint")),
+  );
 }
 
 function figures(report) {
@@ -67,7 +89,12 @@ function figures(report) {
   return h(
     "dl",
     { class: "figures" },
-    figure("history.availability", percent(report.availability), t("history.availability_hint"), true),
+    figure(
+      "history.availability",
+      percent(report.availability),
+      t("history.availability_hint"),
+      true,
+    ),
     figure("history.refill", refill === null ? "–" : duration(refill), t("history.refill_hint")),
     figure("history.not_visible", percent(report.not_visible), t("history.not_visible_hint")),
   );
@@ -84,7 +111,9 @@ function figure(key, value, hint, first = false) {
 }
 
 function worst(slots) {
-  const bad = slots.filter((slot) => slot.incidents > 0 || (slot.availability ?? 1) < 1).slice(0, WORST);
+  const bad = slots
+    .filter((slot) => slot.incidents > 0 || (slot.availability ?? 1) < 1)
+    .slice(0, WORST);
   if (!bad.length) return h("p", { class: "muted" }, t("history.no_incidents"));
   return h(
     "ol",
@@ -93,7 +122,12 @@ function worst(slots) {
       h(
         "li",
         { class: "worst__item" },
-        h("div", { class: "worst__line" }, h("p", { class: "worst__name" }, slot.name), h("p", { class: "worst__share" }, percent(slot.availability))),
+        h(
+          "div",
+          { class: "worst__line" },
+          h("p", { class: "worst__name" }, slot.name),
+          h("p", { class: "worst__share" }, percent(slot.availability)),
+        ),
         shareBar(slot.availability, slot.not_visible),
         h("p", { class: "muted small" }, worstWords(slot)),
       ),
@@ -117,7 +151,9 @@ function shelves(all) {
   return table(
     columns,
     all.map((shelf) => [
-      shelf.row === null ? shelf.camera : t("history.shelf", { camera: shelf.camera, row: shelf.row }),
+      shelf.row === null
+        ? shelf.camera
+        : t("history.shelf", { camera: shelf.camera, row: shelf.row }),
       percent(shelf.availability),
       percent(shelf.not_visible),
     ]),
@@ -125,16 +161,40 @@ function shelves(all) {
 }
 
 function stock(products) {
-  const columns = ["history.product", "state.stocked", "state.empty", "state.misplaced", "state.unknown"];
-  const rows = products.map((one) => [one.name, one.stocked, one.empty, one.misplaced, one.unknown].map((cell) => (typeof cell === "number" ? number(cell) : cell)));
+  const columns = [
+    "history.product",
+    "state.stocked",
+    "state.empty",
+    "state.misplaced",
+    "state.unknown",
+  ];
+  const rows = products.map((one) =>
+    [one.name, one.stocked, one.empty, one.misplaced, one.unknown].map((cell) =>
+      typeof cell === "number" ? number(cell) : cell,
+    ),
+  );
   return block("history.stock", table(columns, rows));
 }
 
 /** A table whose first column names the row and whose others are numbers. */
 function table(columns, rows) {
-  const head = columns.map((key, at) => h("th", { scope: "col", class: at ? "number" : null }, t(key)));
-  const body = rows.map((cells) =>
-    h("tr", null, cells.map((cell, at) => (at ? h("td", { class: cell === "0" ? "number zero" : "number" }, cell) : h("th", { scope: "row" }, cell)))),
+  const head = columns.map((key, at) =>
+    h("th", { scope: "col", class: at ? "number" : null }, t(key)),
   );
-  return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": t(columns[0]) }, h("table", { class: "table" }, h("thead", null, h("tr", null, head)), h("tbody", null, body)));
+  const body = rows.map((cells) =>
+    h(
+      "tr",
+      null,
+      cells.map((cell, at) =>
+        at
+          ? h("td", { class: cell === "0" ? "number zero" : "number" }, cell)
+          : h("th", { scope: "row" }, cell),
+      ),
+    ),
+  );
+  return h(
+    "div",
+    { class: "scroll", tabindex: "0", role: "region", "aria-label": t(columns[0]) },
+    h("table", { class: "table" }, h("thead", null, h("tr", null, head)), h("tbody", null, body)),
+  );
 }

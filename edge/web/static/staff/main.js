@@ -20,7 +20,14 @@ const TICK_MS = 5000;
 const wide = matchMedia("(min-width: 62.5rem)"); // 1000 px: all views at once
 
 /** What the daemon told, whether it still does, and what is on its way to it. */
-const store = createStore({ ...NOTHING, loaded: false, live: false, silent: false, heard: 0, pending: /** @type {Record<string, string>} */ ({}) });
+const store = createStore({
+  ...NOTHING,
+  loaded: false,
+  live: false,
+  silent: false,
+  heard: 0,
+  pending: /** @type {Record<string, string>} */ ({}),
+});
 
 const actions = createActions(
   (slot, verb) => store.set(({ pending }) => ({ pending: { ...pending, [slot]: verb } })),
@@ -50,9 +57,28 @@ function build() {
     health: healthView(),
     tabs: tabs(),
   };
-  const main = h("main", { id: "main", tabindex: "-1" }, parts.offline, h("div", { class: "views" }, parts.todo, h("div", { class: "side" }, parts.shelves, parts.history, parts.health)));
+  const main = h(
+    "main",
+    { id: "main", tabindex: "-1" },
+    parts.offline,
+    h(
+      "div",
+      { class: "views" },
+      parts.todo,
+      h("div", { class: "side" }, parts.shelves, parts.history, parts.health),
+    ),
+  );
   document.querySelectorAll("body > .page").forEach((old) => old.remove());
-  document.body.prepend(h("div", { class: "page" }, h("a", { class: "skip", href: "#main", onclick: skip }, t("app.skip")), parts.header, main, parts.tabs));
+  document.body.prepend(
+    h(
+      "div",
+      { class: "page" },
+      h("a", { class: "skip", href: "#main", onclick: skip }, t("app.skip")),
+      parts.header,
+      main,
+      parts.tabs,
+    ),
+  );
   return parts;
 }
 
@@ -84,7 +110,12 @@ function draw(state = store.get()) {
 function tellNew(before, after) {
   const known = new Set(sections(before).open.map((slot) => slot.incident.id));
   const fresh = sections(after).open.filter((slot) => !known.has(slot.incident.id));
-  for (const slot of fresh) announce(t(slot.state === "misplaced" ? "todo.announce_misplaced" : "todo.announce", { name: slot.name }));
+  for (const slot of fresh)
+    announce(
+      t(slot.state === "misplaced" ? "todo.announce_misplaced" : "todo.announce", {
+        name: slot.name,
+      }),
+    );
   if (fresh.length) ring();
 }
 
@@ -93,8 +124,20 @@ function settings() {
     h(
       "div",
       { class: "field" },
-      choice("settings.sound", soundWanted() ? "on" : "off", [["off", t("settings.sound_off")], ["on", t("settings.sound_on")]], (value) => setSound(value === "on")),
-      h("p", { class: "field__hint" }, t(isSecureContext ? "settings.sound_hint" : "settings.notify_http")),
+      choice(
+        "settings.sound",
+        soundWanted() ? "on" : "off",
+        [
+          ["off", t("settings.sound_off")],
+          ["on", t("settings.sound_on")],
+        ],
+        (value) => setSound(value === "on"),
+      ),
+      h(
+        "p",
+        { class: "field__hint" },
+        t(isSecureContext ? "settings.sound_hint" : "settings.notify_http"),
+      ),
     );
   openSettings({ extra: [sound()] });
 }
@@ -102,12 +145,19 @@ function settings() {
 /** The session ended: the page stays, the PIN is asked for over it. */
 function askPin() {
   if (document.querySelector("dialog.pin-sheet")) return;
-  const dialog = h("dialog", { class: "sheet pin-sheet", "aria-labelledby": "pin-title", oncancel: (event) => event.preventDefault() });
+  const dialog = h("dialog", {
+    class: "sheet pin-sheet",
+    "aria-labelledby": "pin-title",
+    oncancel: (event) => event.preventDefault(),
+  });
   const done = () => {
     dialog.remove();
     dispatchEvent(new Event("stock-signed-in"));
   };
-  dialog.append(h("h2", { id: "pin-title", class: "sheet__head" }, t("login.again")), pinForm({ tls: location.protocol === "https:", done }));
+  dialog.append(
+    h("h2", { id: "pin-title", class: "sheet__head" }, t("login.again")),
+    pinForm({ tls: location.protocol === "https:", done }),
+  );
   document.body.append(dialog);
   dialog.showModal();
 }

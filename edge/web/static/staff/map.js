@@ -17,7 +17,18 @@ const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], Arrow
  */
 export function shelfMap(pick) {
   const slotsLayer = s("g");
-  const root = s("svg", { class: "map", role: "group", "aria-label": t("shelves.label"), onkeydown: keys, onfocusin: roam }, hatch(), slotsLayer);
+  const root = s(
+    "svg",
+    {
+      class: "map",
+      role: "group",
+      "aria-label": t("shelves.label"),
+      onkeydown: keys,
+      onfocusin: roam,
+    },
+    hatch(),
+    slotsLayer,
+  );
   /** @type {Slot[]} */
   let shown = [];
   let wide = HIGH;
@@ -28,7 +39,12 @@ export function shelfMap(pick) {
     shown = slots;
     wide = HIGH * aspect;
     set(root, "viewBox", `0 0 ${wide} ${HIGH}`);
-    list(slotsLayer, slots, (slot) => slot.id, (slot) => place(slot, pick));
+    list(
+      slotsLayer,
+      slots,
+      (slot) => slot.id,
+      (slot) => place(slot, pick),
+    );
     if (!slots.some((slot) => slot.id === home)) home = slots[0]?.id ?? null;
     for (const element of slotsLayer.children) {
       element.draw(wide);
@@ -41,7 +57,8 @@ export function shelfMap(pick) {
     const id = event.target.dataset.slot;
     if (!id || id === home) return;
     home = id;
-    for (const element of slotsLayer.children) set(element, "tabindex", element.dataset.slot === id ? "0" : "-1");
+    for (const element of slotsLayer.children)
+      set(element, "tabindex", element.dataset.slot === id ? "0" : "-1");
   }
 
   function keys(event) {
@@ -66,14 +83,23 @@ function place(slot, pick) {
   const veil = s("polygon", { class: "slot__veil" });
   const plate = s("rect", { class: "slot__plate", rx: 8 });
   const sign = s("use", { class: "slot__sign" });
-  const element = s("g", { role: "button", dataset: { slot: slot.id }, onclick: () => pick(slot.id) }, fill, veil, plate, sign);
+  const element = s(
+    "g",
+    { role: "button", dataset: { slot: slot.id }, onclick: () => pick(slot.id) },
+    fill,
+    veil,
+    plate,
+    sign,
+  );
   let current = slot;
   element.update = (/** @type {Slot} */ now) => (current = now);
 
   element.draw = (wide) => {
     const points = current.quad.map(([x, y]) => [x * wide, y * HIGH]);
     const [cx, cy] = middle(points);
-    const path = points.map(([x, y]) => `${cx + (x - cx) * SHRINK},${cy + (y - cy) * SHRINK}`).join(" ");
+    const path = points
+      .map(([x, y]) => `${cx + (x - cx) * SHRINK},${cy + (y - cy) * SHRINK}`)
+      .join(" ");
     const small = Math.min(side(points, 0), side(points, 1));
     const clear = current.visibility === "clear";
     const calm = clear && current.state === "stocked";
@@ -135,7 +161,13 @@ function hatch() {
     null,
     s(
       "pattern",
-      { id: "hatch", width: 14, height: 14, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" },
+      {
+        id: "hatch",
+        width: 14,
+        height: 14,
+        patternUnits: "userSpaceOnUse",
+        patternTransform: "rotate(45)",
+      },
       s("rect", { class: "hatch", width: 5, height: 14 }),
     ),
   );

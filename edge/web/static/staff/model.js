@@ -92,12 +92,16 @@ export function stateWords(slot) {
 export function whyUnseen(slot) {
   if (slot.visibility === "blocked") return t("visibility.blocked_why");
   if (slot.visibility !== "stale") return null;
-  return slot.last_seen ? t("visibility.stale_why", { ago: ago(slot.last_seen) }) : t("visibility.never_why");
+  return slot.last_seen
+    ? t("visibility.stale_why", { ago: ago(slot.last_seen) })
+    : t("visibility.never_why");
 }
 
 /** @param {Slot} slot */
 export function placeWords(slot) {
-  return slot.place ? t("card.place", { camera: slot.camera, row: slot.place.row, column: slot.place.column }) : slot.camera;
+  return slot.place
+    ? t("card.place", { camera: slot.camera, row: slot.place.row, column: slot.place.column })
+    : slot.camera;
 }
 
 /**
@@ -134,7 +138,10 @@ export function seenAt(slot, cameras) {
 export function proof(slots, cameras) {
   const unseen = slots.filter((slot) => slot.visibility !== "clear");
   const clear = slots.filter((slot) => slot.visibility === "clear");
-  const seen = clear.map((slot) => seenAt(slot, cameras)).filter(Boolean).sort();
+  const seen = clear
+    .map((slot) => seenAt(slot, cameras))
+    .filter(Boolean)
+    .sort();
   return {
     all: slots.length,
     unseen: unseen.length,
@@ -180,8 +187,10 @@ function merged(old, changed = [], gone = []) {
 export function evidenceWords(slot) {
   const words = [];
   if (slot.votes) words.push(t("card.votes", slot.votes));
-  if (slot.state === "misplaced" && slot.p_present !== null) words.push(t("card.present", { score: percent(slot.p_present, 0) }));
-  else if (slot.state === "empty" && slot.score !== null && slot.score < 0.5) words.push(t("card.turning"));
+  if (slot.state === "misplaced" && slot.p_present !== null)
+    words.push(t("card.present", { score: percent(slot.p_present, 0) }));
+  else if (slot.state === "empty" && slot.score !== null && slot.score < 0.5)
+    words.push(t("card.turning"));
   else if (slot.score !== null) words.push(t("card.score", { score: percent(slot.score, 0) }));
   return words;
 }

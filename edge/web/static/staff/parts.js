@@ -13,10 +13,25 @@ import { stateWords } from "./model.js";
  * @returns {any} a <figure> with update(slot)
  */
 export function picture(which, captioned = true) {
-  const image = h("img", { class: "shot__image", decoding: "async", onload: () => show(true), onerror: () => show(false) });
-  const missing = h("span", { class: "shot__missing" }, icon("camera-off"), captioned && t("card.no_picture"));
+  const image = h("img", {
+    class: "shot__image",
+    decoding: "async",
+    onload: () => show(true),
+    onerror: () => show(false),
+  });
+  const missing = h(
+    "span",
+    { class: "shot__missing" },
+    icon("camera-off"),
+    captioned && t("card.no_picture"),
+  );
   const caption = captioned && h("figcaption", { class: "shot__caption" }, t(`card.${which}`));
-  const element = h("figure", { class: `shot shot--${which}` }, h("div", { class: "shot__frame" }, image, missing), caption);
+  const element = h(
+    "figure",
+    { class: `shot shot--${which}` },
+    h("div", { class: "shot__frame" }, image, missing),
+    caption,
+  );
 
   function show(there) {
     image.hidden = !there;
@@ -25,7 +40,10 @@ export function picture(which, captioned = true) {
 
   element.update = (/** @type {Slot} */ slot) => {
     const url = pictureUrl(slot, which);
-    const words = which === "now" ? t("card.now_alt", { name: slot.name, state: stateWords(slot) }) : t("card.full_alt", { name: slot.name });
+    const words =
+      which === "now"
+        ? t("card.now_alt", { name: slot.name, state: stateWords(slot) })
+        : t("card.full_alt", { name: slot.name });
     set(image, "alt", words);
     if (url === null) show(false);
     else if (image.getAttribute("src") !== url) set(image, "src", url);
@@ -40,7 +58,9 @@ export function picture(which, captioned = true) {
  */
 function pictureUrl(slot, which) {
   const version = slot[which];
-  return version === null ? null : `/api/slots/${encodeURIComponent(slot.id)}/${which}.jpg?v=${version}`;
+  return version === null
+    ? null
+    : `/api/slots/${encodeURIComponent(slot.id)}/${which}.jpg?v=${version}`;
 }
 
 /** How it looks now beside how it looked when full. */

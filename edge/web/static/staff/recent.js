@@ -7,7 +7,16 @@ import { heading } from "./parts.js";
 
 /** @typedef {import("./model.js").Recent} Recent */
 
-const ICONS = { opened: "empty", closed: "check", ack: "walk", release: "undo", snooze: "stale", snooze_ended: "undo", not_empty: "close", undo_not_empty: "undo" };
+const ICONS = {
+  opened: "empty",
+  closed: "check",
+  ack: "walk",
+  release: "undo",
+  snooze: "stale",
+  snooze_ended: "undo",
+  not_empty: "close",
+  undo_not_empty: "undo",
+};
 
 /**
  * @param {{takeBack: (verb: any, about: any) => void}} hands
@@ -16,7 +25,13 @@ const ICONS = { opened: "empty", closed: "check", ack: "walk", release: "undo", 
 export function recentList(hands) {
   const items = h("ol", { class: "recent__list" });
   const none = h("p", { class: "muted small" }, t("recent.none"));
-  const root = h("section", { class: "recent", "aria-labelledby": "recent-title" }, heading(t("recent.title"), "recent-title"), none, items);
+  const root = h(
+    "section",
+    { class: "recent", "aria-labelledby": "recent-title" },
+    heading(t("recent.title"), "recent-title"),
+    none,
+    items,
+  );
   root.update = (/** @type {Recent[]} */ recent) => {
     none.hidden = recent.length > 0;
     list(items, recent, keyOf, (one) => entry(one, hands));
@@ -41,7 +56,9 @@ function entry(one, hands) {
     undo,
   );
   let verb = one.undo;
-  undo.addEventListener("click", () => hands.takeBack(verb, { slot: one.slot, name: one.name, incident_id: one.incident_id }));
+  undo.addEventListener("click", () =>
+    hands.takeBack(verb, { slot: one.slot, name: one.name, incident_id: one.incident_id }),
+  );
   element.update = (/** @type {Recent} */ now) => {
     verb = now.undo;
     undo.hidden = verb === null;
@@ -53,6 +70,7 @@ function entry(one, hands) {
 
 /** @param {Recent} one */
 function kindWords(one) {
-  if (one.kind === "closed" && one.minutes_open !== null) return t("recent.closed_after", { time: duration(one.minutes_open) });
+  if (one.kind === "closed" && one.minutes_open !== null)
+    return t("recent.closed_after", { time: duration(one.minutes_open) });
   return t(`recent.${one.kind}`);
 }

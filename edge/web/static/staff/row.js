@@ -17,8 +17,16 @@ export function row(slot, hands, kind) {
   const name = h("h3", { class: "row__name", id });
   const line = h("p", { class: "row__line" });
   const shot = picture("now", false);
-  const back = h("button", { class: "button", type: "button", onclick: () => idle() && goBack() }, t(kind === "taken" ? "act.release" : "act.unsnooze"));
-  const notEmpty = h("button", { class: "button button--quiet", type: "button", onclick: () => idle() && hands.act("not_empty", about(slot)) });
+  const back = h(
+    "button",
+    { class: "button", type: "button", onclick: () => idle() && goBack() },
+    t(kind === "taken" ? "act.release" : "act.unsnooze"),
+  );
+  const notEmpty = h("button", {
+    class: "button button--quiet",
+    type: "button",
+    onclick: () => idle() && hands.act("not_empty", about(slot)),
+  });
   const idle = () => hands.pending(slot.id) === null && slot.incident !== null;
 
   function goBack() {
@@ -28,14 +36,21 @@ export function row(slot, hands, kind) {
 
   function words() {
     const age = lasting(minutesSince(slot.incident.opened_at));
-    if (kind === "later") return `${t(`state.${slot.state}`)} · ${age} · ${t("card.until", { time: clock(slot.incident.snooze_until) })}`;
+    if (kind === "later")
+      return `${t(`state.${slot.state}`)} · ${age} · ${t("card.until", { time: clock(slot.incident.snooze_until) })}`;
     return `${t("card.taken_by", { by: slot.incident.ack.by, ago: ago(slot.incident.ack.at) })} · ${age}`;
   }
 
   const element = h(
     "li",
     { class: "row", dataset: { slot: slot.id } },
-    h("article", { class: "row__body", "aria-labelledby": id }, shot, h("div", { class: "row__text" }, name, line), h("div", { class: "row__actions" }, notEmpty, back)),
+    h(
+      "article",
+      { class: "row__body", "aria-labelledby": id },
+      shot,
+      h("div", { class: "row__text" }, name, line),
+      h("div", { class: "row__actions" }, notEmpty, back),
+    ),
   );
   element.update = (/** @type {import("./model.js").Slot} */ now) => {
     slot = now;

@@ -20,7 +20,13 @@ const PICTURE_EVERY_MS = 1000;
 export function shelvesView(hands) {
   const tabs = h("div", { class: "cameras", role: "group", "aria-label": t("shelves.cameras") });
   const trouble = h("div", { class: "notice notice--alert" });
-  const photo = h("img", { class: "stage__photo", alt: "", decoding: "async", onerror: () => (photo.hidden = true), onload: () => (photo.hidden = false) });
+  const photo = h("img", {
+    class: "stage__photo",
+    alt: "",
+    decoding: "async",
+    onerror: () => (photo.hidden = true),
+    onload: () => (photo.hidden = false),
+  });
   const map = shelfMap(select);
   const stage = h("div", { class: "stage" }, photo, map);
   const status = h("p", { class: "muted small" });
@@ -31,10 +37,16 @@ export function shelvesView(hands) {
     "section",
     { class: "view shelves", id: "shelves", "aria-labelledby": "shelves-title" },
     heading(t("tabs.shelves"), "shelves-title", status),
-    tabs, trouble,
+    tabs,
+    trouble,
     h("figure", { class: "panel shelf" }, stage, none, legend()),
     detail,
-    h("details", { class: "panel fold" }, h("summary", null, icon("next", "icon later__mark"), t("shelves.table")), table),
+    h(
+      "details",
+      { class: "panel fold" },
+      h("summary", null, icon("next", "icon later__mark"), t("shelves.table")),
+      table,
+    ),
   );
   /** @type {any} */
   let state = null;
@@ -55,7 +67,12 @@ export function shelvesView(hands) {
     const camera = state.cameras.find((one) => one.id === shown) ?? state.cameras[0];
     shown = camera?.id ?? null;
     set(tabs, "hidden", state.cameras.length < 2);
-    list(tabs, state.cameras, (one) => one.id, (one) => cameraTab(one, (id) => ((shown = id), (picked = null), draw())));
+    list(
+      tabs,
+      state.cameras,
+      (one) => one.id,
+      (one) => cameraTab(one, (id) => ((shown = id), (picked = null), draw())),
+    );
     for (const tab of tabs.children) set(tab, "aria-pressed", String(tab.dataset.camera === shown));
     const slots = state.slots.filter((slot) => slot.camera === shown);
     const aspect = camera?.aspect ?? 4 / 3;
@@ -81,7 +98,11 @@ export function shelvesView(hands) {
     const url = `/api/cameras/${encodeURIComponent(camera.id)}.jpg?v=${camera.picture}`;
     const other = photo.dataset.camera !== camera.id;
     const seen = !document.hidden && root.offsetParent !== null;
-    if (photo.getAttribute("src") === url || (!other && (!seen || Date.now() - painted < PICTURE_EVERY_MS))) return;
+    if (
+      photo.getAttribute("src") === url ||
+      (!other && (!seen || Date.now() - painted < PICTURE_EVERY_MS))
+    )
+      return;
     painted = Date.now();
     photo.dataset.camera = camera.id;
     set(photo, "alt", t("shelves.picture_alt", { camera: camera.id }));
@@ -94,9 +115,17 @@ export function shelvesView(hands) {
     trouble.hidden = !bad;
     stage.classList.toggle("stage--old", Boolean(bad));
     if (!bad) return;
-    const words = [camera.reason ? t(`reason.${camera.reason}`) : t(`camera.${camera.status}`), t("camera.since", { time: clock(camera.since) })];
-    const fix = camera.reason === "moved" && h("a", { href: `/calibrate?camera=${encodeURIComponent(camera.id)}` }, t("reason.moved_fix"));
-    trouble.replaceChildren(icon("camera-off"), h("p", null, `${camera.id} · ${words.join(" · ")} `, fix));
+    const words = [
+      camera.reason ? t(`reason.${camera.reason}`) : t(`camera.${camera.status}`),
+      t("camera.since", { time: clock(camera.since) }),
+    ];
+    const fix =
+      camera.reason === "moved" &&
+      h("a", { href: `/calibrate?camera=${encodeURIComponent(camera.id)}` }, t("reason.moved_fix"));
+    trouble.replaceChildren(
+      icon("camera-off"),
+      h("p", null, `${camera.id} · ${words.join(" · ")} `, fix),
+    );
   }
 
   function statusWords(camera) {
@@ -116,7 +145,17 @@ export function shelvesView(hands) {
 /** A camera's button: its name, its trouble, how many of its slots are not stocked. */
 function cameraTab(camera, choose) {
   const sign = h("span", { class: "cameras__sign" });
-  const element = h("button", { type: "button", class: "cameras__tab", dataset: { camera: camera.id }, onclick: () => choose(camera.id) }, sign, h("span", null, camera.id));
+  const element = h(
+    "button",
+    {
+      type: "button",
+      class: "cameras__tab",
+      dataset: { camera: camera.id },
+      onclick: () => choose(camera.id),
+    },
+    sign,
+    h("span", null, camera.id),
+  );
   element.update = (/** @type {Camera} */ now) => {
     const bad = now.status !== "online";
     const words = bad && now.reason ? t(`reason.${now.reason}`) : t(`camera.${now.status}`);

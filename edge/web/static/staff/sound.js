@@ -28,7 +28,9 @@ export function ring() {
 }
 
 /** After a reload the first tap anywhere lets the sound be heard again. */
-addEventListener("pointerdown", () => soundWanted() && (audio ??= new AudioContext()).resume(), { once: true });
+addEventListener("pointerdown", () => soundWanted() && (audio ??= new AudioContext()).resume(), {
+  once: true,
+});
 
 function note(start, hertz) {
   const tone = new OscillatorNode(audio, { type: "sine", frequency: hertz });

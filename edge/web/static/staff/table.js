@@ -16,13 +16,32 @@ export function slotTable(pick) {
   const root = h(
     "div",
     { class: "scroll", tabindex: "0", role: "region", "aria-label": t("shelves.table") },
-    h("table", { class: "table" }, h("thead", null, h("tr", null, columns.map((name) => h("th", { scope: "col" }, t(`shelves.${name}`))))), body),
+    h(
+      "table",
+      { class: "table" },
+      h(
+        "thead",
+        null,
+        h(
+          "tr",
+          null,
+          columns.map((name) => h("th", { scope: "col" }, t(`shelves.${name}`))),
+        ),
+      ),
+      body,
+    ),
   );
   /** @type {import("./model.js").Camera[]} */
   let cameras = [];
   root.update = (slots, nowCameras) => {
     cameras = nowCameras;
-    if (root.offsetParent !== null || body.childElementCount === 0) list(body, slots, (slot) => slot.id, (slot) => line(slot, pick, () => cameras));
+    if (root.offsetParent !== null || body.childElementCount === 0)
+      list(
+        body,
+        slots,
+        (slot) => slot.id,
+        (slot) => line(slot, pick, () => cameras),
+      );
   };
   return root;
 }
@@ -31,7 +50,16 @@ function line(slot, pick, cameras) {
   const name = h("button", { class: "link", type: "button", onclick: () => pick(slot.id) });
   const chip = stateChip();
   const [since, seen, place, sku] = [h("td"), h("td"), h("td"), h("td")];
-  const element = h("tr", null, h("th", { scope: "row" }, name), h("td", null, chip), since, seen, place, sku);
+  const element = h(
+    "tr",
+    null,
+    h("th", { scope: "row" }, name),
+    h("td", null, chip),
+    since,
+    seen,
+    place,
+    sku,
+  );
   element.update = (/** @type {import("./model.js").Slot} */ now) => {
     setText(name, now.name);
     chip.update(now);

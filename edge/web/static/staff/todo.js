@@ -28,13 +28,21 @@ export function todoView(hands) {
   const laterWords = h("span", { class: "later__words" });
   const laterNext = h("span", { class: "muted" });
   const later = h("ul", { class: "rows" });
-  const put = h("details", { class: "later panel" }, h("summary", null, icon("next", "icon later__mark"), laterWords, laterNext), later);
+  const put = h(
+    "details",
+    { class: "later panel" },
+    h("summary", null, icon("next", "icon later__mark"), laterWords, laterNext),
+    later,
+  );
   const recent = recentList(hands);
   const root = h(
     "section",
     { class: "view todo", id: "todo", "aria-labelledby": "todo-title" },
     h("div", { class: "heading" }, count, checked),
-    trouble, fresh, open, nothing,
+    trouble,
+    fresh,
+    open,
+    nothing,
     h("div", { class: "group" }, takenTitle, taken),
     put,
     recent,
@@ -60,7 +68,14 @@ export function todoView(hands) {
     const now = sections(state.slots);
     const cards = busy() && !asked ? held(now.open) : now.open;
     const hidden = now.open.length - now.open.filter((slot) => cards.includes(slot)).length;
-    keepFocus(cards, () => list(open, cards, (slot) => slot.id, (slot) => card(slot, hands)));
+    keepFocus(cards, () =>
+      list(
+        open,
+        cards,
+        (slot) => slot.id,
+        (slot) => card(slot, hands),
+      ),
+    );
     shown = cards.map((slot) => slot.id);
     for (const id of mine) if (!now.open.some((slot) => slot.id === id)) mine.delete(id);
 
@@ -68,12 +83,26 @@ export function todoView(hands) {
     setText(fresh, t("todo.new", { n: hidden }));
     setText(count, now.open.length ? t("todo.count", { n: now.open.length }) : t("tabs.todo"));
     setText(checked, state.heard ? t("todo.checked", { time: clock(state.heard, true) }) : "");
-    list(taken, now.taken, (slot) => slot.id, (slot) => row(slot, hands, "taken"));
+    list(
+      taken,
+      now.taken,
+      (slot) => slot.id,
+      (slot) => row(slot, hands, "taken"),
+    );
     taken.parentElement.hidden = now.taken.length === 0;
-    list(later, now.later, (slot) => slot.id, (slot) => row(slot, hands, "later"));
+    list(
+      later,
+      now.later,
+      (slot) => slot.id,
+      (slot) => row(slot, hands, "later"),
+    );
     put.hidden = now.later.length === 0;
     setText(laterWords, t("todo.snoozed", { n: now.later.length }));
-    if (now.later.length) setText(laterNext, t("todo.snoozed_next", { time: clock(now.later[0].incident.snooze_until) }));
+    if (now.later.length)
+      setText(
+        laterNext,
+        t("todo.snoozed_next", { time: clock(now.later[0].incident.snooze_until) }),
+      );
     nothing.hidden = cards.length > 0;
     nothing.update(state, now.taken.length + now.later.length > 0);
     warn();
@@ -94,7 +123,9 @@ export function todoView(hands) {
     const at = id === null ? -1 : shown.indexOf(id);
     change();
     if (at < 0 || cards.some((slot) => slot.id === id)) return;
-    const next = [...shown.slice(at + 1), ...shown.slice(0, at).reverse()].find((one) => cards.some((slot) => slot.id === one));
+    const next = [...shown.slice(at + 1), ...shown.slice(0, at).reverse()].find((one) =>
+      cards.some((slot) => slot.id === one),
+    );
     const item = next && [...open.children].find((child) => child.dataset.slot === next);
     (item?.querySelector("button") ?? count).focus({ preventScroll: true });
   }
@@ -104,7 +135,11 @@ export function todoView(hands) {
     trouble.hidden = bad === 0;
     if (bad && trouble.dataset.n !== String(bad)) {
       set(trouble, "dataset", { n: bad });
-      trouble.replaceChildren(icon("camera-off"), h("span", null, t("todo.camera_trouble", { n: bad })), icon("next", "icon trouble__go"));
+      trouble.replaceChildren(
+        icon("camera-off"),
+        h("span", null, t("todo.camera_trouble", { n: bad })),
+        icon("next", "icon trouble__go"),
+      );
     }
   }
 
@@ -122,11 +157,16 @@ function emptyState() {
     const sure = state.loaded && known.all > 0 && known.unseen === 0 && known.checking === 0;
     mark.hidden = !sure;
     setText(title, headline(state, known, some));
-    list(lines, state.loaded ? proofLines(known) : [], (line) => line[0], (line) => {
-      const item = h("li", { class: line[2] ? "nothing__doubt" : null });
-      item.update = (one) => setText(item, one[1]);
-      return item;
-    });
+    list(
+      lines,
+      state.loaded ? proofLines(known) : [],
+      (line) => line[0],
+      (line) => {
+        const item = h("li", { class: line[2] ? "nothing__doubt" : null });
+        item.update = (one) => setText(item, one[1]);
+        return item;
+      },
+    );
   };
   return root;
 }
