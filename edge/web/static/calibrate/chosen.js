@@ -5,7 +5,7 @@ import { t } from "../lib/i18n.js";
 import { isConvex } from "../geom/quad.js";
 import { textField, tool } from "./fields.js";
 import { changeLoose, detach, relabel } from "./edits.js";
-import { percentOf, warningWords } from "./words.js";
+import { percentOf, warningWords } from "./judged.js";
 
 /** @typedef {import("./main.js").App} App */
 

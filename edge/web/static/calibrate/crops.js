@@ -2,7 +2,7 @@
 
 import { h, icon, list, set, setText } from "../lib/dom.js";
 import { t } from "../lib/i18n.js";
-import { percentOf, stateOf, warningWords } from "./words.js";
+import { percentOf, stateOf, warningWords } from "./judged.js";
 
 /** @typedef {import("./state.js").Slot} Slot */
 /** @typedef {import("./scores.js").Scores} Scores */

@@ -7,7 +7,7 @@ import { apply, unitTo } from "../geom/homography.js";
 import { divide, dividerLines, rowSpans } from "../geom/divide.js";
 import { centre, isConvex, ordered, sides } from "../geom/quad.js";
 import { handlesOf } from "./hits.js";
-import { percentOf, stateOf, warningWords } from "./words.js";
+import { percentOf, stateOf, warningWords } from "./judged.js";
 
 /** @typedef {import("../geom/homography.js").Point} Point */
 /** @typedef {import("../geom/homography.js").Quad} Quad */

@@ -4,7 +4,7 @@
 import { ApiError, send } from "../lib/net.js";
 import { overlapping, shapeWarnings } from "../geom/quad.js";
 import { fractions } from "./state.js";
-import { stateOf } from "./words.js";
+import { stateOf } from "./judged.js";
 
 /** @typedef {import("./model.js").Model} Model */
 /** @typedef {import("./bench.js").Bench} Bench */
