@@ -1,6 +1,6 @@
 // The calibration page: everything is made and wired here.
 
-import "./words.js";
+import "./language.js";
 import { h, icon, set } from "../lib/dom.js";
 import { knows, lang, setLang, t } from "../lib/i18n.js";
 import { toast } from "../lib/toast.js";
