@@ -57,12 +57,14 @@ class Stills:
         self._keep_s = keep_s
         self._lock = threading.Lock()
         self._kept: OrderedDict[str, tuple[Still, float]] = OrderedDict()
+        self._forgetting: threading.Timer | None = None
 
     def keep(self, capture: Capture) -> Still:
         still = Still(secrets.token_urlsafe(16), capture.frame, capture.moving)
         with self._lock:
             self._kept[still.token] = still, time.monotonic()
             self._forget_old()
+            self._forget_later()
         return still
 
     def find(self, token: str, camera_id: str | None = None) -> Still:
@@ -75,6 +77,20 @@ class Stills:
             self._kept[token] = still, time.monotonic()
             self._kept.move_to_end(token)
         return still
+
+    def _forget_later(self) -> None:
+        """Give the memory back also where nobody comes again."""
+        if self._forgetting is None:
+            self._forgetting = threading.Timer(self._keep_s, self._forget_now)
+            self._forgetting.daemon = True
+            self._forgetting.start()
+
+    def _forget_now(self) -> None:
+        with self._lock:
+            self._forgetting = None
+            self._forget_old()
+            if self._kept:
+                self._forget_later()
 
     def _forget_old(self) -> None:
         oldest_s = time.monotonic() - self._keep_s
