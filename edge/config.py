@@ -15,7 +15,7 @@ from edge.site import RESERVED, Site
 from edge.yamlfile import Data, Keys, Problem, YamlFile, read_yaml
 
 NO_SITE = "write one (README: your own camera), or try `edge demo`, which needs none"
-NO_PLANOGRAM = "write one (README: your own camera)"
+NO_PLANOGRAM = "draw one with `edge calibrate`"
 
 
 @dataclass(frozen=True, slots=True)

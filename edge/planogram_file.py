@@ -45,13 +45,13 @@ class Version:
 
 
 def read_plan_file(path: Path) -> tuple[Planogram | None, str]:
-    """Return the planogram and its file's digest; (None, "") where there is no file yet.
+    """Return the planogram, None where nothing is written yet, and its file's digest, "" for none.
 
     Raises ConfigError with every problem of the file.
     """
     raw = _read(path)
-    if raw is None:
-        return None, ""
+    if raw is None or not raw.strip():
+        return None, _digest(raw)
     return check_planogram(parse_yaml(path, raw, NO_PLANOGRAM)), _digest(raw)
 
 
@@ -66,7 +66,7 @@ def save_slots(
     """
     with _alone(path.parent):
         raw = _read(path)
-        if expected_digest != ("" if raw is None else _digest(raw)):
+        if expected_digest != _digest(raw):
             raise ChangedError(f"{path} was changed by somebody else; load it again")
         data = _data(path, raw)
         try:
@@ -110,7 +110,7 @@ def why_not_writable(path: Path) -> str | None:
 
 def _data(path: Path, raw: bytes | None) -> dict[str, Data]:
     """Return what the present file says. Raises ConfigError where it is no YAML."""
-    if raw is None:
+    if raw is None or not raw.strip():
         return {}
     file = parse_yaml(path, raw, NO_PLANOGRAM)
     if file.data is None:
@@ -222,8 +222,8 @@ def _count_slots(path: Path) -> dict[str, int]:
     return dict(Counter(str(keys[1]) for keys, _ in slot_ids(read_yaml(path, NO_PLANOGRAM))))
 
 
-def _digest(raw: bytes) -> str:
-    return hashlib.sha256(raw).hexdigest()
+def _digest(raw: bytes | None) -> str:
+    return "" if raw is None else hashlib.sha256(raw).hexdigest()
 
 
 def _read(path: Path) -> bytes | None:

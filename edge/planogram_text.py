@@ -30,7 +30,7 @@ def with_camera(raw: bytes, data: dict[str, Data], camera_id: str, entry: Entry)
         camera_id: whose entry is replaced, or added behind the others.
         entry: the camera's new section.
     """
-    if not raw:
+    if not raw.strip():
         return (HEAD + _lines(camera_id, entry, INDENT)).encode()
     cameras = data.get("cameras")
     wanted = {**data, "cameras": {**(cameras if isinstance(cameras, dict) else {})}}

@@ -511,7 +511,7 @@ def test_a_model_that_is_not_there(folder):
 
 def test_a_planogram_that_is_not_there(folder):
     assert problem(SITE + "planogram: nowhere.yaml\n") == (
-        "site.yaml:7: planogram: there is no such file; write one (README: your own camera)"
+        "site.yaml:7: planogram: there is no such file; draw one with `edge calibrate`"
     )
 
 
@@ -520,7 +520,7 @@ def test_a_planogram_that_does_not_parse(folder):
 
 
 def test_an_empty_planogram(folder):
-    assert problem(SITE, "") == "planogram.yaml: is empty; write one (README: your own camera)"
+    assert problem(SITE, "") == "planogram.yaml: is empty; draw one with `edge calibrate`"
 
 
 def test_slots_of_a_camera_that_the_site_lacks(folder):
