@@ -29,6 +29,7 @@ import { percentOf, stateOf, warningWords } from "./judged.js";
  */
 
 const LABEL_PX = 11;
+const PLAIN = 0.1; // probability of being empty below which a slot is plainly stocked
 const LETTER_PX = 6.4; // where a slot has no room for its label there is none
 
 export class Overlay {
@@ -217,6 +218,5 @@ function text(points) { return points.map((point) => point.join(",")).join(" ");
 function labelOf(step, slot, p, warned) {
   if (step === 3) return slot.id;
   if (warned.length) return "!";
-  // while lines are drawn, only what is out of the ordinary
-  return p === undefined || (step < 4 && stateOf(p) === "stocked") ? "" : `${percentOf(p)}%`;
+  return p === undefined || p < PLAIN ? "" : `${percentOf(p)}%`; // the colour says enough
 }
