@@ -241,7 +241,7 @@ def _mode_of(path: Path) -> int:
     try:
         return path.stat().st_mode & 0o777
     except FileNotFoundError:
-        return 0o640  # the pictures may show people
+        return 0o644  # who draws is often root, and the daemon is not; the folder may be closed
 
 
 @contextlib.contextmanager
