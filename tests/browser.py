@@ -49,6 +49,10 @@ class Browser:
         page.goto(self.address + path)
         return page
 
+    def expect_in_console(self, pattern: str) -> None:
+        """Let the console say from now on what matches the pattern."""
+        self._expected = "|".join(filter(None, [self._expected, pattern]))
+
     def _said(self, kind: str, text: str) -> None:
         expected = self._expected and re.search(self._expected, text)
         if kind in ("error", "warning") and not expected:

@@ -65,6 +65,8 @@ class Shop:
         self.acts: list[dict[str, Any]] = []
         self.refuse: tuple[int, str] | None = None
         """Status and code with which acts are answered, where they are refused."""
+        self.away = False
+        """Whether nobody gets any news."""
         self._pages: set[asyncio.Queue[bytes]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         if busy:
@@ -104,6 +106,11 @@ class Shop:
         for page in self._pages:
             self._loop.call_soon_threadsafe(page.put_nowait, event)
 
+    @property
+    def listeners(self) -> int:
+        """How many pages hear the news now."""
+        return len(self._pages)
+
     def routes(self) -> list[Route]:
         return [
             Route("/api/events", self._events),
@@ -116,6 +123,8 @@ class Shop:
 
     async def _events(self, request: Request) -> Response:
         self._loop = asyncio.get_running_loop()
+        if self.away:
+            return JSONResponse({"error": {"code": "starting", "message": "soon"}}, 503)
         return StreamingResponse(self._news(), media_type="text/event-stream")
 
     async def _news(self) -> AsyncIterator[bytes]:

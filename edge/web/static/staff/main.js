@@ -1,6 +1,6 @@
 /** The staff page. News come in by lib/live.js, go into one store, and every view draws from it. */
 
-import { h } from "../lib/dom.js";
+import { h, icon } from "../lib/dom.js";
 import { t } from "../lib/i18n.js";
 import { openLive } from "../lib/live.js";
 import { pinForm } from "../lib/pin.js";
@@ -120,26 +120,26 @@ function tellNew(before, after) {
 }
 
 function settings() {
-  const sound = () =>
+  const sound = h(
+    "div",
+    { class: "field" },
+    choice(
+      "settings.sound",
+      soundWanted() ? "on" : "off",
+      [
+        ["off", t("settings.sound_off")],
+        ["on", t("settings.sound_on")],
+      ],
+      (value) => setSound(value === "on"),
+    ),
     h(
-      "div",
-      { class: "field" },
-      choice(
-        "settings.sound",
-        soundWanted() ? "on" : "off",
-        [
-          ["off", t("settings.sound_off")],
-          ["on", t("settings.sound_on")],
-        ],
-        (value) => setSound(value === "on"),
-      ),
-      h(
-        "p",
-        { class: "field__hint" },
-        t(isSecureContext ? "settings.sound_hint" : "settings.notify_http"),
-      ),
-    );
-  openSettings({ extra: [sound()] });
+      "p",
+      { class: "field__hint" },
+      t(isSecureContext ? "settings.sound_hint" : "settings.notify_http"),
+    ),
+  );
+  const draw = h("a", { class: "button", href: "/calibrate" }, icon("pencil"), t("tabs.calibrate"));
+  openSettings({ extra: [sound, draw] });
 }
 
 /** The session ended: the page stays, the PIN is asked for over it. */
