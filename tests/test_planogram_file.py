@@ -226,6 +226,17 @@ def test_permissions_and_links_stay(path):
     assert load_planogram(path) == load_planogram(link)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_what_root_draws_belongs_to_who_has_the_folder(tmp_path):
+    folder = tmp_path / "state"
+    folder.mkdir(mode=0o700)
+    os.chown(folder, 4242, 4242)
+    for grey in (1, 2):
+        save(folder / "planogram.yaml", grey=grey)
+    assert {one.stat().st_uid for one in folder.iterdir()} == {4242}
+    assert {one.stat().st_mode & 0o777 for one in folder.iterdir()} == {0o644}
+
+
 def test_a_broken_file_is_explained_and_left_alone(path):
     path.write_text("version: 1\ncameras: [")
     with pytest.raises(ConfigError, match=r"planogram\.yaml:2: is no valid YAML"):
