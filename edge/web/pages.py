@@ -16,7 +16,7 @@ from edge.viewfinder import SharedCameras
 from edge.web import calibrate, staff
 from edge.web.staff import StaffPages
 
-RELOAD_S = 20.0
+RELOAD_S = 10.0
 
 Ask = Callable[[Asked], None]
 """Lays a request before the main loop."""
