@@ -174,11 +174,10 @@ class Store:
     @contextlib.contextmanager
     def looking_back(self) -> Iterator[sqlite3.Connection]:
         """Give a connection of its own, to read from: who reads long holds nobody up."""
+        address = f"{self.path.absolute().as_uri()}?mode=ro"
         with (
-            self._explained("read"),
-            contextlib.closing(
-                sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True)
-            ) as db,
+            self._explained("read", another=True),
+            contextlib.closing(sqlite3.connect(address, uri=True)) as db,
         ):
             db.row_factory = sqlite3.Row
             yield db
@@ -226,13 +225,14 @@ class Store:
             self._db = None
 
     @contextlib.contextmanager
-    def _explained(self, verb: str) -> Iterator[None]:
+    def _explained(self, verb: str, another: bool = False) -> Iterator[None]:
+        """Turn trouble with the file into StoreError; another: with a connection not ours."""
         try:
             yield
         except (sqlite3.DatabaseError, OSError) as error:
             if isinstance(error, (sqlite3.IntegrityError, sqlite3.ProgrammingError)):
                 raise  # a bug of ours, not trouble with the file
-            if is_damage(error):
+            if is_damage(error) and not another:
                 self._drop_connection()  # the next call opens it anew, and then moves it aside
             raise StoreError(f"{self.path}: cannot {verb} the state file: {error}") from error
 

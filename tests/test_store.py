@@ -387,6 +387,19 @@ def test_a_state_file_that_is_damaged_while_in_use_is_replaced_at_the_next_call(
     assert len(list(tmp_path.glob("state.db.corrupt-*Z"))) == 1
 
 
+def test_who_looks_back_at_a_damaged_file_does_not_disturb_who_writes(tmp_path):
+    with contextlib.closing(open_store(tmp_path)) as store:
+        store.record([SlotState("a1")], history=Entry(hours={("a1", 5): Spent(1)}))
+        inside = store._db
+        (tmp_path / "state.db-wal").write_bytes(b"")
+        with (tmp_path / "state.db").open("r+b") as file:
+            file.seek(0)
+            file.write(os.urandom(20_000))
+        with pytest.raises(StoreError, match="cannot read the state file"):
+            incidents(store, NOON)
+        assert store._db is inside
+
+
 def test_an_empty_state_file_is_simply_begun(tmp_path):
     (tmp_path / "state.db").touch()
     with contextlib.closing(open_store(tmp_path)) as store:
