@@ -226,3 +226,41 @@ def test_a_camera_without_a_picture_says_why_and_its_reference_can_be_edited(ben
     hand.press("Delete", "Control+s")
     hand.said("1칸을 저장했어요")
     assert len(bench.saved("door")) == 1
+
+
+NAMELESS = """() => [...document.querySelectorAll(
+  "button, input, select, textarea, a, summary, [role=button], [role=group], canvas")]
+  .filter((one) => one.closest("[aria-hidden=true], [hidden]") === null)
+  .filter((one) => !(one.ariaLabel || one.textContent.trim() || one.labels?.length))
+  .map((one) => one.outerHTML.slice(0, 120))"""
+SMALL = """() => [...document.querySelectorAll("button, select, summary, main input")]
+  .filter((one) => one.checkVisibility() && !one.classList.contains("sr-only"))
+  .map((one) => [one.getBoundingClientRect(), one.outerHTML.slice(0, 120)])
+  .filter(([box]) => box.width && (box.height < 43.5 || box.width < 43.5))
+  .map(([box, text]) => [box.width, box.height, text])"""
+
+
+@pytest.mark.parametrize("language", ["ko-KR", "en-US"])
+def test_every_control_has_a_name_and_room_for_a_finger(bench, language):
+    hand = bench.finger(locale=language)
+    for corner in BAY:
+        hand.at(*corner)
+    for step in range(1, 5):
+        hand.choose(f".steps__one:nth-child({step})")
+        hand.settled()
+        assert hand.page.evaluate(NAMELESS) == []
+        assert hand.page.evaluate(SMALL) == []
+        wide = hand.page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= 360
+    assert hand.page.evaluate("document.documentElement.lang") == language[:2]
+
+
+def test_the_page_without_its_pictures_is_light(bench):
+    got = []
+    page = bench.browser.device().new_page()
+    page.on("requestfinished", lambda request: got.append(request))
+    page.goto(f"{bench.browser.address}/calibrate")
+    page.locator(".bar__camera option").first.wait_for(state="attached")
+    pages = [request for request in got if "/api/" not in request.url]
+    assert len(pages) > 20
+    assert sum(request.sizes()["responseBodySize"] for request in pages) < 200_000

@@ -109,3 +109,32 @@ def test_an_id_that_is_taken_is_refused_where_it_stands(bench):
     hand.press("Control+s")
     hand.said("저장했어요")
     assert [slot["id"] for slot in bench.saved()] == ["milk", "tea"]
+
+
+def test_what_the_camera_no_longer_sees_is_cut_off_and_can_be_taken_back(bench):
+    hand = bench.mouse()
+    shelf(hand, BAY, 1, 4)
+    hand.press("Control+s")
+    hand.said("저장했어요")
+    aside = np.float32([[1, 0, -420], [0, 1, 0]])
+    moved = cv2.warpAffine(rendered_shelf(), aside, (1280, 720), borderMode=cv2.BORDER_REPLICATE)
+    bench.cameras.pictures["aisle"] = moved
+    hand = bench.mouse()
+    apply = hand.page.locator(".realign .button--primary")
+    hand.until("document.querySelector('.stage__picture').naturalWidth > 1")
+    hand.choose("[aria-label='위치 다시 맞추기'].button")
+    apply.click()
+    hand.said("모든 칸을 옮겼어요")
+    hand.press("Control+s")
+    hand.said("고쳐야 저장할 수 있는 칸")
+    hand.page.get_by_role("button", name="화면에 맞게 자르기").click()
+    hand.settled()
+    kept = hand.quads()
+    assert 0 < len(kept) < 4
+    assert min(x for quad in kept for x, _ in quad) >= 0
+    hand.press("Control+z")
+    hand.settled()
+    assert hand.slots() == 4
+    hand.press("Control+y", "Control+s")
+    hand.said("저장했어요")
+    assert len(bench.saved()) == len(kept)

@@ -4,6 +4,7 @@ import { t } from "../lib/i18n.js";
 import { getPref, setPref } from "../lib/prefs.js";
 import { isConvex, ordered, rectangle } from "../geom/quad.js";
 import { DEFAULT_GAP, spread } from "../geom/divide.js";
+import { clipped } from "./clip.js";
 import { dragOf } from "./drags.js";
 import * as edits from "./edits.js";
 import { newCell } from "./state.js";
@@ -62,7 +63,9 @@ export class Actions {
       model.commit("calibrate.did.cancel", { ...model.state, draft: null });
     }
     model.tool = tool;
-    if (tool) { model.step = 1; model.select({}); } else model.changed();
+    if (!tool) { model.changed(); return; }
+    model.step = 1;
+    model.select({ bay: tool === "row" ? model.above?.key : null });
   }
 
   /** A tap with the armed tool. @param {Point} point */
@@ -71,15 +74,13 @@ export class Actions {
     const { tool, state } = model;
     if (!tool) return;
     const points = [...(state.draft?.points ?? []), point];
-    const above = tool === "row" ? this.#above() : null;
+    const above = tool === "row" ? this.model.above : null;
     if (points.length < (above ? 2 : 4)) {
       model.commit("calibrate.did.point", { ...state, draft: { tool, points } });
       return;
     }
     this.#close(above ? edits.rowBelow(above.quad, points) : ordered(points), tool);
   }
-
-  #above() { return this.model.bay ?? this.model.state.bays[this.model.state.bays.length - 1]; }
 
   /** @param {Point} a @param {Point} b */
   diagonal(a, b) {
@@ -100,7 +101,7 @@ export class Actions {
       model.select({ keys: [slot.key] });
       return;
     }
-    const above = tool === "row" ? this.#above() : null;
+    const above = tool === "row" ? this.model.above : null;
     const last = above?.rows[above.rows.length - 1];
     const counts = last ? { ...this.counts, rows: 1, columns: last.cells.length } : this.counts;
     const { state, key } = edits.addBay(model.state, quad, counts);
@@ -205,6 +206,12 @@ export class Actions {
     if (divider < 0) return null;
     return this.model.slots.filter((slot) => slot.bay?.key === bay && slot.r === r &&
       (slot.c === divider || slot.c === divider + 1));
+  }
+
+  /** Slots that reach beyond the picture end at its edge; what hardly shows is dropped. */
+  clip() {
+    const { model } = this;
+    model.commit("calibrate.did.clip", clipped(model.state, model.slots, model.frame));
   }
 
   duplicate() {

@@ -2,6 +2,7 @@
 
 import { h, icon, list, set, setText } from "../lib/dom.js";
 import { t } from "../lib/i18n.js";
+import { tool } from "./fields.js";
 import { percentOf, stateOf, warningWords } from "./judged.js";
 
 /** @typedef {import("./state.js").Slot} Slot */
@@ -16,15 +17,17 @@ export class Crops {
    * @param {Model} model
    * @param {Scores} scores
    * @param {(key: string) => void} show a slot on the picture
+   * @param {() => void} clip what reaches beyond the picture
    */
-  constructor(model, scores, show) {
+  constructor(model, scores, show, clip) {
     this.model = model;
     this.scores = scores;
     this.show = show;
     this.summary = h("div", { class: "summary" });
     this.problems = h("ul", { class: "problems" });
     this.cards = h("ul", { class: "crops" });
-    this.element = h("div", { class: "stack" }, this.summary, this.problems, this.cards);
+    this.clip = tool("fit", t("calibrate.clip"), clip);
+    this.element = h("div", { class: "stack" }, this.summary, this.problems, this.clip, this.cards);
   }
 
   /** @param {Map<string, string[]>} refused what saving complained of, by slot key */
@@ -39,6 +42,7 @@ export class Crops {
       ...(refused.get(slot.key) ?? []).map((text) => ({ slot, text, key: `${slot.key}/${text}` })),
       ...warningWords(scores.warnings.get(slot.key) ?? []).map((text) => ({ slot, text, key: `${slot.key}/${text}` })),
     ]);
+    this.clip.hidden = !slots.some((slot) => scores.warnings.get(slot.key)?.includes("outside"));
     list(this.problems, bad, ({ key }) => key, (item) => this.#problem(item));
     list(this.cards, slots, (slot) => slot.key, (slot) => this.#card(slot));
   }

@@ -19,7 +19,7 @@ const SHORTCUTS = [
   { keys: ["A"], words: "calibrate.split", run: ({ actions }) => actions.split() },
   { keys: ["M"], words: "calibrate.merge", run: ({ actions }) => actions.merge() },
   { keys: ["D"], words: "calibrate.duplicate", run: ({ actions }) => actions.duplicate() },
-  { keys: ["Delete", "Backspace"], words: "calibrate.delete", run: ({ actions }) => actions.remove() },
+  { keys: ["Delete", "Backspace"], words: "calibrate.delete", run: (app) => remove(app) },
   { keys: ["[", "]"], words: "calibrate.key.divider" },
   { keys: ["↑ ↓ ← →"], words: "calibrate.key.arrows" },
   { keys: ["Tab"], words: "calibrate.key.tab" },
@@ -153,6 +153,12 @@ function arrows(app, event, target, [x, y]) {
 function arm(app, tool) {
   app.actions.arm(tool);
   app.focusStage(); // the arrow keys move its cross
+}
+
+/** @param {App} app */
+function remove(app) {
+  app.actions.remove();
+  app.focusStage(); // what had the focus is gone
 }
 
 /** @param {EventTarget|null} target */

@@ -56,7 +56,7 @@ export class App {
     this.realign = new Realign(this, this.old);
     this.saving = new Saving(this);
     this.paste = new Paste(this);
-    this.crops = new Crops(this.model, this.scores, (key) => this.show(key));
+    this.crops = new Crops(this.model, this.scores, (key) => this.show(key), () => this.actions.clip());
     const check = h("div", { class: "stack" }, this.crops.element, this.saving.element);
     this.panel = new Panel(this, new NameStep(this, this.paste),
       { element: check, update: () => { this.crops.update(this.saving.refused); this.saving.update(); } }, new Chosen(this));

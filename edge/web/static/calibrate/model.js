@@ -153,6 +153,9 @@ export class Model {
   /** @returns {import("./state.js").Bay|null} the bay under edit */
   get bay() { return this.state.bays.find((bay) => bay.key === this.selection.bay) ?? null; }
 
+  /** The bay that a next row hangs under. */
+  get above() { return this.bay ?? this.state.bays[this.state.bays.length - 1] ?? null; }
+
   /** @returns {Slot[]} */
   get selected() {
     const keys = new Set(this.selection.keys);

@@ -115,17 +115,22 @@ export class Overlay {
   /** @param {Shown} shown */
   #draft({ hover, diagonal, counts, cursor }) {
     const { state, tool } = this.model;
-    const points = state.draft?.points ?? [];
+    const taps = state.draft?.points ?? [];
+    const above = tool === "row" ? this.model.above : null;
+    const points = above ? [above.quad[3], above.quad[2], ...taps] : taps;
+    const last = above?.rows[above.rows.length - 1];
+    const cells = tool === "slot" ? { ...counts, rows: 1, columns: 1 }
+      : last ? { ...counts, rows: 1, columns: last.cells.length } : counts;
     const parts = [];
     if (diagonal) {
       const [[ax, ay], [bx, by]] = diagonal;
-      parts.push(...grid(ordered([[ax, ay], [bx, ay], [bx, by], [ax, by]]), counts));
+      parts.push(...grid(ordered([[ax, ay], [bx, ay], [bx, by], [ax, by]]), cells));
     } else if (tool && points.length) {
       const at = cursor ?? (hover && !hover.target ? hover.point : null);
       const all = at && points.length < 4 ? [...points, at] : points;
       if (all.length === 4) {
         const quad = ordered(all);
-        parts.push(...(isConvex(quad) ? grid(quad, tool === "slot" ? { ...counts, rows: 1, columns: 1 } : counts)
+        parts.push(...(isConvex(quad) ? grid(quad, cells)
           : [s("polygon", { class: "draft draft--wrong", points: text(quad) })]));
       } else parts.push(s("polyline", { class: "draft", points: text(all) }));
     }

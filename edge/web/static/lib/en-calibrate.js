@@ -137,6 +137,7 @@ export default {
   "calibrate.moving_title": "Something is moving",
   "calibrate.moving": "There may be a person in the picture, so nothing was saved. Step aside, then take a new picture.",
   "calibrate.moving_again": "New picture and save",
+  "calibrate.clip": "Cut to the picture",
   "calibrate.versions": "Earlier versions",
   "calibrate.version_taken": "Loaded an earlier version, {n} {n|slot|slots}. Save to use it.",
 
@@ -186,6 +187,7 @@ export default {
   "calibrate.did.pattern": "Numbering",
   "calibrate.did.by_pattern": "Number anew",
   "calibrate.did.paste": "Paste",
+  "calibrate.did.clip": "Cut to the picture",
   "calibrate.did.version": "Earlier version",
   "calibrate.did.theirs": "Use theirs",
   "calibrate.did.realign": "Realign",

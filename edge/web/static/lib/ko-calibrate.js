@@ -137,6 +137,7 @@ export default {
   "calibrate.moving_title": "무언가 움직이고 있어요",
   "calibrate.moving": "사진에 사람이 있을 수 있어서 저장하지 않았어요. 비킨 뒤에 새로 찍어 저장해 주세요.",
   "calibrate.moving_again": "새로 찍어 저장",
+  "calibrate.clip": "화면에 맞게 자르기",
   "calibrate.versions": "이전 버전",
   "calibrate.version_taken": "이전 버전 {n}칸을 불러왔어요. 저장해야 쓰여요.",
 
@@ -186,6 +187,7 @@ export default {
   "calibrate.did.pattern": "번호 규칙",
   "calibrate.did.by_pattern": "규칙대로 붙이기",
   "calibrate.did.paste": "붙여넣기",
+  "calibrate.did.clip": "화면에 맞게 자르기",
   "calibrate.did.version": "이전 버전",
   "calibrate.did.theirs": "다른 쪽 쓰기",
   "calibrate.did.realign": "위치 다시 맞추기",
