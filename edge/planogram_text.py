@@ -13,11 +13,12 @@ from typing import Any
 import yaml
 from yaml.nodes import CollectionNode, MappingNode, Node
 
-from edge.yamlfile import Data, parse_yaml
+from edge.yamlfile import Data, Loader, parse_yaml
 
 Entry = dict[str, Any]
 """A camera's section as plain data."""
 INDENT = 2
+QUICK_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # only lines are asked of it
 HEAD = "version: 1\ncameras:\n"
 
 
@@ -44,7 +45,7 @@ def with_camera(raw: bytes, data: dict[str, Data], camera_id: str, entry: Entry)
 
 def _splice(text: str, camera_id: str, entry: Entry) -> str | None:
     """Return the text with the camera's lines exchanged, None where it has no lines of its own."""
-    cameras = _value(yaml.compose(text, Loader=yaml.SafeLoader), "cameras")
+    cameras = _value(yaml.compose(text, Loader=QUICK_LOADER), "cameras")
     if not isinstance(cameras, MappingNode) or cameras.flow_style or not cameras.value:
         return None
     column = cameras.value[0][0].start_mark.column
@@ -109,6 +110,10 @@ def _dump(data: dict[str, Any]) -> str:
 
 class _Dumper(yaml.SafeDumper):
     """Writes as people do: `- ` indented below its key, corners on one line, no aliases."""
+
+    yaml_implicit_resolvers = (
+        Loader.yaml_implicit_resolvers
+    )  # a name that reads as a number is quoted
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
         super().increase_indent(flow, indentless=False)

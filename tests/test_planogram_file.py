@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from edge.config import load_planogram
@@ -26,7 +26,7 @@ from edge.types import Slot
 
 QUAD = ((0.1, 0.1), (0.3, 0.1), (0.3, 0.4), (0.1, 0.4))
 WRITTEN = """\
-# The corner shop's shelves.
+# 구멍가게 🏪 shelves.
 version: 1
 cameras:
   # Drawn in May.
@@ -93,9 +93,7 @@ def test_an_empty_file_is_a_planogram_of_nothing_yet(tmp_path, blank):
 def test_what_the_operator_wrote_for_other_cameras_stays_to_the_letter(path):
     save(path, slot("a2", "Juice"))
     text = path.read_text()
-    assert text.startswith(
-        "# The corner shop's shelves.\nversion: 1\ncameras:\n  # Drawn in May.\n"
-    )
+    assert text.startswith("# 구멍가게 🏪 shelves.\nversion: 1\ncameras:\n  # Drawn in May.\n")
     rest = WRITTEN[WRITTEN.index("\n  # The fridge") :]
     assert text.endswith(rest)
     assert [one.slot_id for one in load_planogram(path).slots] == ["a2", "f1"]
@@ -128,6 +126,10 @@ def test_every_way_to_write_the_file_is_understood(tmp_path, text):
     assert list(found.cameras) == list(dict.fromkeys([*before, "aisle-1"]))
 
 
+@example("1e-3")
+@example("0123")
+@example("on")
+@example("2026-11-24")
 @settings(max_examples=60, deadline=None)
 @given(name=st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
 def test_any_name_comes_back_as_it_was(tmp_path_factory, name):
