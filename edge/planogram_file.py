@@ -185,16 +185,18 @@ def _write_reference(path: Path, camera_id: str, picture: Image) -> str:
 def _forget_unused(path: Path) -> None:
     """Remove surplus versions, and the reference pictures of ours that nothing here names.
 
-    Another planogram in the same folder may name them too.
+    Another planogram in the same folder may name them too. What is saved is saved: a file that
+    cannot be read or removed leaves the rest for the next time.
     """
-    for _, old in _kept(path)[:-KEPT]:
-        old.unlink(missing_ok=True)
-    files = {path, *(kept for _, kept in _kept(path)), *path.parent.glob("*.y*ml*")}
-    texts = [_read(file) or b"" for file in files if not file.is_dir()]
-    for picture in path.parent.glob("*.jpg"):
-        named = any(picture.name.encode() in text for text in texts)
-        if REFERENCE.fullmatch(picture.name) and not named:
-            picture.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        for _, old in _kept(path)[:-KEPT]:
+            old.unlink()
+        files = {path, *(kept for _, kept in _kept(path)), *path.parent.glob("*.y*ml*")}
+        texts = [file.read_bytes() for file in files if file.is_file()]
+        for picture in path.parent.glob("*.jpg"):
+            named = any(picture.name.encode() in text for text in texts)
+            if REFERENCE.fullmatch(picture.name) and not named:
+                picture.unlink()
 
 
 def _keep(path: Path, raw: bytes) -> None:

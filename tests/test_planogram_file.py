@@ -218,6 +218,14 @@ def test_pictures_that_are_not_ours_and_those_of_other_planograms_stay(path):
     assert "aisle-1.0a1b2c3d.jpg" not in references(path)
 
 
+def test_a_neighbour_that_cannot_be_read_does_no_harm(path):
+    (path.parent / "locked.yaml").symlink_to("/proc/self/mem")  # not even root reads this
+    save(path)
+    digest = save(path, slot("a2"), grey=1)
+    assert read_plan_file(path)[1] == digest
+    assert len(references(path)) == 2
+
+
 def test_permissions_and_links_stay(path):
     path.chmod(0o604)
     link = path.parent / "link.yaml"
