@@ -29,7 +29,6 @@ PER_BOUNDARY = 0.45  # what one more boundary must bring where the count is unkn
 MOST = 16  # facings that are tried where the count is unknown
 FAINT = 120.0  # a step (Scharr, in Lab) below which nothing is an edge: noise, soft light
 REAL = 0.15  # of the row's height must be an edge where the picture is said to show a boundary
-
 BAY_WIDTH = 320
 MOST_ROWS = 8
 PALE, GREY = 140, 22  # Lab: a rail's lightness is above, its chroma below
@@ -57,7 +56,8 @@ class Suggestion:
 class Rows:
     """A bay's rows, (top, bottom) each in the bay's own perspective: 0 its upper, 1 its lower end.
 
-    found: whether the picture shows a rail between each two; else they are of one height.
+    found: whether the picture shows a rail between each two; where it shows none at all the rows
+    are of one height.
     """
 
     rows: tuple[tuple[float, float], ...]
@@ -92,12 +92,14 @@ def suggest_rows(image: Image, bay: Quad, count: int | None) -> Rows:
     profile, thick = rails(upright(image, bay, BAY_WIDTH))
     length = len(profile)
     lines = _best(profile / RAIL - 1, count, MOST_ROWS)
-    if lines is None or (profile[lines] < RAIL).any():
-        ends = np.linspace(0, 1, (count or 1) + 1).tolist()
-        return Rows(tuple(pairwise(ends)), False)
-    tops = (lines - thick[lines] / 2) / length
-    bottoms = (lines + thick[lines] / 2) / length
-    return Rows(tuple(zip([0.0, *bottoms.tolist()], [*tops.tolist(), 1.0], strict=True)), True)
+    if lines is not None and profile[lines].max(initial=0) >= RAIL:
+        tops = np.append(0.0, (lines + thick[lines] / 2) / length)
+        bottoms = np.append((lines - thick[lines] / 2) / length, 1.0)
+        if (tops < bottoms).all():  # else two rails overlap, which cannot be
+            rows = tuple(zip(tops.tolist(), bottoms.tolist(), strict=True))
+            return Rows(rows, bool((profile[lines] >= RAIL).all()))
+    ends = np.linspace(0, 1, (count or 1) + 1).tolist()
+    return Rows(tuple(pairwise(ends)), count == 1)
 
 
 def upright(image: Image, quad: Quad, width: int) -> Image:
@@ -136,8 +138,8 @@ def rails(bay: Image) -> tuple[Profile, NDArray[np.int_]]:
     """Return how much each line of an upright bay is the middle of a rail, and how thick that is.
 
     A rail is a band from side to side: edges above and below, and mostly lighter and less
-    coloured than what stands above and hangs below it. Of a band of no colour at all the edges
-    make up half of the score, so that dark rails are found as well.
+    coloured than what stands above and hangs below it. The edges are half of the score, so that
+    dark rails are found as well.
 
     Returns:
         For each STEP pixels of the height, the score, 0 to 2, and the thickness in such steps.

@@ -163,6 +163,26 @@ def test_the_rails_of_real_bays_are_found(marked):
             assert bottom == pytest.approx(along(bay, quad[2:])[:, 1].mean(), abs=0.03)
 
 
+@pytest.mark.parametrize("count", [1, 2, 5, 8, 30])
+def test_any_count_of_rows_gives_as_many_that_do_not_overlap(count):
+    image = np.random.default_rng(1).integers(0, 255, (90, 120, 3), np.uint8)
+    image[::11] = 255
+    found = suggest_rows(image, ((0, 0), (1, 0), (1, 1), (0, 1)), count)
+    assert len(found.rows) == count
+    assert (np.diff(np.array(found.rows).ravel()) >= 0).all()
+    assert (found.rows[0][0], found.rows[-1][1]) == (0, 1)
+
+
+def test_a_dark_rail_is_a_rail():
+    image = np.full((400, 400, 3), 90, np.uint8)
+    image[:, ::40] = (40, 200, 200)
+    image[190:210] = (20, 40, 60)
+    found = suggest_rows(image, ((0, 0), (1, 0), (1, 1), (0, 1)), 2)
+    assert found.found
+    assert found.rows[0][1] == pytest.approx(190 / 400, abs=0.02)
+    assert found.rows[1][0] == pytest.approx(210 / 400, abs=0.02)
+
+
 @pytest.mark.parametrize("rows", [2, 3, 4])
 def test_the_rails_of_the_rendered_store_are_found_and_counted(rows):
     scene = Scene(7, rows=rows)
