@@ -162,6 +162,7 @@ def write_recording(folder: Path, crops: Mapping[str, Image], bundle: Path) -> P
         "version": 1, "node": "shop", "model": str(bundle), "planogram": "planogram.yaml",
         "cameras": [{"id": "cam", "url": "folder:pictures", "every_s": 0.1}],
         "decision": {"confirm_s": 0.2}, "mqtt": {"url": "stdout:"}, "state": "state/",
+        "web": {"listen": "127.0.0.1:0"},
     }  # fmt: skip
     planogram = {"version": 1, "cameras": {"cam": {"slots": slots}}}
     (folder / "planogram.yaml").write_text(yaml.safe_dump(planogram))
