@@ -7,9 +7,7 @@ import pytest
 from conftest import require_program
 
 pytest.importorskip("playwright")
-from drawing import DEMO, Hand, calibration, rendered_shelf, shelf
-
-from edge.cameras.demo import demo_slots
+from drawing import Hand, calibration, rendered_shelf, shelf
 
 BAY = ((0.2, 0.2), (0.8, 0.25), (0.78, 0.8), (0.22, 0.85))
 
@@ -274,44 +272,20 @@ def test_a_window_that_changes_its_size_loses_no_point(bench):
     assert np.abs(drawn - BAY).max() < 0.003
 
 
-def test_each_slot_is_scored_while_it_is_drawn(bench):
-    hand = bench.mouse()
-    quads = [slot.quad for slot in demo_slots(DEMO, "aisle")][:2]
-    for quad in quads:
-        hand.press("1")
-        for corner in quad:
-            hand.at(*corner)
-    hand.until("document.querySelectorAll('.slot:not([data-state=none])').length === 2")
-    hand.choose(".steps__one:nth-child(4)")
-    hand.until(
-        "[...document.querySelectorAll('.crop__picture')].filter((one) => one.naturalWidth > 1)"
-        ".length === 2"
-    )
-    chance = hand.page.locator(".crop__chance").first.inner_text()
-    assert chance in hand.page.locator(".crop").first.get_attribute("aria-label")
-
-
-def test_slots_that_lie_on_each_other_or_are_tiny_are_warned_of(bench):
-    hand = bench.mouse()
-    for start, end in (
-        ((0.2, 0.2), (0.4, 0.5)),
-        ((0.35, 0.3), (0.5, 0.6)),
-        ((0.7, 0.7), (0.712, 0.72)),
-    ):
-        hand.press("1")
-        hand.drag(start, end)
-    hand.choose(".steps__one:nth-child(4)")
+def test_a_finger_that_rests_chooses_one_slot_more(bench):
+    hand = bench.finger()
+    for corner in BAY:
+        hand.at(*corner)
     hand.settled()
-    told = hand.page.locator(".problems__item").all_inner_texts()
-    assert sum("겹쳐요" in text for text in told) == 2
-    assert sum("너무 작아요" in text for text in told) == 1
-
-
-def test_the_help_lists_the_keys(bench):
-    hand = bench.mouse()
-    hand.press("?")
-    dialog = hand.page.locator("dialog[open]")
-    dialog.wait_for()
-    assert dialog.locator("kbd").count() > 20
-    hand.press("Escape")
-    assert hand.page.locator("dialog").count() == 0
+    hand.choose(".steps__one:nth-child(4)")
+    count = hand.slots()
+    first, second = (middle(quad) for quad in hand.quads()[1:3])
+    hand.at(*first)
+    hand.touch("touchStart", hand.place(*second))
+    hand.page.wait_for_timeout(500)
+    hand.touch("touchEnd")
+    hand.settled()
+    assert hand.page.locator(".slot[aria-pressed=true]").count() == 2
+    hand.choose(".tools--four .button:nth-child(2)")
+    hand.settled()
+    assert hand.slots() == count - 1

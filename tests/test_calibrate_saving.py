@@ -1,4 +1,4 @@
-"""What becomes of a drawing: saved, refused, taken up again, moved along with its camera."""
+"""What becomes of a drawing: judged, saved, refused, taken up again, moved with its camera."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import pytest
 from conftest import require_program
 
 pytest.importorskip("playwright")
-from drawing import calibration, rendered_shelf, shelf
+from drawing import DEMO, calibration, rendered_shelf, shelf
+
+from edge.cameras.demo import demo_slots
 
 BAY = ((0.2, 0.2), (0.8, 0.25), (0.78, 0.8), (0.22, 0.85))
 
@@ -138,3 +140,64 @@ def test_what_the_camera_no_longer_sees_is_cut_off_and_can_be_taken_back(bench):
     hand.press("Control+y", "Control+s")
     hand.said("저장했어요")
     assert len(bench.saved()) == len(kept)
+
+
+def test_names_survive_a_count_that_is_typed_digit_by_digit(bench):
+    hand = bench.mouse()
+    shelf(hand, BAY, 1, 3)
+    hand.paste("Milk\nTea\nJuice")
+    hand.settled()
+    hand.press("Enter")
+    hand.page.wait_for_timeout(1600)
+    hand.choose(".steps__one:nth-child(2)")
+    hand.choose("input[name=columns]")
+    hand.press("1", "2")
+    hand.settled()
+    assert hand.names()[:4] == ["Milk", "Tea", "Juice", "1단 4칸"]
+    assert hand.slots() == 12
+    hand.press("Escape", "Control+z")
+    hand.settled()
+    assert hand.slots() == 3
+
+
+def test_each_slot_is_scored_while_it_is_drawn(bench):
+    hand = bench.mouse()
+    quads = [slot.quad for slot in demo_slots(DEMO, "aisle")][:2]
+    for quad in quads:
+        hand.press("1")
+        for corner in quad:
+            hand.at(*corner)
+    hand.until("document.querySelectorAll('.slot:not([data-state=none])').length === 2")
+    hand.choose(".steps__one:nth-child(4)")
+    hand.until(
+        "[...document.querySelectorAll('.crop__picture')].filter((one) => one.naturalWidth > 1)"
+        ".length === 2"
+    )
+    chance = hand.page.locator(".crop__chance").first.inner_text()
+    assert chance in hand.page.locator(".crop").first.get_attribute("aria-label")
+
+
+def test_slots_that_lie_on_each_other_or_are_tiny_are_warned_of(bench):
+    hand = bench.mouse()
+    for start, end in (
+        ((0.2, 0.2), (0.4, 0.5)),
+        ((0.35, 0.3), (0.5, 0.6)),
+        ((0.7, 0.7), (0.712, 0.72)),
+    ):
+        hand.press("1")
+        hand.drag(start, end)
+    hand.choose(".steps__one:nth-child(4)")
+    hand.settled()
+    told = hand.page.locator(".problems__item").all_inner_texts()
+    assert sum("겹쳐요" in text for text in told) == 2
+    assert sum("너무 작아요" in text for text in told) == 1
+
+
+def test_the_help_lists_the_keys(bench):
+    hand = bench.mouse()
+    hand.press("?")
+    dialog = hand.page.locator("dialog[open]")
+    dialog.wait_for()
+    assert dialog.locator("kbd").count() > 20
+    hand.press("Escape")
+    hand.until("document.querySelector('dialog') === null")

@@ -25,6 +25,8 @@ export class Actions {
   /** Of the next shelf; remembered on this device. @type {Counts} */
   counts = { rows: 1, columns: 6, gap: DEFAULT_GAP };
   suggesting = false;
+  /** What was typed for rows and columns since they were last left alone. @type {Partial<Counts>} */
+  #counted = {};
 
   /**
    * @param {Model} model
@@ -145,21 +147,24 @@ export class Actions {
   /** @param {Partial<Counts>} counts of the bay under edit, or of the next one */
   setCounts(counts) {
     this.#remember(counts);
-    const { bay } = this.model;
+    const { bay, state } = this.model;
     if (!bay) { this.model.changed(); return; }
-    const rows = counts.rows === undefined ? bay.rows.length : this.counts.rows;
-    const columns = counts.columns === undefined ? null : this.counts.columns;
-    const state = edits.setCounts(this.model.state, bay.key, { rows, columns, gap: this.counts.gap });
-    this.model.commit("calibrate.did.counts", state, `counts:${bay.key}`);
+    const burst = `counts:${bay.key}`;
+    const before = this.model.before(burst);
+    this.#counted = before ? { ...this.#counted, ...counts } : counts;
+    const { rows = bay.rows.length, columns = null } = this.#counted;
+    this.model.commit("calibrate.did.counts",
+      edits.setCounts(before ?? state, bay.key, { rows, columns, gap: this.counts.gap }), burst);
   }
 
   /** @param {number} r @param {number} columns */
   setRowColumns(r, columns) {
     const { bay } = this.model;
     if (!bay) return;
-    const state = edits.changeRow(this.model.state, bay.key, r,
+    const burst = `columns:${bay.key}:${r}`;
+    const state = edits.changeRow(this.model.before(burst) ?? this.model.state, bay.key, r,
       (row) => edits.withColumns(row, held(columns, 1, MOST_COLUMNS)));
-    this.model.commit("calibrate.did.counts", state, `columns:${bay.key}:${r}`);
+    this.model.commit("calibrate.did.counts", state, burst);
   }
 
   /** @param {number} gap share of the bay's height */
@@ -243,7 +248,7 @@ export class Actions {
     let target = { ...handle, kind: "move" };
     if (selection.divider >= 0 && bay) {
       const middle = bay.quad[0];
-      target = { kind: "divider", a: middle, b: middle, key: bay.key, r: selection.r, i: selection.divider };
+      target = { kind: "divider", a: middle, b: middle, key: bay.key, r: selection.r, i: selection.divider, room: 0 };
     } else if (selection.corner >= 0 && bay) target = { ...handle, kind: "corner" };
     else if (selection.corner >= 0 && only) target = { ...handle, kind: "loose", key: only.key };
     else if (only) target = { ...handle, kind: "move", key: "" };

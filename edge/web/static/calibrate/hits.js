@@ -3,7 +3,7 @@
 
 import { apply, unitTo } from "../geom/homography.js";
 import { dividerLines } from "../geom/divide.js";
-import { bounds, contains, distance, nearestOn } from "../geom/quad.js";
+import { bounds, contains, distance, nearestOn, sides } from "../geom/quad.js";
 
 /** @typedef {import("../geom/homography.js").Point} Point */
 /** @typedef {import("../geom/homography.js").Quad} Quad */
@@ -19,14 +19,25 @@ import { bounds, contains, distance, nearestOn } from "../geom/quad.js";
  * @property {"top"|"bottom"} [end] of a divider
  * @property {number} reach share of the usual reach
  */
-/** @typedef {{kind: "divider"|"rail", a: Point, b: Point, key: string, r: number, i: number}} Line */
+/**
+ * @typedef {object} Line
+ * @property {"divider"|"rail"} kind
+ * @property {Point} a
+ * @property {Point} b
+ * @property {string} key of the bay
+ * @property {number} r
+ * @property {number} i divider, or 0 the row's top and 1 its bottom
+ * @property {number} room pixels of the picture at most from which it is taken hold of
+ */
 /** @typedef {Handle|Line|{kind: "slot", key: string}|null} Target */
 /** @typedef {{corners: Point[], edges: [Point, Point][]}} SnapTargets */
 /** @typedef {{at: Point, edge: [Point, Point]|null}|null} Snapped */
 
 export const REACH = { mouse: 22, touch: 32 };
 const LINE_REACH = { mouse: 9, touch: 18 };
+const CLAIM = 0.3; // of a cell on either side belongs to its edges
 export const SNAP = 8;
+export const LINES_UNTIL = 2; // the last step in which shelves and their lines are changed
 const MOVE_HANDLE_AWAY = 30; // CSS pixels
 
 /** @param {string} pointerType decided for each event: one device may have both */
@@ -48,7 +59,7 @@ export function handlesOf(model, scale, anchors) {
   if (model.tool) return [];
   const found = [];
   const { bay } = model;
-  if (bay && model.selection.keys.length < 2) {
+  if (bay && model.step <= LINES_UNTIL && model.selection.keys.length < 2) {
     found.push(...bay.quad.map((at, i) => handle("corner", at, { key: bay.key, i })));
     found.push(handle("move", beside(bay.quad, scale, model.frame), { key: bay.key }));
     if (model.step === 2) found.push(...leans(bay, model.selection.r, scale).map((lean) => handle("lean", lean.at, lean)));
@@ -96,12 +107,18 @@ function leans(bay, r, scale) {
 /** @param {Bay} bay @returns {Line[]} */
 export function linesOf(bay) {
   const map = unitTo(bay.quad);
-  return bay.rows.flatMap((row, r) => [
-    ...dividerLines(bay.quad, row).map(([a, b], i) =>
-      /** @type {Line} */ ({ kind: "divider", a, b, key: bay.key, r, i })),
-    ...row.v.flatMap((v, end) => (v <= 0 || v >= 1 ? [] : [/** @type {Line} */ ({
-      kind: "rail", a: apply(map, [0, v]), b: apply(map, [1, v]), key: bay.key, r, i: end })])),
-  ]);
+  const [top, right, bottom, left] = sides(bay.quad);
+  return bay.rows.flatMap((row, r) => {
+    // small slots keep a middle in which they themselves are pressed
+    const across = (CLAIM * Math.min(top, bottom)) / row.cells.length;
+    const down = CLAIM * Math.min(left, right) * (row.v[1] - row.v[0]);
+    return [
+      ...dividerLines(bay.quad, row).map(([a, b], i) =>
+        /** @type {Line} */ ({ kind: "divider", a, b, key: bay.key, r, i, room: across })),
+      ...row.v.flatMap((v, end) => (v <= 0 || v >= 1 ? [] : [/** @type {Line} */ ({
+        kind: "rail", a: apply(map, [0, v]), b: apply(map, [1, v]), key: bay.key, r, i: end, room: down })])),
+    ];
+  });
 }
 
 /**
@@ -115,7 +132,7 @@ export function linesOf(bay) {
 export function targetAt(model, point, scale, pointer, anchors) {
   const near = nearestHandle(handlesOf(model, scale, anchors), point, REACH[pointer] / scale);
   if (near || anchors || model.tool) return near;
-  if (model.bay) {
+  if (model.bay && model.step <= LINES_UNTIL) {
     const line = nearestLine(linesOf(model.bay), point, LINE_REACH[pointer] / scale);
     if (line) return line;
   }
@@ -139,7 +156,7 @@ function nearestLine(lines, point, reach) {
   let best = null, least = reach;
   for (const line of lines) {
     const away = distance(nearestOn(point, line.a, line.b), point);
-    if (away < least) { best = line; least = away; }
+    if (away < least && away < line.room) { best = line; least = away; }
   }
   return best;
 }

@@ -115,6 +115,16 @@ export class Model {
   }
 
   /**
+   * What a burst began with, so that "1" on the way to "12" costs no names.
+   * @param {string} burst
+   * @returns {State|null} null where none is under way
+   */
+  before(burst) {
+    const last = this.#done[this.#done.length - 1];
+    return last?.burst === burst && Date.now() - last.at < BURST_MS ? last.before : null;
+  }
+
+  /**
    * A change that is no step of its own, such as the ids that saving makes final.
    * @param {State} state
    */

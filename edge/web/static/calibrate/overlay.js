@@ -6,7 +6,7 @@ import { t } from "../lib/i18n.js";
 import { apply, unitTo } from "../geom/homography.js";
 import { divide, dividerLines, rowSpans } from "../geom/divide.js";
 import { centre, isConvex, ordered, sides } from "../geom/quad.js";
-import { handlesOf } from "./hits.js";
+import { handlesOf, LINES_UNTIL } from "./hits.js";
 import { percentOf, stateOf, warningWords } from "./judged.js";
 
 /** @typedef {import("../geom/homography.js").Point} Point */
@@ -91,7 +91,7 @@ export class Overlay {
   #lines({ hover }) {
     const { bay, selection, tool } = this.model;
     const parts = [];
-    if (bay && !tool) {
+    if (bay && !tool && this.model.step <= LINES_UNTIL) {
       parts.push(s("polygon", { class: "bay", points: text(bay.quad) }));
       bay.rows.forEach((row, r) => dividerLines(bay.quad, row).forEach(([a, b], i) => {
         const { pinned, guessed } = row.dividers[i];

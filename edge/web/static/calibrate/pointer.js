@@ -105,7 +105,7 @@ export class Pointer {
       hand: pointer, target, mode: pan ? "pan" : "press", drag: null, place: point, snaps: null,
       add: event.shiftKey || event.ctrlKey || event.metaKey,
     };
-    if (pointer === "touch" && model.tool && !target) {
+    if (pointer === "touch" && (model.tool ? !target : target?.kind === "slot")) {
       const { pointerId } = event;
       this.#press.still = setTimeout(() => this.#rest(pointerId), TAP_MS);
     }
@@ -156,11 +156,20 @@ export class Pointer {
     }
   }
 
-  /** A finger that rests on the picture aims: the point is set where it is lifted. @param {number} id */
+  /**
+   * A finger that rests on a slot adds it to those selected; with a tool it aims, and the point is
+   * set where the finger is lifted.
+   * @param {number} id
+   */
   #rest(id) {
     const press = this.#press;
     if (press?.id !== id || press.mode !== "press") return;
     const { model, stage } = this.hands;
+    if (press.target?.kind === "slot") {
+      this.#press = null;
+      this.hands.pick(press.target.key, true);
+      return;
+    }
     press.mode = "aim";
     press.place = stage.toPicture(press.last);
     press.snaps = snapTargets(model, new Set());

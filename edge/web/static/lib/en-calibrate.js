@@ -55,7 +55,7 @@ export default {
   "calibrate.keep_equal_hint": "Drag one boundary and its whole row follows in perspective",
   "calibrate.choose_bay": "Choose a shelf first",
   "calibrate.choose_slot": "Choose a slot first",
-  "calibrate.choose_two": "Choose two or more slots to merge (hold Shift)",
+  "calibrate.choose_two": "Choose two or more slots to merge (hold Shift, or press long)",
   "calibrate.not_convex": "Corners that cross or point inwards make no slot",
 
   "calibrate.split": "Split",
@@ -199,7 +199,7 @@ export default {
   "calibrate.zoom_in": "Zoom in",
   "calibrate.zoom_out": "Zoom out",
   "calibrate.help": "Shortcuts",
-  "calibrate.help_touch": "Two fingers zoom and pan. A slow drag moves less. Tapping a boundary twice unpins it.",
+  "calibrate.help_touch": "Two fingers zoom and pan. A slow drag moves less. Tapping a boundary twice unpins it. A long press adds a slot to those chosen.",
   "calibrate.key.divider": "Previous / next boundary",
   "calibrate.key.arrows": "Move by 1 pixel (Shift 10, Alt ¼)",
   "calibrate.key.tab": "Next slot, corners of the chosen one",

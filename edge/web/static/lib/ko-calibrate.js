@@ -55,7 +55,7 @@ export default {
   "calibrate.keep_equal_hint": "경계선 하나를 끌면 그 단 전체가 원근에 맞게 따라와요",
   "calibrate.choose_bay": "먼저 선반을 골라 주세요",
   "calibrate.choose_slot": "먼저 칸을 골라 주세요",
-  "calibrate.choose_two": "합칠 칸을 두 개 이상 골라 주세요 (Shift를 누른 채 누르기)",
+  "calibrate.choose_two": "합칠 칸을 두 개 이상 골라 주세요 (Shift를 누른 채, 손가락은 길게 누르기)",
   "calibrate.not_convex": "모서리가 엇갈리거나 안으로 꺾여서 칸이 될 수 없어요",
 
   "calibrate.split": "나누기",
@@ -199,7 +199,7 @@ export default {
   "calibrate.zoom_in": "크게",
   "calibrate.zoom_out": "작게",
   "calibrate.help": "단축키",
-  "calibrate.help_touch": "두 손가락으로 확대하고 옮겨요. 천천히 끌면 더 조금씩 움직여요. 경계선을 두 번 누르면 고정이 풀려요.",
+  "calibrate.help_touch": "두 손가락으로 확대하고 옮겨요. 천천히 끌면 더 조금씩 움직여요. 경계선을 두 번 누르면 고정이 풀려요. 칸을 길게 누르면 여러 칸을 골라요.",
   "calibrate.key.divider": "이전/다음 경계선",
   "calibrate.key.arrows": "1픽셀 옮기기 (Shift 10, Alt ¼)",
   "calibrate.key.tab": "다음 칸, 고른 칸의 모서리",
