@@ -149,16 +149,19 @@ def refusal(code: int, *words: object) -> str:
 
 @contextlib.contextmanager
 def calibrating(*words: object, code: str | None = None) -> Iterator[tuple[str, httpx.Client]]:
-    """Run the command; give the line that it prints first, and a browser on its page."""
+    """Run the command; give the line that it prints first, and a browser on its page.
+
+    It ends at Ctrl-C, with other code by being killed.
+    """
     process = calibrate(*words, code=code)
     assert process.stdout is not None
     try:
         line = process.stdout.readline().strip()
         with browser(lambda: line) as http:
             yield line, http
-        if process.poll() is None:
+        if code is None:
             process.send_signal(signal.SIGINT)
-            assert process.wait(20) == 0
+        assert process.wait(20) == (0 if code is None else -signal.SIGKILL)
     finally:
         process.kill()
         process.communicate()
