@@ -6,6 +6,7 @@ import itertools
 import json
 import threading
 import time
+from datetime import UTC, datetime
 from typing import Any, Self
 
 import httpx
@@ -21,6 +22,8 @@ class Page:
         self.slots: dict[str, Any] = {}
         self.cameras: dict[str, Any] = {}
         self.recent: list[Any] = []
+        self.heard_at: dict[str, datetime] = {}
+        """When the page was last told of a slot."""
         self.events: list[str] = []
         self.last_id = last_id
         self.end: Exception | None = None
@@ -71,6 +74,8 @@ class Page:
                 told = told["snapshot"]
             for name in ("slots", "cameras"):
                 getattr(self, name).update({one["id"]: one for one in told.get(name, [])})
+            at = datetime.now(UTC)
+            self.heard_at |= {slot["id"]: at for slot in told.get("slots", [])}
             for slot_id in told.get("gone", []):
                 del self.slots[slot_id]
             self.recent = told.get("recent", self.recent)
