@@ -64,20 +64,34 @@ class Browser:
 
 
 @contextlib.contextmanager
-def open_browser(address: str, expected: str = "") -> Iterator[Browser]:
-    """Start Chromium for the pages at the address; at the end nothing may have gone wrong.
+def start_chromium() -> Iterator[Any]:
+    """Start Chromium; it takes a second, so the tests of a file may share one."""
+    program = require_program("chromium")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=program, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@contextlib.contextmanager
+def watch_browser(chromium: Any, address: str, expected: str = "") -> Iterator[Browser]:
+    """Open pages at the address in a browser that runs; at the end nothing may have gone wrong.
 
     expected: a pattern of what may stand in the console all the same. Chromium itself writes
     each refused request there.
     """
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=require_program("chromium"), args=FLAGS
-        )
-        browser = Browser(chromium, address, expected)
-        try:
-            yield browser
-        finally:
-            chromium.close()
-        assert browser.errors == []
-        assert browser.elsewhere == []
+    browser = Browser(chromium, address, expected)
+    try:
+        yield browser
+    finally:
+        for context in chromium.contexts:
+            context.close()
+    assert browser.errors == []
+    assert browser.elsewhere == []
+
+
+@contextlib.contextmanager
+def open_browser(address: str, expected: str = "") -> Iterator[Browser]:
+    """The same in a browser of its own."""
+    with start_chromium() as chromium, watch_browser(chromium, address, expected) as browser:
+        yield browser

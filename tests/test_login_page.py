@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from browser import LAN_NAME, Browser, open_browser
+from browser import LAN_NAME, Browser, start_chromium, watch_browser
 from looks import low_contrasts, small_targets, sticking_out, unnamed
 from pages import serve_pages
 from playwright.sync_api import Page, expect
@@ -19,13 +20,19 @@ PIN = "204816"
 REFUSED = "status of (401|429)"  # Chromium writes each into the console
 
 
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    with start_chromium() as running:
+        yield running
+
+
 @pytest.fixture
-def browser(tmp_path: Path) -> Iterator[Browser]:
+def browser(tmp_path: Path, chromium: Any) -> Iterator[Browser]:
     """A phone in the shop's network, to which the pages are plain http."""
     set_pin(tmp_path / "pin", PIN)
     with (
         serve_pages(tmp_path, Shop().routes(), names=(LAN_NAME,)) as address,
-        open_browser(address.replace("127.0.0.1", LAN_NAME), REFUSED) as running,
+        watch_browser(chromium, address.replace("127.0.0.1", LAN_NAME), REFUSED) as running,
     ):
         yield running
 

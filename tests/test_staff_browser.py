@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import DESK, PHONE, Browser, open_browser
+from browser import DESK, PHONE, Browser, start_chromium, watch_browser
 from looks import low_contrasts, small_targets, sticking_out, unnamed
 from mosquitto import wait_for
 from pages import serve_pages
@@ -24,8 +24,14 @@ MOST_BYTES = 200_000
 Visit = Callable[..., Page]
 
 
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    with start_chromium() as running:
+        yield running
+
+
 @pytest.fixture
-def visit(tmp_path: Path) -> Iterator[Visit]:
+def visit(tmp_path: Path, chromium: Any) -> Iterator[Visit]:
     """visit(shop, path, **options of the device) opens the page of a shop in a browser."""
     with ExitStack() as stack:
         browsers: dict[int, Browser] = {}
@@ -33,7 +39,7 @@ def visit(tmp_path: Path) -> Iterator[Visit]:
         def open_page(shop: Shop, path: str = "/", expected: str = "", **options: Any) -> Page:
             if id(shop) not in browsers:
                 address = stack.enter_context(serve_pages(tmp_path, shop.routes()))
-                browsers[id(shop)] = stack.enter_context(open_browser(address, expected))
+                browsers[id(shop)] = stack.enter_context(watch_browser(chromium, address, expected))
             page = browsers[id(shop)].open(path, **options)
             page.wait_for_selector(".live[data-kind=live]")
             return page

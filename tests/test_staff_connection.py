@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from browser import Browser, open_browser
+from browser import Browser, start_chromium, watch_browser
 from mosquitto import wait_for
 from pages import serve_pages
 from playwright.sync_api import Page, expect
@@ -27,11 +28,17 @@ def shop() -> Shop:
     return Shop()
 
 
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    with start_chromium() as running:
+        yield running
+
+
 @pytest.fixture
-def browser(tmp_path: Path, shop: Shop) -> Iterator[Browser]:
+def browser(tmp_path: Path, chromium: Any, shop: Shop) -> Iterator[Browser]:
     with (
         serve_pages(tmp_path, shop.routes()) as address,
-        open_browser(address, "status of 503") as running,
+        watch_browser(chromium, address, "status of 503") as running,
     ):
         yield running
 
