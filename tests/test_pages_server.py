@@ -358,6 +358,7 @@ async def flood(url):
     return codes
 
 
+@pytest.mark.slow
 def test_a_page_that_fails_leaves_the_daemon_alone(tmp_path, shelf):
     """Whatever is sent to every path that there is, nothing is a bug and nothing ends."""
     site = write_site(tmp_path, shelf.url("/still.jpg"), {"url": "stdout:"})
