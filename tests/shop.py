@@ -34,6 +34,10 @@ def time(minutes_ago: float = 0) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def milliseconds(minutes_ago: float = 0) -> int:
+    return int(1000 * (datetime.now(UTC) - timedelta(minutes=minutes_ago)).timestamp())
+
+
 def slot(camera: str, row: int, column: int) -> dict[str, Any]:
     left, top = 0.05 + 0.18 * column, 0.05 + 0.23 * row
     right, bottom = left + 0.18, top + 0.2
@@ -96,7 +100,7 @@ class Shop:
     def _camera(self, name: str) -> dict[str, Any]:
         return {
             "id": name, "status": "online", "reason": None, "since": time(300), "slots": 20,
-            "last_frame": time(), "picture": 1, "aspect": 4 / 3,
+            "last_frame": time(), "picture": milliseconds(), "aspect": 4 / 3,
         }  # fmt: skip
 
     def tell(self, *slots: dict[str, Any]) -> None:

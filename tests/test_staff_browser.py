@@ -15,7 +15,7 @@ from looks import low_contrasts, small_targets, sticking_out, unnamed
 from mosquitto import wait_for
 from pages import serve_pages
 from playwright.sync_api import Page, expect
-from shop import NAMES, Shop, emptied
+from shop import NAMES, Shop, emptied, milliseconds
 
 VIEWS = ("todo", "shelves", "history", "health")
 LOOKS = list(itertools.product(("light", "dark"), ("ko-KR", "en-US")))
@@ -259,6 +259,15 @@ def test_the_map_is_walked_by_arrow_keys_and_tells_why_a_slot_is_not_seen(visit)
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Enter")
     expect(page.locator(".detail")).to_contain_text("25분 전부터 보지 못했어요")
+
+
+def test_a_picture_from_before_somebody_came_says_how_old_it_is(visit):
+    shop = Shop(busy=False)
+    page = visit(shop, "/#shelves")
+    expect(page.locator("#shelves .heading")).not_to_contain_text("사람이 없던")
+    shop.cameras[0]["picture"] = milliseconds(minutes_ago=3)
+    page.reload()
+    expect(page.locator("#shelves .heading")).to_contain_text("사람이 없던 3분 전 사진")
 
 
 def test_without_pictures_the_planogram_is_drawn(visit):

@@ -120,6 +120,7 @@ export default {
   "shelves.cameras": "Cameras",
   "shelves.hint": "Arrow keys move from slot to slot.",
   "shelves.last_frame": "Last picture {ago}",
+  "shelves.quiet": "shown without people, from {ago}",
   "shelves.no_frame": "No picture yet",
   "shelves.drawing": "A drawing of the planogram in place of the picture.",
   "shelves.no_slots": "No slots are drawn for this camera yet.",

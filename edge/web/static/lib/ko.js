@@ -120,6 +120,7 @@ export default {
   "shelves.cameras": "카메라",
   "shelves.hint": "화살표 키로 칸을 옮겨 다닐 수 있어요.",
   "shelves.last_frame": "마지막 화면 {ago}",
+  "shelves.quiet": "사람이 없던 {ago} 사진",
   "shelves.no_frame": "아직 화면이 없어요",
   "shelves.drawing": "사진 대신 배치도를 보여 드려요.",
   "shelves.no_slots": "이 카메라에는 아직 그려진 칸이 없어요.",

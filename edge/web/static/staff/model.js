@@ -12,6 +12,7 @@ import { percent, t } from "../lib/i18n.js";
  *   now: number | null, full: number | null}} Slot
  * @typedef {{id: string, status: string, reason: string | null, since: string, last_frame: string | null,
  *   slots: number, picture: number | null, aspect: number | null}} Camera
+ *   picture: when the newest one without people was taken, in ms since 1970; also its version
  * @typedef {{at: string, slot: string, name: string, kind: string, by: string | null,
  *   incident_id: string, minutes_open: number | null, undo: string | null}} Recent
  * @typedef {{age_steps_min: number[], pictures: boolean, closing: string | null}} Settings

@@ -12,6 +12,7 @@ import { slotTable } from "./table.js";
 
 const LEGEND = ["empty", "misplaced", "stocked", "unknown", "blocked", "stale"];
 const PICTURE_EVERY_MS = 1000;
+const OLDER_MS = 15_000; // than the newest: somebody has stood there since, and it is said
 
 /**
  * @param {import("./card.js").Hands} hands
@@ -130,8 +131,11 @@ export function shelvesView(hands) {
 
   function statusWords(camera) {
     if (!camera.last_frame) return t("shelves.no_frame");
-    const words = t("shelves.last_frame", { ago: ago(camera.last_frame) });
-    return state.settings.pictures ? words : `${words} · ${t("shelves.drawing")}`;
+    const words = [t("shelves.last_frame", { ago: ago(camera.last_frame) })];
+    if (!state.settings.pictures || camera.picture === null) words.push(t("shelves.drawing"));
+    else if (Date.parse(camera.last_frame) - camera.picture > OLDER_MS)
+      words.push(t("shelves.quiet", { ago: ago(new Date(camera.picture).toISOString()) }));
+    return words.join(" · ");
   }
 
   root.update = (next) => {
