@@ -10,7 +10,7 @@ import { stateOf } from "./judged.js";
 /** @typedef {import("./bench.js").Bench} Bench */
 /** @typedef {{quad: string, p: number, url: string, width: number, height: number, sharpness: number}} Score */
 
-const WAIT_MS = 150, AGAIN_MS = 2000;
+const WAIT_MS = 150, AGAIN_MS = 2000, ANSWER_MS = 20000;
 const MOST = 64; // slots in one request
 // Of the median sharpness of the picture's slots: passed by 99 of 100 sharp ones, by 1 of 100 blurred ones.
 const BLURRED = 0.2;
@@ -77,7 +77,7 @@ export class Scores {
     try {
       const asked = due.slice(0, MOST);
       const { slots, median_sharpness: median } = await send("POST", this.bench.url("/score"),
-        { token, slots: asked.map(({ key, quad }) => ({ key, quad })) });
+        { token, slots: asked.map(({ key, quad }) => ({ key, quad })) }, { timeoutMs: ANSWER_MS });
       this.failed = "";
       if (token === this.bench.picture?.token) this.#take(slots, median, new Map(asked.map(({ key, text }) => [key, text])));
     } catch (error) {

@@ -5,6 +5,8 @@ import { send } from "../lib/net.js";
 import { applySuggestion } from "./edits.js";
 import { fractions } from "./state.js";
 
+const WAIT_MS = 20000; // a busy mini PC may take its time
+
 /**
  * Ask for the boundaries of the bay in hand and use them, unless it was changed meanwhile.
  * @param {import("./actions.js").Actions} actions
@@ -20,7 +22,7 @@ export async function suggest(actions) {
     const { rows } = await send("POST", bench.url("/suggest"), {
       token, quad: fractions(bay.quad, model.frame),
       rows: bay.rows.length, columns: bay.rows.map((row) => row.cells.length),
-    });
+    }, { timeoutMs: WAIT_MS });
     const now = model.state.bays.find(({ key }) => key === bay.key);
     if (now !== bay) { page.say(t("calibrate.suggest_late")); return; }
     model.commit("calibrate.did.suggest", applySuggestion(model.state, bay.key, rows));
