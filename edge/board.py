@@ -178,6 +178,9 @@ class Board:
         before = self._notice
         if before is None or before.plan is not plan:
             before = self._hung_anew(plan, ledger, now)
+        elif not frames and _is_as_stated(before, ledger):
+            self._notice = replace(before, now=now)
+            return
         after = replace(
             before,
             ledger=ledger,
@@ -281,6 +284,16 @@ def _shown(notice: Notice) -> tuple[object, ...]:
     ]
     versions = {slot_id: look.version for slot_id, look in notice.looks.items()}
     return states, versions, notice.cameras, notice.full, notice.quiet, notice.deeds
+
+
+def _is_as_stated(notice: Notice, ledger: Ledger) -> bool:
+    """Say whether nothing new is stated, as in most rounds."""
+    return (
+        notice.ledger is ledger
+        and notice.deeds is ledger.deeds
+        and notice.states == ledger.states
+        and notice.cameras == ledger.cameras
+    )
 
 
 def _only(keys: set[str], mapping: Mapping[str, V]) -> dict[str, V]:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
 from enum import StrEnum
+from typing import Literal
 
 from edge.types import Event, EventKind, Moment, SlotState, State, Visibility
 
@@ -18,6 +19,14 @@ BLOCKED_FOR_S = 60.0  # for so long a slot somebody stands in front of counts as
 MISSED_S = 60.0  # more than this between two rounds was no watching, but a machine that stood still
 STEP_S = 1.0
 EPOCH = datetime(1970, 1, 1)
+
+Kind = Literal["stocked", "empty", "misplaced", "unseen"]
+KINDS: tuple[Kind, ...] = ("stocked", "empty", "misplaced", "unseen")
+_COUNTS_AS: dict[State, Kind] = {
+    State.STOCKED: "stocked",
+    State.EMPTY: "empty",
+    State.MISPLACED: "misplaced",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +114,15 @@ class Tally:
     def __init__(self, now: Moment, zone: tzinfo | None = None):
         """zone: the shop's; None: the machine's."""
         self._zone, self._until_s = zone, now.clock_s
-        self.hours: Mapping[tuple[str, int], Spent] = {}
+        self._rows: dict[tuple[str, int], dict[Kind, float]] = {}
+
+    @property
+    def hours(self) -> dict[tuple[str, int], Spent]:
         """(slot id, hour of the wall clock since 1970) → what has been counted since `clear`.
 
-        It is replaced, never changed: another thread may read it.
+        Another thread may ask as well.
         """
+        return {key: Spent(**row) for key, row in list(self._rows.items())}
 
     def add(self, states: Iterable[SlotState], now: Moment) -> None:
         """Count the time since the last call for what the slots have been until now."""
@@ -117,36 +130,29 @@ class Tally:
         if passed_s < STEP_S:
             return
         self._until_s = now.clock_s
-        hour = hour_of(now.at, self._zone)
-        hours = dict(self.hours)
+        hour, stood_still = hour_of(now.at, self._zone), passed_s > MISSED_S
         for state in states:
-            key = state.slot_id, hour
-            hours[key] = hours.get(key, NOTHING) + spent_as(state, now.clock_s, passed_s)
-        self.hours = hours
+            row = self._rows.get((state.slot_id, hour))
+            if row is None:
+                row = self._rows[state.slot_id, hour] = dict.fromkeys(KINDS, 0.0)
+            row["unseen" if stood_still else counts_as(state, now.clock_s)] += passed_s
 
     def clear(self) -> None:
-        self.hours = {}
+        self._rows = {}
 
 
-def spent_as(state: SlotState, clock_s: float, passed_s: float) -> Spent:
-    """Return the time that has passed as what it is counted.
+def counts_as(state: SlotState, clock_s: float) -> Kind:
+    """Return what the time is counted as in which a slot is like this.
 
-    What is stale or unknown was not seen, nor what somebody has hidden for long.
+    What is stale or unknown is not seen, nor what somebody has hidden for long.
     """
-    clear_s = state.clear_s
-    hidden = state.visibility is Visibility.BLOCKED and (
-        clear_s is None or clock_s - clear_s > BLOCKED_FOR_S
-    )
-    unseen = hidden or state.visibility is Visibility.STALE or state.state is State.UNKNOWN
-    if unseen or passed_s > MISSED_S:
-        return Spent(unseen=passed_s)
-    match state.state:
-        case State.EMPTY:
-            return Spent(empty=passed_s)
-        case State.MISPLACED:
-            return Spent(misplaced=passed_s)
-        case _:
-            return Spent(stocked=passed_s)
+    if state.state is State.UNKNOWN or state.visibility is Visibility.STALE:
+        return "unseen"
+    if state.visibility is Visibility.BLOCKED and (
+        state.clear_s is None or clock_s - state.clear_s > BLOCKED_FOR_S
+    ):
+        return "unseen"
+    return _COUNTS_AS[state.state]
 
 
 def hour_of(at: datetime, zone: tzinfo | None = None) -> int:

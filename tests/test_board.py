@@ -186,3 +186,14 @@ def test_a_wide_picture_is_reduced_for_a_page(loop):
     shot = Shot(NOON, 1, loop.board.quiet_frame("cam").image)
     assert cv2.imdecode(np.frombuffer(shot.jpeg(20), np.uint8), 1).shape == (12, 20, 3)
     assert cv2.imdecode(np.frombuffer(shot.jpeg(500), np.uint8), 1).shape == (60, 100, 3)
+
+
+def test_a_camera_without_slots_gives_a_picture_to_draw_on_and_none_to_staff(tmp_path):
+    loop = Loop(tmp_path, slots=())
+    frames = []
+    for _ in range(2):
+        loop.seconds += 1
+        frames.append(Frame("cam", np.zeros((60, 100, 3), np.uint8), NOON, loop.seconds))
+        loop.board.pin(frames[-1:], [], loop.ledger, loop.plan, loop.now())
+    assert loop.board.frame("cam") is frames[1]
+    assert loop.board.quiet_frame("cam") is None

@@ -17,10 +17,10 @@ from edge.history import (
     Incident,
     Spent,
     Tally,
+    counts_as,
     deed_of,
     hour_of,
     incident_of,
-    spent_as,
 )
 from edge.places import Place
 from edge.types import Ack, Event, EventKind, Moment, Slot, SlotState, State, Visibility
@@ -37,28 +37,30 @@ def at(seconds: float) -> Moment:
 
 
 @pytest.mark.parametrize(
-    ("state", "spent"),
+    ("state", "kind"),
     [
-        (STOCKED, Spent(stocked=2)),
-        (replace(STOCKED, state=State.EMPTY), Spent(empty=2)),
-        (replace(STOCKED, state=State.MISPLACED), Spent(misplaced=2)),
-        (replace(STOCKED, state=State.UNKNOWN), Spent(unseen=2)),
-        (replace(STOCKED, visibility=Visibility.STALE), Spent(unseen=2)),
+        (STOCKED, "stocked"),
+        (replace(STOCKED, state=State.EMPTY), "empty"),
+        (replace(STOCKED, state=State.MISPLACED), "misplaced"),
+        (replace(STOCKED, state=State.UNKNOWN), "unseen"),
+        (replace(STOCKED, visibility=Visibility.STALE), "unseen"),
     ],
 )
-def test_time_counts_as_what_was_stated_if_it_could_be_seen(state, spent):
-    assert spent_as(state, 101.0, 2.0) == spent
+def test_time_counts_as_what_was_stated_if_it_could_be_seen(state, kind):
+    assert counts_as(state, 101.0) == kind
 
 
 def test_who_passes_by_takes_no_time_and_who_stays_takes_it_away():
     blocked = replace(STOCKED, visibility=Visibility.BLOCKED)
-    assert spent_as(blocked, 100 + BLOCKED_FOR_S, 1.0) == Spent(stocked=1)
-    assert spent_as(blocked, 101 + BLOCKED_FOR_S, 1.0) == Spent(unseen=1)
-    assert spent_as(replace(blocked, clear_s=None), 1.0, 1.0) == Spent(unseen=1)
+    assert counts_as(blocked, 100 + BLOCKED_FOR_S) == "stocked"
+    assert counts_as(blocked, 101 + BLOCKED_FOR_S) == "unseen"
+    assert counts_as(replace(blocked, clear_s=None), 1.0) == "unseen"
 
 
 def test_a_machine_that_stood_still_has_seen_nothing():
-    assert spent_as(STOCKED, 101.0, MISSED_S + 1) == Spent(unseen=MISSED_S + 1)
+    tally = Tally(at(0))
+    tally.add([STOCKED], at(MISSED_S + 1))
+    assert list(tally.hours.values()) == [Spent(unseen=MISSED_S + 1)]
 
 
 def test_time_is_counted_by_the_shops_hour_and_by_the_clock_that_never_jumps():
