@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 from test_board import FULL, Loop
 
+from edge.board import Board
 from edge.types import CameraState, CameraStatus, State
 from edge.web import events
 from edge.web.events import QUEUE, Hub
@@ -203,6 +204,18 @@ def test_with_the_last_page_ends_the_work(loop):
         await asyncio.sleep(0.05)
         assert len(asyncio.all_tasks()) == tasks - 1
         assert loop.board._listeners == (loop.told.append,)
+
+    play(loop, scene)
+
+
+def test_a_page_that_opens_before_the_first_round_waits_for_it_but_not_for_ever(loop, monkeypatch):
+    monkeypatch.setattr(events, "FIRST_S", 0.3)
+
+    async def scene(hub: Hub) -> None:
+        assert await hub.is_ready()
+        empty_hub = Hub(Board())
+        assert not await empty_hub.is_ready()
+        assert empty_hub.snapshot() is None
 
     play(loop, scene)
 

@@ -32,7 +32,7 @@ PICTURES_EVERY_S = 3.0  # a camera's new picture alone is told no more often
 GAP_S = 0.1  # between two patches: what happens at once is one
 QUEUE = 64  # events a slow page may be behind before it gets everything anew
 RING = 512  # patches kept for a page that comes back
-FIRST_S = 10.0  # a page that opens before the main loop's first round waits as long
+FIRST_S = 5.0  # a page that opens before the main loop's first round waits as long
 
 
 class Hub:
@@ -52,6 +52,14 @@ class Hub:
         self._told_cameras_s = float("-inf")
         self._places: tuple[Plan | None, dict[str, Place]] = (None, {})
 
+    async def is_ready(self) -> bool:
+        """Wait for the main loop's first round, but not for long; False: there is nothing yet."""
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + FIRST_S
+        while self._board.notice is None and loop.time() < until_s:
+            await asyncio.sleep(GAP_S)
+        return self._board.notice is not None
+
     def snapshot(self) -> Json | None:
         """Return all there is to show now; None before the main loop's first round."""
         notice = self._refresh()
@@ -67,12 +75,14 @@ class Hub:
         }
 
     async def stream(self, last_id: str | None) -> AsyncIterator[bytes]:
-        """Yield a page's events until it leaves. last_id: the last one it knows of."""
+        """Yield a page's events until it leaves. last_id: the last one it knows of.
+
+        To be called when the hub is ready.
+        """
         page = _Page()
         self._pages.add(page)
         pump = self._pump or self._begin()
         try:
-            await self._first_round()
             self._refresh()
             missed = self._since(last_id)
             page.clear()  # what was put there meanwhile is among what it has missed
@@ -126,13 +136,6 @@ class Hub:
             self._pump = None
             for page in self._pages:
                 page.put(b"")
-
-    async def _first_round(self) -> None:
-        """Wait until the board is not empty, which takes as long as the cameras' first pictures."""
-        for _ in range(int(FIRST_S / GAP_S)):
-            if self._board.notice is not None:
-                return
-            await asyncio.sleep(GAP_S)
 
     def _refresh(self) -> Notice | None:
         """Compare what pages show with what the board says; tell them the difference."""

@@ -19,7 +19,7 @@ from edge.health import memory_bytes
 from edge.payloads import rfc3339
 from edge.plan import versions
 from edge.site import Mqtt
-from edge.web.refusal import Refusal
+from edge.web.refusal import starting
 from edge.web.shown import Json, cameras_json
 
 
@@ -27,7 +27,7 @@ def routes(board: Board) -> list[Route]:
     async def show(request: Request) -> Response:
         notice = board.notice
         if notice is None:
-            raise Refusal(503, "starting", "the daemon is starting; try again")
+            raise starting()
         found = await to_thread.run_sync(health_json, board, notice, datetime.now(UTC))
         failures = request.app.state.door.failures
         return JSONResponse(found | {"sign_in_failures": failures})

@@ -31,6 +31,11 @@ class Refusal(Exception):
         return JSONResponse({"error": error}, self.status, self.headers)
 
 
+def starting() -> Refusal:
+    """What is asked for before the main loop's first round."""
+    return Refusal(503, "starting", "the daemon is starting; try again", {"Retry-After": "1"})
+
+
 async def read_body(request: Request, model: type[Body]) -> Body:
     """Return the request's JSON. Raises Refusal, which repeats nothing of what was sent."""
     try:

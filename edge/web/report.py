@@ -20,7 +20,7 @@ from edge.figures import Past, Report, Share, SlotFigures, make_report, with_cou
 from edge.history import hour_of
 from edge.payloads import rfc3339
 from edge.types import State
-from edge.web.refusal import Refusal
+from edge.web.refusal import Refusal, starting
 from edge.web.shown import Json, places_of
 
 DAYS = (1, 7, 30)
@@ -70,7 +70,7 @@ class _Requests:
             raise Refusal(400, "bad_request", "days is one of 1, 7, 30")
         notice = self._board.notice
         if notice is None:
-            raise Refusal(503, "starting", "the daemon is starting; try again")
+            raise starting()
         return notice, int(text)
 
 

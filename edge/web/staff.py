@@ -20,7 +20,7 @@ from edge.payloads import Name, Person
 from edge.types import Asked
 from edge.web import health, report
 from edge.web.events import Hub
-from edge.web.refusal import Refusal, read_body
+from edge.web.refusal import Refusal, read_body, starting
 from edge.web.shown import Json
 
 ANSWER_S = 5.0
@@ -66,6 +66,8 @@ class StaffPages:
         self._encoding = CapacityLimiter(1)  # the other core is the cameras'
 
     async def events(self, request: Request) -> Response:
+        if not await self._hub.is_ready():
+            raise starting()
         stream = self._hub.stream(request.headers.get("last-event-id"))
         return StreamingResponse(
             stream, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"}
