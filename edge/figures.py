@@ -7,13 +7,14 @@ nothing to divide by.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from statistics import median
 from typing import TypeVar
 
-from edge.history import EPOCH, NOTHING, Incident, Spent
+from edge.history import EPOCH, NOTHING, Incident, Spent, hour_of
 from edge.places import Place
 from edge.types import Slot, SlotState, State
 
@@ -109,6 +110,7 @@ def make_report(
     """Return the figures of the slots that there are now."""
     known = {slot.slot_id for slot in slots}
     by_day = {key: spent for key, spent in past.by_day.items() if key[0] in known}
+    by_day |= _without_wrong_alarms(by_day, past.incidents)
     by_slot = _sums((slot_id, spent) for (slot_id, _), spent in by_day.items())
     incidents = [one for one in past.incidents if one.slot_id in known and one.reason not in WRONG]
     figures = _slot_figures(slots, places, by_slot, incidents)
@@ -131,6 +133,26 @@ def make_report(
         },
         stock=_stock(slots, states),
     )
+
+
+def _without_wrong_alarms(
+    by_day: Mapping[tuple[str, int], Spent], incidents: Sequence[Incident]
+) -> dict[tuple[str, int], Spent]:
+    """Return the days on which somebody said that a slot was not empty: it was stocked then.
+
+    Where that was taken back, another incident goes on from the same moment.
+    """
+    counts = Counter((one.slot_id, one.opened_at) for one in incidents)
+    found: dict[tuple[str, int], Spent] = {}
+    for one in incidents:
+        undone = counts[one.slot_id, one.opened_at] > 1
+        if one.reason not in WRONG or undone or one.closed_at is None:
+            continue
+        key = one.slot_id, hour_of(one.closed_at) // 24
+        spent = found.get(key, by_day.get(key, NOTHING))
+        empty_s = min(one.open_s or 0.0, spent.empty)
+        found[key] = spent + Spent(stocked=empty_s, empty=-empty_s)
+    return found
 
 
 def _slot_figures(

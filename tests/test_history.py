@@ -156,6 +156,17 @@ def test_a_wrong_alarm_is_no_incident_and_took_no_time_to_refill():
     assert report(incidents=[closed("a1", 5, "not_empty")]).median_refill_min is None
 
 
+def test_the_time_of_a_wrong_alarm_was_stocked_unless_the_word_was_taken_back():
+    today = hour_of(NOON) // 24
+    by_day = {("a1", today): Spent(stocked=3000, empty=600)}
+    wrong = replace(closed("a1", 8, "not_empty"), opened_at=NOON - timedelta(minutes=8))
+    found = report(today=today, by_day=by_day, incidents=[wrong]).slots[0]
+    assert (found.share.availability, found.empty_min) == (3480 / 3600, 2.0)
+    reopened = Incident("again", "a1", wrong.opened_at)
+    found = report(today=today, by_day=by_day, incidents=[wrong, reopened]).slots[0]
+    assert (found.share.availability, found.empty_min) == (3000 / 3600, 10.0)
+
+
 def test_what_is_not_written_yet_counts_as_well():
     past = Past(2, 20_000, {("a1", 20_000): Spent(stocked=60)}, {}, [])
     hour = 24 * 20_000 + 9
