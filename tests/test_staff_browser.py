@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import itertools
 import re
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import DESK, PHONE, Browser, start_chromium, watch_browser
-from looks import low_contrasts, small_targets, sticking_out, unnamed
+from browser import DESK, PHONE, start_chromium
 from mosquitto import wait_for
-from pages import serve_pages
 from playwright.sync_api import Page, expect
 from shop import NAMES, Shop, emptied, milliseconds
-
-VIEWS = ("todo", "shelves", "history", "health")
-LOOKS = list(itertools.product(("light", "dark"), ("ko-KR", "en-US")))
-MOST_BYTES = 200_000
-
-Visit = Callable[..., Page]
+from visits import VIEWS, Visit, settled, visits
 
 
 @pytest.fixture(scope="module")
@@ -32,74 +23,12 @@ def chromium() -> Iterator[Any]:
 
 @pytest.fixture
 def visit(tmp_path: Path, chromium: Any) -> Iterator[Visit]:
-    """visit(shop, path, **options of the device) opens the page of a shop in a browser."""
-    with ExitStack() as stack:
-        browsers: dict[int, Browser] = {}
-
-        def open_page(shop: Shop, path: str = "/", expected: str = "", **options: Any) -> Page:
-            if id(shop) not in browsers:
-                address = stack.enter_context(serve_pages(tmp_path, shop.routes()))
-                browsers[id(shop)] = stack.enter_context(watch_browser(chromium, address, expected))
-            page = browsers[id(shop)].open(path, **options)
-            page.wait_for_selector(".live[data-kind=live]")
-            return page
-
-        yield open_page
+    with visits(chromium, tmp_path) as visit:
+        yield visit
 
 
 def cards(page: Page) -> list[str]:
     return page.locator(".cards .card__name").all_inner_texts()
-
-
-def settled(page: Page, view: str) -> None:
-    """Wait until what the view loads by itself is there."""
-    wanted = {"history": ".figures", "health": ".vitals", "shelves": ".slot", "todo": ".card"}
-    page.wait_for_selector(f"#{view} {wanted[view]}")
-
-
-@pytest.mark.parametrize(("theme", "locale"), LOOKS)
-def test_every_text_is_readable_and_every_control_has_a_name(visit, theme, locale):
-    page = visit(Shop(), viewport=DESK, color_scheme=theme, locale=locale)
-    for view in VIEWS:
-        settled(page, view)
-    page.locator(".later summary").click()
-    page.locator(".fold summary").click()
-    page.locator(".slot--empty").first.click(force=True)
-    page.get_by_role("button", name=re.compile("숫자로|numbers")).click()
-    assert low_contrasts(page) == []
-    assert unnamed(page) == []
-    assert small_targets(page) == []
-    page.get_by_role("button", name=re.compile("설정|Settings")).click()
-    assert low_contrasts(page) == []
-    assert unnamed(page) == []
-
-
-@pytest.mark.parametrize("view", VIEWS)
-@pytest.mark.parametrize("locale", ["ko-KR", "en-US"])
-def test_a_narrow_screen_never_scrolls_sideways(visit, view, locale):
-    page = visit(Shop(), f"/#{view}", viewport={"width": 320, "height": 640}, locale=locale)
-    settled(page, view)
-    if view == "shelves":
-        page.locator(".slot--blocked").first.click(force=True)
-    assert sticking_out(page) == []
-    assert small_targets(page) == []
-
-
-def test_the_page_weighs_little(visit):
-    shop = Shop()
-    page = visit(shop)
-    taken: dict[str, int] = {}
-
-    def weigh(response: Any) -> None:
-        if "/api/" not in response.url and response.status == 200:
-            taken[response.url] = len(response.body())
-
-    page.on("response", weigh)
-    page.context.new_cdp_session(page).send("Network.setCacheDisabled", {"cacheDisabled": True})
-    page.reload(wait_until="load")
-    page.wait_for_selector(".card")
-    assert any(url.endswith("/staff/main.js") for url in taken)
-    assert sum(taken.values()) <= MOST_BYTES
 
 
 def test_most_urgent_comes_first_and_nothing_that_is_put_off_is_hidden(visit):
