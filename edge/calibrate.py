@@ -16,14 +16,14 @@ from urllib.parse import urlencode, urlsplit
 import segno
 
 from edge.address import free_port, is_loopback, parse_address
-from edge.bench import CalibrationBench, Setup
+from edge.drawing.bench import CalibrationBench, Setup
+from edge.drawing.subject import is_picture, planogram_path, site_of_camera, site_of_picture
+from edge.drawing.viewfinder import OwnCameras
 from edge.errors import UnavailableError, UsageError
 from edge.monitor import stop_on_signals
 from edge.pin import pin_problem, set_pin
 from edge.site import Site
 from edge.statefile import is_held
-from edge.subject import is_picture, planogram_path, site_of_camera, site_of_picture
-from edge.viewfinder import OwnCameras
 from edge.web import calibrate, open_web
 from edge.web.reach import address_of, answers
 

@@ -104,7 +104,7 @@ def calibrate(
 
         open_page(camera, config, output, browser, listen)
         return
-    from edge.grid import EXAMPLE, draw_grid, read_grid
+    from edge.drawing.grid import EXAMPLE, draw_grid, read_grid
 
     if camera is None or grid is None or quad is None:
         raise UsageError(f"a camera or a picture, --grid and --quad belong together: {EXAMPLE}")

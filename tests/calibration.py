@@ -13,9 +13,9 @@ from pathlib import Path
 
 from pages import serve_pages
 
-from edge.bench import CalibrationBench, Setup
+from edge.drawing.bench import CalibrationBench, Setup
+from edge.drawing.viewfinder import OwnCameras
 from edge.site import CameraConfig
-from edge.viewfinder import OwnCameras
 
 
 def photo_bench(photo: Path, planogram: Path, camera_id: str = "aisle") -> CalibrationBench:

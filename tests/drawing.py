@@ -23,12 +23,12 @@ from browser import DESK, PHONE, Browser, open_browser
 from pages import serve_pages
 from playwright.sync_api import Page
 
-from edge.bench import CalibrationBench, Setup
 from edge.cameras.demo import build_scene, parse_demo_url
+from edge.drawing.bench import CalibrationBench, Setup
+from edge.drawing.viewfinder import Capture
 from edge.errors import CameraError
 from edge.render import Renderer
 from edge.types import CameraReason, Frame, Image
-from edge.viewfinder import Capture
 from edge.web.calibrate import routes
 
 Point = tuple[float, float]

@@ -11,7 +11,7 @@ import pytest
 from conftest import require_data
 from moved import trials
 
-from edge.align import align
+from edge.drawing.align import align
 from edge.errors import AlignmentError
 from edge.render import Renderer
 from edge.scene import Scene

@@ -17,12 +17,12 @@ from edge.cameras import open_camera
 from edge.cameras.blackout import blacked_out, paint_over
 from edge.config import load_site
 from edge.doctor import take_snapshot
+from edge.drawing.viewfinder import OwnCameras
 from edge.errors import ConfigError
 from edge.eye import Eye
 from edge.geometry import contains
 from edge.replay import Request, replay
 from edge.types import Moment
-from edge.viewfinder import OwnCameras
 
 LEFT = ((0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0))
 CORNER = ((0.7, 0.6), (1.0, 0.7), (1.0, 1.0), (0.8, 1.0))

@@ -17,15 +17,15 @@ import pytest
 from http_camera import HttpCamera
 from pages import serve_pages
 
-from edge.bench import CalibrationBench, Setup
 from edge.classifier import open_classifier
+from edge.drawing.bench import CalibrationBench, Setup
+from edge.drawing.viewfinder import OwnCameras
 from edge.geometry import cut
 from edge.preprocess import resize
 from edge.render import Renderer
 from edge.scene import Scene
 from edge.site import CameraConfig
 from edge.types import Slot
-from edge.viewfinder import OwnCameras
 from edge.web.calibrate import routes
 
 QUAD = [[0.1, 0.1], [0.3, 0.12], [0.3, 0.4], [0.1, 0.38]]

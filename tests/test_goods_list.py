@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge.goods_list import MOST_PROBLEMS, MOST_ROWS, Goods, decode, read_goods
+from edge.drawing.goods_list import MOST_PROBLEMS, MOST_ROWS, Goods, decode, read_goods
 
 
 @pytest.mark.parametrize("between", ["\t", ",", ";"])

@@ -11,8 +11,8 @@ import yaml
 from test_cli import PLANOGRAM, edge, refused, site, write
 
 from edge.config import load_planogram
+from edge.drawing.grid import MOST, grid_slots, read_grid
 from edge.errors import UsageError
-from edge.grid import MOST, grid_slots, read_grid
 from edge.types import Slot
 
 BAY = "[[0.1, 0.2], [0.9, 0.1], [0.8, 0.9], [0.2, 0.8]]"

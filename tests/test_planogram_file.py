@@ -13,8 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from edge.config import load_planogram
-from edge.errors import ChangedError, ConfigError, UnavailableError
-from edge.planogram_file import (
+from edge.drawing.planogram_file import (
     KEPT,
     read_plan_file,
     read_version,
@@ -22,6 +21,7 @@ from edge.planogram_file import (
     versions,
     why_not_writable,
 )
+from edge.errors import ChangedError, ConfigError, UnavailableError
 from edge.types import Slot
 
 QUAD = ((0.1, 0.1), (0.3, 0.1), (0.3, 0.4), (0.1, 0.4))

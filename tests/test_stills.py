@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from mosquitto import wait_for
 
-from edge.stills import MOST, Still, StillGoneError, Stills
+from edge.drawing.stills import MOST, Still, StillGoneError, Stills
+from edge.drawing.viewfinder import Capture
 from edge.types import Frame, Moment
-from edge.viewfinder import Capture
 
 
 def capture(camera_id: str = "aisle", width: int = 64, height: int = 48) -> Capture:

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from conftest import require_data
 
+from edge.drawing.suggest import suggest_boundaries, suggest_rows
 from edge.geometry import project, unit_to
 from edge.render import Renderer
 from edge.rendered.shelf import FRONT
 from edge.scene import Scene
-from edge.suggest import suggest_boundaries, suggest_rows
 
 BAYS = {  # rows of rows.json that stand on one board each, from the top
     "pun__1-113.jpg": ["A", "B", "C", "D"],

@@ -14,11 +14,11 @@ from http_camera import HttpCamera
 from rtsp_server import RtspServer, encode_counting
 from test_file_folder import write_video
 
+from edge.drawing.viewfinder import OwnCameras, SharedCameras, is_moving
 from edge.errors import CameraError
 from edge.eye import Eye
 from edge.site import CameraConfig
 from edge.types import CameraReason, Frame, Moment
-from edge.viewfinder import OwnCameras, SharedCameras, is_moving
 
 RANDOM = np.random.default_rng(3)
 SHELF = cv2.resize(RANDOM.integers(0, 255, (18, 32, 3), np.uint8), (640, 360))

@@ -11,14 +11,16 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from edge.bench import (
+from edge.cameras.folder import read_picture
+from edge.drawing.bench import (
     CalibrationBench,
     MovingError,
     NoCameraError,
     NotWritableError,
     NoVersionError,
 )
-from edge.cameras.folder import read_picture
+from edge.drawing.goods_list import GoodsList, decode, read_goods
+from edge.drawing.stills import JPEG_QUALITY, StillGoneError, to_jpeg
 from edge.errors import (
     AlignmentError,
     CameraError,
@@ -27,8 +29,6 @@ from edge.errors import (
     EdgeError,
     ModelError,
 )
-from edge.goods_list import GoodsList, decode, read_goods
-from edge.stills import JPEG_QUALITY, StillGoneError, to_jpeg
 from edge.web.calibrate_bodies import (
     ImportBody,
     PictureBody,

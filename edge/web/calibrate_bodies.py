@@ -8,13 +8,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
 
-from edge.align import Alignment
-from edge.bench import Drawn, SlotScore
-from edge.goods_list import GoodsList
+from edge.drawing.align import Alignment
+from edge.drawing.bench import Drawn, SlotScore
+from edge.drawing.goods_list import GoodsList
+from edge.drawing.stills import Still
+from edge.drawing.suggest import Rows, Suggestion
 from edge.payloads import rfc3339
 from edge.planogram import picture_size
-from edge.stills import Still
-from edge.suggest import Rows, Suggestion
 from edge.types import Quad, Slot
 
 MOST_SCORED = 64

@@ -8,11 +8,11 @@ from concurrent.futures import Future
 
 from starlette.routing import Route
 
-from edge.bench import CalibrationBench, Reloaded, Setup
 from edge.board import Board
+from edge.drawing.bench import CalibrationBench, Reloaded, Setup
+from edge.drawing.viewfinder import SharedCameras
 from edge.plan import Plan
 from edge.types import Asked
-from edge.viewfinder import SharedCameras
 from edge.web import calibrate, staff
 from edge.web.staff import StaffPages
 

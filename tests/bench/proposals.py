@@ -19,9 +19,9 @@ from figures import Row, Spread
 from moved import trials
 from test_suggest import along, as_quad, hits
 
-from edge.align import align
+from edge.drawing.align import align
+from edge.drawing.suggest import suggest_boundaries
 from edge.errors import AlignmentError
-from edge.suggest import suggest_boundaries
 from edge.types import Image
 
 JITTER_PX = 4 / 640

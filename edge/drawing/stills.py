@@ -11,9 +11,9 @@ from functools import cached_property
 
 import cv2
 
+from edge.drawing.viewfinder import Capture
 from edge.errors import EdgeError
 from edge.types import Frame, Image
-from edge.viewfinder import Capture
 
 MOST = 8
 MOST_BYTES = 128 * 2**20  # of pixels: five pictures in 4K, and never fewer than two

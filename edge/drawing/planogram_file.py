@@ -22,9 +22,9 @@ import cv2
 
 from edge.atomicfile import write_whole
 from edge.config import NO_PLANOGRAM, check_planogram, slot_ids
+from edge.drawing.planogram_text import Entry, with_camera
 from edge.errors import ChangedError, ConfigError, UnavailableError
 from edge.planogram import Planogram
-from edge.planogram_text import Entry, with_camera
 from edge.section import nearest
 from edge.types import Image, Slot
 from edge.yamlfile import Data, Keys, Problem, key_path, parse_yaml, read_yaml

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
+from edge.drawing.planogram_file import read_plan_file, save_slots, versions
+from edge.drawing.subject import is_picture, planogram_path, site_of_camera, site_of_picture
+from edge.drawing.viewfinder import OwnCameras
 from edge.errors import CameraError, UnavailableError, UsageError
 from edge.geometry import divide
 from edge.planogram import quad_problem
-from edge.planogram_file import read_plan_file, save_slots, versions
 from edge.statefile import is_held
-from edge.subject import is_picture, planogram_path, site_of_camera, site_of_picture
 from edge.types import Image, Quad, Slot
-from edge.viewfinder import OwnCameras
 
 MOST = 2000  # slots of one bay
 EXAMPLE = "--grid 4x9 --quad '[[0.1,0.1],[0.9,0.1],[0.9,0.9],[0.1,0.9]]'"

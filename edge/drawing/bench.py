@@ -15,15 +15,11 @@ from statistics import median
 
 import cv2
 
-from edge.align import Alignment, align
 from edge.cameras import scheme_of
 from edge.cameras.folder import read_picture
-from edge.errors import ConfigError, EdgeError
-from edge.geometry import cut, divide
-from edge.jury import Jury
-from edge.plan import brought_slots
-from edge.planogram import Planogram, quad_problem
-from edge.planogram_file import (
+from edge.drawing.align import Alignment, align
+from edge.drawing.jury import Jury
+from edge.drawing.planogram_file import (
     Version,
     read_plan_file,
     read_version,
@@ -31,12 +27,16 @@ from edge.planogram_file import (
     versions,
     why_not_writable,
 )
+from edge.drawing.stills import Still, StillGoneError, Stills, to_jpeg
+from edge.drawing.suggest import Rows, Suggestion, suggest_boundaries, suggest_rows
+from edge.drawing.viewfinder import Capture, Viewfinder
+from edge.errors import ConfigError, EdgeError
+from edge.geometry import cut, divide
+from edge.plan import brought_slots
+from edge.planogram import Planogram, quad_problem
 from edge.preprocess import resize
 from edge.site import Site
-from edge.stills import Still, StillGoneError, Stills, to_jpeg
-from edge.suggest import Rows, Suggestion, suggest_boundaries, suggest_rows
 from edge.types import Frame, Image, Quad, Slot
-from edge.viewfinder import Capture, Viewfinder
 
 CROP_QUALITY = 92
 NO_PLANOGRAM = "site.yaml names no planogram; add the line `planogram: planogram.yaml`"
