@@ -19,6 +19,7 @@ from edge.classifier import EMPTY, Temperature, open_classifier
 from edge.preprocess import to_batch
 from trainer import draw
 from trainer.bundle import write_fp32
+from trainer.data import read_data
 from trainer.mixture import open_mixture
 from trainer.net import SlotNet
 from trainer.parity import Asked, parity, worst
@@ -39,7 +40,7 @@ from trainer.quantize import (
 )
 from trainer.recipe import Net, Recipe
 from trainer.runs import load_run
-from trainer.temper import temper
+from trainer.temper import SUREST, VAGUEST, temper
 
 RECIPE = """
 name: tiny
@@ -362,12 +363,30 @@ def test_parity_finds_the_picture_on_which_both_nets_differ():
     )  # fmt: skip
 
 
-def test_temper_asks_a_bundle_what_it_said_before_its_own_temperature(exported, place):
-    from trainer.data import read_data
+def test_temper_asks_a_bundle_what_it_said_before_its_own_temperature(tmp_path):
+    """Dark or bright, which any net learns; with some labels wrong, the fit has one answer."""
+    rng = np.random.default_rng(0)
+    learnt, asked = [["file,label,group"] for _ in range(2)]
+    for i in range(40):
+        shade = rng.uniform(140, 220) if i % 2 else rng.uniform(30, 100)
+        picture = rng.normal(shade, 20, (40, 40, 3)).clip(0, 255).astype(np.uint8)
+        cv2.imwrite(str(tmp_path / f"{i}.png"), picture)
+        learnt.append(f"{i}.png,{('empty', 'stocked')[i % 2]},g{i}")
+        asked.append(f"{i}.png,{('empty', 'stocked')[(i + (i % 7 == 0)) % 2]},g{i}")
+    (tmp_path / "index.csv").write_text("\n".join(learnt), encoding="utf-8")
+    (tmp_path / "asked.csv").write_text("\n".join(asked), encoding="utf-8")
+    run, bundle = tmp_path / "run", tmp_path / "m.onnx"
+    trained(run, tmp_path, ("empty", "stocked"))
+    own = Temperature(value=2.5, shift=3.0, fitted_on="nothing")
+    recipe = json.loads((run / "recipe.json").read_text())
+    (run / "recipe.json").write_text(json.dumps(recipe | {"temperature": own.model_dump()}))
+    result = trainer("export", run, "--out", bundle, "--qat", "off")
+    assert result.returncode == 0, result.stderr
+    assert open_classifier(bundle).info.temperature == own
 
-    bundle, _ = exported
-    pictures = read_data(str(place / "new"))
-    of_bundle, of_run = temper([(bundle, pictures)]), temper([(place / "run", pictures)])
+    pictures = read_data(str(tmp_path / "asked.csv"))
+    of_bundle, of_run = temper([(bundle, pictures)]), temper([(run, pictures)])
+    assert 2 * SUREST < of_run.value < 0.9 * VAGUEST  # at either end all would be alike
     assert of_bundle.value == pytest.approx(of_run.value, rel=0.1, abs=0.05)
     assert of_bundle.shift == pytest.approx(of_run.shift, abs=0.3)
     assert "40 pictures" in of_bundle.fitted_on

@@ -122,6 +122,15 @@ def test_whatever_the_seed_a_drawn_slot_is_a_picture(stocked):
         assert min(varied.shape[:2]) >= 8
 
 
+@pytest.mark.parametrize("back", draw.BACKS, ids=lambda back: back.__name__.strip("_"))
+def test_every_back_can_be_drawn_with_a_photo_and_without(back):
+    photo = draw.slot(np.random.default_rng(0), True)
+    for seed in range(12):
+        canvas = np.full((90, 40 + 10 * seed, 3), np.nan, np.float32)
+        back(canvas, np.random.default_rng(seed), photo if seed % 2 else None)
+        assert np.isfinite(canvas).all()  # no pixel was left out
+
+
 def test_a_photo_of_an_empty_slot_can_be_altered_however_small_it_is():
     photo = np.full((30, 12, 3), 90, np.uint8)
     for seed in range(40):

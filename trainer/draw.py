@@ -2,9 +2,10 @@
 
 A few hundred real crops of one shop teach what *their* shelf looks like when it is empty. So
 shelves of every sort are drawn here: plain walls, pegboards, wire grids with things far behind,
-dark voids, decks of steel, wire, wood and glass; and, since an empty slot is rarely clean, the
-neighbours' edges, price rails, dividers, hooks, stains and shadows. A stocked slot is the same
-with products in it, so that nothing but the products tells the two apart.
+dark voids, deep compartments, crates, decks of steel, wire, wood and glass; and, since an empty
+slot is rarely clean, the neighbours' edges, price rails, dividers, hooks, stains, shadows and
+the shelf below. A stocked slot is the same with products in it, so that nothing but the products
+tells the two apart; only a pack whose front fills the slot leaves nothing else to be seen.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.random import Generator
 
 from edge.types import Image
-from trainer.products import Canvas, neighbour, paint, stock
+from trainer.products import Canvas, label, neighbour, paint, stock
 
 
 def slot(rng: Generator, stocked: bool, photo: Image | None = None) -> Image:
@@ -33,11 +34,15 @@ def slot(rng: Generator, stocked: bool, photo: Image | None = None) -> Image:
     _shade_from_above(canvas, rng)
     _stains(canvas, rng)
     if rng.random() < 0.15:
-        _hook(canvas, rng)
+        for _ in range(1 if rng.random() < 0.5 else rng.integers(2, 9)):
+            _hook(canvas, rng)
     _neighbours(canvas, rng, floor, photo)
     if stocked:
-        stock(canvas, rng, floor, photo)
-    _front(canvas, rng)
+        _goods(canvas, rng, floor, photo)
+    if rng.random() < 0.15:
+        _shelf_below(canvas, rng, photo)
+    else:
+        _front(canvas, rng)
     _light(canvas, rng)
     return np.clip(canvas, 0, 255).astype(np.uint8)
 
@@ -51,7 +56,7 @@ def alter(empty: Image, rng: Generator, stocked: bool, photo: Image | None = Non
     floor = rng.uniform(0.8, 0.99)
     _neighbours(canvas, rng, floor, photo)
     if stocked:
-        stock(canvas, rng, floor, photo)
+        _goods(canvas, rng, floor, photo)
     if rng.random() < 0.5:
         _front(canvas, rng)
     return np.clip(canvas * light, 0, 255).astype(np.uint8)
@@ -102,31 +107,101 @@ def _void(canvas: Canvas, rng: Generator, photo: Image | None) -> None:
 
 
 def _wire_rack(canvas: Canvas, rng: Generator, photo: Image | None) -> None:
-    """A wire grid with the next aisle's goods behind it: full of colours and yet empty."""
+    """A wire grid with the next aisle's goods behind it: full of colours and yet empty.
+
+    How bright and how sharp these are is anything: what says that the slot is empty is that the
+    wires run in front of them, all over.
+    """
     h, w = canvas.shape[:2]
-    if photo is not None and rng.random() < 0.7:
-        far = cv2.GaussianBlur(photo, (0, 0), photo.shape[1] / rng.uniform(20, 80))
+    dim, soft = rng.uniform(0.12, 0.85), h * rng.uniform(0, 0.03)
+    if photo is not None and rng.random() < 0.5:
         grid = int(rng.integers(1, 4))
-        far = np.tile(cv2.resize(far, (w // grid + 1, h // grid + 1)), (grid, grid, 1))[:h, :w]
-        canvas[:] = far * rng.uniform(0.1, 0.4)
+        far = np.tile(cv2.resize(photo, (w // grid + 1, h // grid + 1)), (grid, grid, 1))[:h, :w]
+        canvas[:] = far * dim
+    elif rng.random() < 0.6:
+        canvas[:] = _surface(rng)
+        for _ in range(rng.integers(1, 4)):
+            stock(canvas, rng, rng.uniform(0.4, 1.1), photo)
+        canvas *= dim
     else:
         canvas[:] = rng.uniform(10, 110)
         _shapes_far_behind(canvas, rng, rng.uniform(20, 90))
-    tone = np.full(3, 255 * rng.uniform(0.5, 1) if rng.random() < 0.8 else 0)
-    step_x, step_y = rng.uniform(0.1, 0.4) * w, rng.uniform(0.1, 0.3) * h
+    if soft > 0.3:
+        canvas[:] = cv2.GaussianBlur(canvas, (0, 0), soft)
+    if rng.random() < 0.25:  # light from behind
+        canvas[: int(h * rng.uniform(0.1, 0.5))] *= rng.uniform(1.2, 3)
+    if rng.random() < 0.3:
+        _upright(canvas, rng)
+    _mesh(canvas, rng)
+
+
+def _upright(canvas: Canvas, rng: Generator) -> None:
+    """A post of the rack."""
+    h, w = canvas.shape[:2]
+    left, wide = rng.uniform(-0.1, 1) * w, rng.uniform(0.04, 0.25) * w
+    lean = rng.normal(0, 0.05) * w
+    corners = [[left, 0], [left + wide, 0], [left + wide + lean, h], [left + lean, h]]
+    tone = (_surface(rng) * np.ones(3) * rng.uniform(0.4, 1)).tolist()
+    cv2.fillPoly(canvas, [np.array(corners, np.int32)], tone, cv2.LINE_AA)
+
+
+def _mesh(canvas: Canvas, rng: Generator) -> None:
+    """Wires across the whole canvas."""
+    h, w = canvas.shape[:2]
+    bright = 255 * rng.uniform(0.35, 1) if rng.random() < 0.8 else rng.uniform(0, 40)
+    tone = (bright * (1 + rng.normal(0, 0.06, 3))).tolist()
+    step_x, step_y = rng.uniform(0.06, 0.4) * w, rng.uniform(0.08, 0.3) * h
     thick, slope = int(rng.integers(1, 3)), rng.normal(0, 0.06)
     for x in np.arange(rng.uniform(0, step_x), w, step_x):
-        cv2.line(canvas, (int(x), 0), (int(x + slope * h), h), tone.tolist(), thick, cv2.LINE_AA)
+        cv2.line(canvas, (int(x), 0), (int(x + slope * h), h), tone, thick, cv2.LINE_AA)
     for y in np.arange(rng.uniform(0, step_y), h, step_y):
-        cv2.line(canvas, (0, int(y)), (w, int(y + slope * w)), tone.tolist(), thick, cv2.LINE_AA)
+        cv2.line(canvas, (0, int(y)), (w, int(y + slope * w)), tone, thick, cv2.LINE_AA)
+
+
+def _room(canvas: Canvas, rng: Generator, photo: Image | None) -> None:
+    """A deep compartment: a back wall far away, and walls and a ceiling that lead to it."""
+    h, w = canvas.shape[:2]
+    near = np.array([[0, 0], [w, 0], [w, h], [0, h]], np.float32)
+    far = near + rng.uniform(0.03, 0.32, (4, 2)) * [[w, h], [-w, h], [-w, -h], [w, -h]]
+    tone, dark = _surface(rng) * np.ones(3), rng.uniform(0.1, 0.9)
+    canvas[:] = tone * dark
+    for side in range(4):
+        ends = [near[side], near[(side + 1) % 4], far[(side + 1) % 4], far[side]]
+        light = (tone * rng.uniform(dark, 1) * rng.uniform(0.7, 1.1)).tolist()
+        cv2.fillPoly(canvas, [np.array(ends, np.int32)], light, cv2.LINE_AA)
+    if rng.random() < 0.6:
+        canvas[:] = cv2.GaussianBlur(canvas, (0, 0), rng.uniform(0.5, 0.04 * h))
+
+
+def _crate(canvas: Canvas, rng: Generator, photo: Image | None) -> None:
+    """A crate or basket seen from above: its bottom and its walls have holes in rows."""
+    _room(canvas, rng, photo)
+    h, w = canvas.shape[:2]
+    if rng.random() < 0.5:
+        canvas[:] = paint(rng) * rng.uniform(0.2, 0.9)
+    columns, rows = int(rng.integers(3, 14)), int(rng.integers(3, 14))
+    holes = np.zeros((h, w), np.float32)
+    across, down = w / columns, h / rows
+    size = (
+        max(1, int(across * rng.uniform(0.15, 0.45))),
+        max(1, int(down * rng.uniform(0.15, 0.45))),
+    )
+    for row in range(rows):
+        for column in range(columns):
+            x, y = int((column + 0.5) * across), int((row + 0.5) * down)
+            cv2.rectangle(holes, (x - size[0], y - size[1]), (x + size[0], y + size[1]), 1.0, -1)
+    strength = rng.uniform(0.2, 0.9)
+    canvas *= (1 - strength * holes)[..., None]
 
 
 BACKS: dict[Callable[[Canvas, Generator, Image | None], None], float] = {
-    _wall: 0.34,
-    _pegboard: 0.16,
-    _slats: 0.14,
-    _void: 0.16,
+    _wall: 0.26,
+    _pegboard: 0.13,
+    _slats: 0.12,
+    _void: 0.14,
     _wire_rack: 0.2,
+    _room: 0.11,
+    _crate: 0.04,
 }
 
 
@@ -231,16 +306,30 @@ def _hook(canvas: Canvas, rng: Generator) -> None:
 
 def _neighbours(canvas: Canvas, rng: Generator, floor: float, photo: Image | None) -> None:
     """What stands next door reaches into the crop: quads are drawn by hand, and cameras look
-    askew along the side of the next pack."""
+    askew along the side of the next pack. Sometimes the slot is but a gap between two of them."""
+    gap = rng.random() < 0.15
     for left in (True, False):
         side = canvas if left else canvas[:, ::-1]  # a view: the right is the left of a mirror
-        kind = rng.random()
+        kind = rng.random() * (0.5 if gap else 1)
+        reach = rng.uniform(0.12, 0.38) if gap else rng.uniform(0.02, 0.22)
         if kind < 0.22:
-            neighbour(side, rng, floor, photo)
+            neighbour(side, rng, floor, photo, reach)
         elif kind < 0.44:
             _receding_side(side, rng, floor, photo)
-        elif kind < 0.54:
+        elif kind < 0.5 and photo is not None:
+            _photo_beside(side, rng, floor, photo, reach)
+        elif kind < 0.6:
             _divider(side, rng, floor)
+
+
+def _photo_beside(canvas: Canvas, rng: Generator, floor: float, photo: Image, reach: float) -> None:
+    """A strip of a photo of goods at the crop's left edge."""
+    h, w = canvas.shape[:2]
+    wide, top = max(2, int(reach * w)), int(h * rng.uniform(0, 0.5))
+    bottom = max(top + 2, int(h * min(floor + 0.05, 1)))
+    x = int(rng.uniform(0, 0.8) * photo.shape[1])
+    strip = cv2.resize(photo[:, x : x + max(2, photo.shape[1] // 5)], (wide, bottom - top))
+    canvas[top:bottom, :wide] = strip * rng.uniform(0.5, 1)
 
 
 def _receding_side(canvas: Canvas, rng: Generator, floor: float, photo: Image | None) -> None:
@@ -280,6 +369,51 @@ def _divider(canvas: Canvas, rng: Generator, floor: float) -> None:
     sheet += strength * (_surface(rng) - sheet).astype(np.float32)
 
 
+def _goods(canvas: Canvas, rng: Generator, floor: float, photo: Image | None) -> None:
+    """Drawn products, the front of one that fills the crop, or a photo of some up to the floor."""
+    kind = rng.random()
+    if kind < 0.12:
+        _front_of_pack(canvas, rng, photo)
+        return
+    if photo is None or kind < 0.72:
+        stock(canvas, rng, floor, photo)
+        return
+    h, w = canvas.shape[:2]
+    left, right = np.array([rng.uniform(-0.05, 0.3), 1 - rng.uniform(-0.05, 0.3)]) * w
+    top, bottom = rng.uniform(-0.1, 0.45) * h, min(floor, 1.1) * h
+    columns, rows = int(rng.integers(1, 4)), int(rng.integers(1, 3))
+    piece = np.tile(cv2.resize(photo, (96 // columns, 96 // rows)), (rows, columns, 1))
+    ph, pw = piece.shape[:2]
+    source = np.array([[0, 0], [pw, 0], [pw, ph], [0, ph]], np.float32)
+    corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
+    corners += rng.normal(0, 0.03, (4, 2)) * [w, h]
+    move = cv2.getPerspectiveTransform(source, corners.astype(np.float32))
+    area = np.zeros((h, w), np.uint8)
+    cv2.fillPoly(area, [np.rint(corners).astype(np.int32)], 255, cv2.LINE_AA)
+    seen = cv2.warpPerspective(
+        piece.astype(np.float32), move, (w, h), borderMode=cv2.BORDER_REPLICATE
+    )
+    canvas += (area / np.float32(255))[..., None] * (seen * rng.uniform(0.6, 1.1) - canvas)
+
+
+def _front_of_pack(canvas: Canvas, rng: Generator, photo: Image | None) -> None:
+    """A large box, flat and printed, with hardly an edge to be seen: its slot is just its size."""
+    h, w = canvas.shape[:2]
+    print_ = np.empty((h, w, 3), np.float32)
+    print_[:] = paint(rng)
+    for _ in range(rng.integers(0, 3)):  # fields of colour, straight or aslant
+        y, tilt, tall = rng.uniform(0, h), rng.normal(0, 0.15) * h, rng.uniform(0.1, 0.6) * h
+        band = [[0, y], [w, y + tilt], [w, y + tilt + tall], [0, y + tall]]
+        cv2.fillPoly(print_, [np.array(band, np.int32)], paint(rng).tolist(), cv2.LINE_AA)
+    size = np.maximum(rng.uniform(0.25, 1, 2) * [w, h], 8).astype(int)
+    x, y = (rng.uniform(0, 1, 2) * ([w, h] - size)).astype(int)
+    print_[y : y + size[1], x : x + size[0]] = cv2.resize(label(rng, photo), size.tolist())
+    left, top = np.maximum(rng.uniform(-0.15, 0.08, 2), 0) * [w, h]
+    right, bottom = (1 - np.maximum(rng.uniform(-0.15, 0.08, 2), 0)) * [w, h]
+    part = np.s_[int(top) : int(bottom), int(left) : int(right)]
+    canvas[part] = print_[part]
+
+
 # -- the front, and light on all of it ------------------------------------------------------------
 
 
@@ -297,6 +431,22 @@ def _front(canvas: Canvas, rng: Generator) -> None:
             cv2.line(canvas, (0, int(y)), (w, int(y)), tone, int(rng.integers(1, 3)), cv2.LINE_AA)
     elif rng.random() < 0.15:
         _tag(canvas, rng, int(h * rng.uniform(0.6, 0.9)))
+
+
+def _shelf_below(canvas: Canvas, rng: Generator, photo: Image | None) -> None:
+    """The rail and, under it, what stands on the next shelf: the quad reaches too far down."""
+    h, w = canvas.shape[:2]
+    rail = int(h * (1 - rng.uniform(0.08, 0.3)))
+    below = min(h - 4, rail + max(2, int(rng.uniform(0.03, 0.12) * h)))
+    canvas[rail:below] = _surface(rng)
+    if rng.random() < 0.6:
+        _tag(canvas, rng, rail)
+    under = canvas[below:]
+    under[:] = rng.uniform(0, 60)
+    if photo is not None and rng.random() < 0.5:
+        under[:] = cv2.resize(photo, (w, h))[: len(under)] * rng.uniform(0.3, 1)
+    else:
+        stock(under, rng, rng.uniform(1.5, 4), photo)
 
 
 def _tag(canvas: Canvas, rng: Generator, top: int) -> None:

@@ -136,13 +136,15 @@ def stock(canvas: Canvas, rng: Generator, floor: float, photo: Image | None) -> 
                 _piece(canvas, rng, look, *box, piece_w * shrink, piece_h * shrink, 0.8**depth)
 
 
-def neighbour(canvas: Canvas, rng: Generator, floor: float, photo: Image | None) -> None:
-    """Let the edges of the products next door, on the left, reach into the canvas."""
+def neighbour(
+    canvas: Canvas, rng: Generator, floor: float, photo: Image | None, reach: float
+) -> None:
+    """Let the edges of the products next door, on the left, reach so far into the canvas."""
     height, width = canvas.shape[:2]
     look = _look(rng, photo)
     piece_h = height * rng.uniform(0.4, 1.1)
     piece_w = float(np.clip(piece_h * rng.uniform(*look.shape.aspect), 0.2 * width, 1.2 * width))
-    inside = width * rng.uniform(0.02, 0.22)
+    inside = width * reach
     for depth in range(int(rng.integers(0, 4)), -1, -1):  # further rows draw in to the middle
         shrink = 0.92**depth
         x = inside - piece_w * shrink / 2 + 0.03 * width * depth
@@ -170,7 +172,7 @@ def _look(rng: Generator, photo: Image | None) -> Look:
         clear=clear,
         colour=np.asarray(np.broadcast_to(colour, 3), np.float32),
         cap=paint(rng),
-        label=_label(rng, photo) if printed else None,
+        label=label(rng, photo) if printed else None,
         label_from=low,
         label_to=high,
         gloss=rng.uniform(0, 0.8),
@@ -190,7 +192,7 @@ def paint(rng: Generator) -> Field:
     return cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)[0, 0].astype(np.float32)
 
 
-def _label(rng: Generator, photo: Image | None) -> Image:
+def label(rng: Generator, photo: Image | None) -> Image:
     """A print: a piece of a photo, or bars and blobs that look like words and emblems from afar."""
     if photo is not None and rng.random() < 0.6:
         h, w = photo.shape[:2]
@@ -199,23 +201,23 @@ def _label(rng: Generator, photo: Image | None) -> Image:
             y : y + int(rng.uniform(0.3, 0.9) * h), x : x + int(rng.uniform(0.3, 0.9) * w)
         ]
         return np.asarray(cv2.resize(piece, (64, 64), interpolation=cv2.INTER_AREA), np.uint8)
-    label = np.empty((64, 64, 3), np.float32)
-    label[:] = paint(rng)
+    print_ = np.empty((64, 64, 3), np.float32)
+    print_[:] = paint(rng)
     for _ in range(rng.integers(1, 4)):
         y = int(rng.integers(0, 64))
-        label[y : y + int(rng.integers(4, 30))] = paint(rng)
+        print_[y : y + int(rng.integers(4, 30))] = paint(rng)
     for _ in range(rng.integers(0, 3)):
         at = tuple(int(n) for n in rng.integers(8, 56, 2))
         axes = tuple(int(n) for n in rng.integers(5, 26, 2))
-        cv2.ellipse(label, at, axes, 0, 0, 360, paint(rng).tolist(), -1, cv2.LINE_AA)
+        cv2.ellipse(print_, at, axes, 0, 0, 360, paint(rng).tolist(), -1, cv2.LINE_AA)
     for _ in range(rng.integers(1, 6)):
         ink = paint(rng).tolist()
         x, y, tall = int(rng.integers(2, 24)), int(rng.integers(2, 58)), int(rng.integers(2, 12))
         for _ in range(rng.integers(2, 9)):  # letters
             wide = int(rng.integers(1, 2 + tall // 2 + 1))
-            cv2.rectangle(label, (x, y), (x + wide, y + tall), ink, -1)
+            cv2.rectangle(print_, (x, y), (x + wide, y + tall), ink, -1)
             x += wide + 2
-    return label.astype(np.uint8)
+    return print_.astype(np.uint8)
 
 
 def _piece(
