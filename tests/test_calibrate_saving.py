@@ -50,6 +50,31 @@ def test_after_the_camera_was_moved_all_slots_move_with_it(bench):
     assert np.abs(saved - expected).max() < 6.4
 
 
+def test_an_answer_that_comes_after_the_slots_were_moved_changes_nothing(bench):
+    hand = bench.mouse()
+    shelf(hand, BAY, 1, 4)
+    hand.press("Control+s")
+    hand.said("저장했어요")
+    aside = np.float32([[1, 0, 60], [0, 1, 0]])
+    bench.cameras.pictures["aisle"] = cv2.warpAffine(
+        rendered_shelf(), aside, (1280, 720), borderMode=cv2.BORDER_REPLICATE
+    )
+    hand = bench.mouse()
+    apply = hand.page.locator(".realign .button--primary")
+    apply.wait_for()
+    held = []
+    hand.page.route("**/align", lambda route: held.append(route))
+    hand.choose("[aria-label='위치 다시 맞추기'].button")
+    while not held:
+        hand.page.wait_for_timeout(25)
+    apply.click()
+    hand.said("모든 칸을 옮겼어요")
+    with hand.page.expect_response("**/align"):
+        held[0].continue_()
+    hand.page.wait_for_timeout(300)
+    assert not hand.page.locator(".realign").is_visible()
+
+
 def test_a_picture_with_something_moving_is_not_saved(bench):
     bench.cameras.moving = True
     hand = bench.mouse()

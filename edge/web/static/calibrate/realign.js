@@ -24,6 +24,7 @@ export class Realign {
   /** @type {Quad|null} */ #from = null;
   /** @type {Point[]|null} */ anchors = null;
   #blink = 0;
+  #asked = 0;
 
   /**
    * @param {App} app
@@ -63,16 +64,20 @@ export class Realign {
     const { bench } = this.app;
     if (!bench.plan?.reference) { this.app.say(t("calibrate.no_reference")); return; }
     try {
-      this.#show(await this.#ask());
+      const found = await this.#ask();
+      if (found) this.#show(found);
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       this.app.say(t("calibrate.realign_failed", { why: error.message }), true);
     }
   }
 
-  #ask() {
+  /** Null where another question, or what was done meanwhile, has made the answer worthless. */
+  async #ask() {
     const { bench } = this.app;
-    return send("POST", bench.url("/align"), { token: bench.picture?.token }, { timeoutMs: 15000 });
+    const mine = ++this.#asked;
+    const found = await send("POST", bench.url("/align"), { token: bench.picture?.token }, { timeoutMs: 15000 });
+    return mine === this.#asked ? found : null;
   }
 
   /** @param {any} found */
@@ -139,6 +144,7 @@ export class Realign {
   }
 
   stop() {
+    this.#asked += 1;
     this.active = false;
     this.anchors = null;
     this.#map = null;
