@@ -70,10 +70,10 @@ def write_photos(folder, first: int, count: int, labels=("empty", "stocked")) ->
     (folder / "index.csv").write_text("\n".join(lines), encoding="utf-8")
 
 
-def trained(folder, data, labels) -> None:
+def trained(folder, data, labels, *options) -> None:
     recipe = folder.with_suffix(".yaml")
     recipe.write_text(RECIPE.format(classes=", ".join(labels), data=data), encoding="utf-8")
-    result = trainer("fit", recipe, "--out", folder)
+    result = trainer("fit", recipe, "--out", folder, *options)
     assert result.returncode == 0, result.stderr
 
 
@@ -376,7 +376,7 @@ def test_temper_asks_a_bundle_what_it_said_before_its_own_temperature(tmp_path):
     (tmp_path / "index.csv").write_text("\n".join(learnt), encoding="utf-8")
     (tmp_path / "asked.csv").write_text("\n".join(asked), encoding="utf-8")
     run, bundle = tmp_path / "run", tmp_path / "m.onnx"
-    trained(run, tmp_path, ("empty", "stocked"))
+    trained(run, tmp_path, ("empty", "stocked"), "--set", "steps=120")
     own = Temperature(value=2.5, shift=3.0, fitted_on="nothing")
     recipe = json.loads((run / "recipe.json").read_text())
     (run / "recipe.json").write_text(json.dumps(recipe | {"temperature": own.model_dump()}))
