@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("torch", reason="the trainer is an extra: pip install -e .[trainer]")
 
 from edge.errors import ConfigError, UsageError
-from trainer import augment, draw
+from trainer import augment, backs, draw
 from trainer.data import LeaveOut, digest, read_data, read_source
 from trainer.mixture import Mixture, batches
 from trainer.recipe import Recipe, changed, load_recipe
@@ -122,7 +122,7 @@ def test_whatever_the_seed_a_drawn_slot_is_a_picture(stocked):
         assert min(varied.shape[:2]) >= 8
 
 
-@pytest.mark.parametrize("back", draw.BACKS, ids=lambda back: back.__name__.strip("_"))
+@pytest.mark.parametrize("back", backs.BACKS, ids=lambda back: back.__name__.strip("_"))
 def test_every_back_can_be_drawn_with_a_photo_and_without(back):
     photo = draw.slot(np.random.default_rng(0), True)
     for seed in range(12):
