@@ -11,10 +11,15 @@ import functools
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
+
+if TYPE_CHECKING:
+    from daemon import StagedShelf
+    from mosquitto import Mosquitto, Subscriber
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SYSTEM_PYTHON = "/usr/bin/python3"  # Debian's own: the only one that has Debian's python3-gi
@@ -74,3 +79,32 @@ def require_data(name: str) -> Path:
     if not path.exists():
         pytest.skip(f"no {name}: recordings are not part of the project; set SHELF_DATA")
     return path
+
+
+# What a running daemon has around it. Imported where they are used: most tests need no broker.
+
+
+@pytest.fixture
+def shelf() -> Iterator[StagedShelf]:
+    """The camera of a shop whose slots turn bright and dark."""
+    from daemon import StagedShelf
+
+    with StagedShelf() as camera:
+        yield camera
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Mosquitto]:
+    from mosquitto import Mosquitto
+
+    with Mosquitto(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+def listener(broker: Mosquitto) -> Iterator[Subscriber]:
+    """Hears all that the broker is told."""
+    from mosquitto import Subscriber
+
+    with Subscriber(broker.port) as subscriber:
+        yield subscriber

@@ -58,18 +58,6 @@ def browser(said: Any) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture
-def shelf() -> Iterator[StagedShelf]:
-    with StagedShelf() as camera:
-        yield camera
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    with Mosquitto(tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
 def site(tmp_path: Path, shelf: StagedShelf, broker: Mosquitto) -> Path:
     mqtt = {"url": f"mqtt://127.0.0.1:{broker.port}"}
     return write_site(tmp_path, shelf.url("/still.jpg"), mqtt, slots=2)

@@ -4,34 +4,14 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from daemon import Daemon, StagedShelf, write_site
 from disk import fill, mount, small_disk
 from mosquitto import Mosquitto, Subscriber, retained, wait_for
 from test_messages import schema_of
 
 STATE = "stock/shop/slot/slot-0/state"
-
-
-@pytest.fixture
-def shelf() -> Iterator[StagedShelf]:
-    with StagedShelf() as camera:
-        yield camera
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    with Mosquitto(tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-def listener(broker: Mosquitto) -> Iterator[Subscriber]:
-    with Subscriber(broker.port) as subscriber:
-        yield subscriber
 
 
 def site(folder: Path, shelf: StagedShelf, broker: Mosquitto, slots: int = 2) -> Path:

@@ -21,12 +21,6 @@ Requests = Queue[tuple[str, bytes]]
 
 
 @pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    with Mosquitto(tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
 def connect() -> Iterator[Callable[..., Sink]]:
     """Open sinks of node n that are closed after the test."""
     opened: list[Sink] = []

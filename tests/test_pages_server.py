@@ -18,7 +18,7 @@ import httpx
 import pytest
 import yaml
 from conftest import require_program
-from daemon import Daemon, StagedShelf, write_site
+from daemon import Daemon, write_site
 from pages import serve_pages, site_of
 from test_grabber import wait_for
 
@@ -31,12 +31,6 @@ from edge.web import open_web, server
 PIN = "246813"
 WRITE = {"X-Stock": "1"}
 FLOOD_CONNECTIONS, FLOOD_EACH = 200, 50
-
-
-@pytest.fixture
-def shelf():
-    with StagedShelf() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

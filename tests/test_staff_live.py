@@ -19,24 +19,6 @@ OPENED, STATE = "stock/shop/event", "stock/shop/slot/slot-0/state"
 
 
 @pytest.fixture
-def shelf() -> Iterator[StagedShelf]:
-    with StagedShelf() as camera:
-        yield camera
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    with Mosquitto(tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-def listener(broker: Mosquitto) -> Iterator[Subscriber]:
-    with Subscriber(broker.port) as subscriber:
-        yield subscriber
-
-
-@pytest.fixture
 def site(tmp_path: Path, shelf: StagedShelf, broker: Mosquitto) -> Path:
     """Four slots; the pages have a port of their own, which a restart keeps."""
     path = write_site(

@@ -7,7 +7,6 @@ import io
 import json
 import re
 import sqlite3
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -21,24 +20,6 @@ from staff import HEADERS, Page
 
 SOON_S = 1.0
 EVENT, SAID = "stock/shop/event", "stock/shop/slot/slot-0/state"
-
-
-@pytest.fixture
-def shelf() -> Iterator[StagedShelf]:
-    with StagedShelf() as camera:
-        yield camera
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    with Mosquitto(tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-def listener(broker: Mosquitto) -> Iterator[Subscriber]:
-    with Subscriber(broker.port) as subscriber:
-        yield subscriber
 
 
 @pytest.fixture
