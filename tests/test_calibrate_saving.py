@@ -75,6 +75,23 @@ def test_an_answer_that_comes_after_the_slots_were_moved_changes_nothing(bench):
     assert not hand.page.locator(".realign").is_visible()
 
 
+def test_what_is_drawn_while_saving_is_still_to_be_saved(bench):
+    hand = bench.mouse()
+    shelf(hand, BAY, 1, 4)
+    held = []
+    hand.page.route("**/api/calibrate/aisle", lambda route: held.append(route))
+    hand.press("Control+s")
+    while not held:
+        hand.page.wait_for_timeout(25)
+    hand.at(0.3, 0.5)
+    hand.press("Delete")
+    held[0].continue_()
+    hand.said("4칸을 저장했어요")
+    hand.page.locator(".bar__save[aria-busy='false']").wait_for()
+    assert (hand.slots(), len(bench.saved())) == (3, 4)
+    assert hand.page.locator(".bar__save").get_attribute("data-dirty") is not None
+
+
 def test_a_picture_with_something_moving_is_not_saved(bench):
     bench.cameras.moving = True
     hand = bench.mouse()

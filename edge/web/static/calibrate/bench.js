@@ -73,15 +73,23 @@ export class Bench {
     return { problem, restored: this.picture ? this.#begin() : false };
   }
 
-  /** Draw on the picture that the slots were drawn on: the camera gives none. */
+  /**
+   * Draw on the picture that the slots were drawn on: the camera gives none.
+   * @returns {Promise<boolean|null>} whether a draft was found; null: another camera was chosen meanwhile
+   */
   async useReference() {
-    this.picture = await this.#take("reference");
+    const turn = this.#turn;
+    const picture = await this.#take("reference");
+    if (turn !== this.#turn) return null;
+    this.picture = picture;
     return this.#begin();
   }
 
-  /** Another picture under the same drawing. */
+  /** Another picture under the same drawing. @returns {Promise<Picture|null>} null: as above */
   async retake() {
+    const turn = this.#turn;
     const picture = await this.#take("now");
+    if (turn !== this.#turn) return null;
     const { model } = this;
     const { width, height } = model.frame;
     this.picture = picture;
@@ -127,22 +135,30 @@ export class Bench {
     this.model.reset(this.fromPlan(this.plan?.slots ?? []));
   }
 
-  /** The file is now what is drawn. @param {string} digest */
-  saved(digest) {
-    if (this.plan) this.plan = { ...this.plan, digest, slots: this.#planned() };
-    this.#saved = this.#drawn();
+  /**
+   * The file holds these slots now; what was drawn while they were written is not among them.
+   * @param {string} digest
+   * @param {PlanSlot[]} slots
+   */
+  saved(digest, slots) {
+    if (this.plan) this.plan = { ...this.plan, digest, slots };
+    this.#saved = JSON.stringify(slots);
     this.keepDraft();
   }
 
-  async reloadPlan() { this.plan = await getJson(this.url("/plan")); }
+  async reloadPlan() {
+    const turn = this.#turn;
+    const plan = await getJson(this.url("/plan"));
+    if (turn === this.#turn) this.plan = plan;
+  }
 
   /** What is drawn is not what the file holds. */
   get dirty() { return this.picture !== null && this.#drawn() !== this.#saved; }
 
   /** @returns {any[]} slots as the planogram wants them */
-  #planned() { return asPlan(this.model.slots, this.model.frame); }
+  planned() { return asPlan(this.model.slots, this.model.frame); }
 
-  #drawn() { return JSON.stringify(this.#planned()); }
+  #drawn() { return JSON.stringify(this.planned()); }
 
   #draftKey() { return `calibrate.draft.${this.camera}`; }
 

@@ -175,9 +175,14 @@ export class App {
     const reason = knows(`reason.${problem.code}`) ? t(`reason.${problem.code}`) : problem.message || problem.code;
     const again = h("button", { type: "button", class: "button button--primary", onclick: () => this.choose(this.bench.camera) }, t("calibrate.try_again"));
     const reference = this.bench.plan?.reference && h("button", { type: "button", class: "button",
-      onclick: async () => this.#opened(await this.bench.useReference()) }, t("calibrate.use_reference"));
+      onclick: () => this.#useReference() }, t("calibrate.use_reference"));
     this.#tell(t("calibrate.no_picture", { camera: this.bench.camera, why: reason }), false, [
       problem.message && h("p", { class: "small muted" }, problem.message), h("div", { class: "tools" }, again, reference)]);
+  }
+
+  async #useReference() {
+    const restored = await this.bench.useReference();
+    if (restored !== null) this.#opened(restored);
   }
 
   /** @param {string} text in place of the picture; "" shows the picture @param {boolean} [busy] @param {any[]} [more] */
@@ -191,7 +196,7 @@ export class App {
   /** @returns {Promise<boolean>} whether there is a new picture */
   async retake() {
     try {
-      await this.bench.retake();
+      if (!(await this.bench.retake())) return false;
     } catch (error) {
       const code = /** @type {any} */ (error).code ?? "";
       this.say(t("calibrate.no_picture", { camera: this.bench.camera, why: knows(`reason.${code}`) ? t(`reason.${code}`) : String(code) }), true);

@@ -6,7 +6,6 @@ import { lang, t } from "../lib/i18n.js";
 import { ApiError, getJson, send } from "../lib/net.js";
 import { ask } from "./dialog.js";
 import { relabel } from "./edits.js";
-import { asPlan } from "./state.js";
 
 /** @typedef {import("./main.js").App} App */
 
@@ -42,7 +41,9 @@ export class Saving {
   /** @param {string} id of an earlier version; it becomes a step that can be undone */
   async #takeUp(id) {
     const { bench, model } = this.app;
+    const { camera } = bench;
     const { slots } = await getJson(bench.url(`/plan?version=${encodeURIComponent(id)}`));
+    if (bench.camera !== camera) return;
     model.commit("calibrate.did.version", bench.fromPlan(slots));
     model.select({});
     this.app.say(t("calibrate.version_taken", { n: slots.length }));
@@ -51,21 +52,23 @@ export class Saving {
   /** @param {string} [digest] of the file that may be replaced */
   async save(digest = this.app.bench.plan?.digest ?? "") {
     const { bench, model } = this.app;
+    const { camera } = bench;
     this.#again = this.busy;
     if (!this.possible || !this.#sound()) return;
     this.busy = true;
     this.refused = new Map();
     model.changed();
     const slots = model.slots;
-    const before = model.committed;
+    const before = model.committed, planned = bench.planned();
     try {
-      const answer = await send("PUT", bench.url(), { token: bench.picture?.token, slots: asPlan(slots, model.frame) },
+      const answer = await send("PUT", bench.url(), { token: bench.picture?.token, slots: planned },
         { headers: { "If-Match": digest }, timeoutMs: 20000 });
+      const n = slots.length;
+      if (bench.camera !== camera) { this.app.say(t("calibrate.saved", { n })); return; }
       // What is saved has its ids for good: the daemon knows each slot's history by its id.
       const ids = new Map(slots.map(({ key, id, name }) => [key, { id, name }]));
       if (model.committed === before) model.settle(relabel(before, ids));
-      bench.saved(answer.digest);
-      const n = slots.length;
+      bench.saved(answer.digest, planned);
       if (answer.reloaded) this.app.say(t("calibrate.saved", { n }));
       else if (bench.alone) this.app.say(t("calibrate.saved_alone", { n }));
       else this.app.say(t("calibrate.saved_not_reloaded", { n, why: answer.message }), true);
@@ -78,7 +81,7 @@ export class Saving {
       this.busy = false;
       model.changed();
     }
-    if (this.#again) await this.save();
+    if (this.#again && bench.camera === camera) await this.save();
   }
 
   /** Only what can be saved is sent; else step 4 shows what cannot. */
@@ -120,7 +123,7 @@ export class Saving {
     if (choice !== "theirs" && choice !== "download") return;
     await bench.reloadPlan();
     model.commit("calibrate.did.theirs", bench.fromPlan(slots));
-    bench.saved(digest);
+    bench.saved(digest, bench.planned());
   }
 
   async #moving() {
@@ -152,8 +155,8 @@ export class Saving {
 
   /** The drawing as a planogram: JSON is YAML. */
   #download() {
-    const { model, bench } = this.app;
-    const slots = asPlan(model.slots, model.frame)
+    const { bench } = this.app;
+    const slots = bench.planned()
       .map((slot) => Object.fromEntries(Object.entries(slot).filter(([, value]) => value !== null)));
     const text = JSON.stringify({ version: 1, cameras: { [bench.camera]: { slots } } }, null, 2);
     const url = URL.createObjectURL(new Blob([text], { type: "application/yaml" }));
