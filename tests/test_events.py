@@ -173,6 +173,21 @@ def test_a_slot_that_is_gone_is_told(loop):
     play(loop, scene)
 
 
+def test_a_camera_that_is_gone_is_told(loop):
+    async def scene(hub: Hub) -> None:
+        stream = hub.stream(None)
+        await anext(stream)
+        site = SimpleNamespace(**{**vars(loop.plan.config.site), "cameras": ()})
+        config = SimpleNamespace(**{**vars(loop.plan.config), "site": site})
+        loop.plan = SimpleNamespace(**{**vars(loop.plan), "config": config, "slots": ()})
+        loop.idle()
+        name, _, patch = await read(stream)
+        assert (name, patch["gone_cameras"]) == ("patch", ["cam"])
+        await stream.aclose()
+
+    play(loop, scene)
+
+
 def test_a_cameras_trouble_is_told_at_once_and_its_pictures_now_and_then(loop):
     async def scene(hub: Hub) -> None:
         stream = hub.stream(None)

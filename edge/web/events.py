@@ -147,10 +147,12 @@ class Hub:
         slots = shown.slots_json(notice, self._places[1])
         cameras = shown.cameras_json(notice)
         recent = shown.recent_json(notice, datetime.now(UTC))
+        gone = [key for key in self._cameras if key not in cameras]
         news: Json = {
             "slots": [slots[key] for key in shown.changed(self._slots, slots, shown.PASSING)],
             "cameras": self._changed_cameras(cameras),
             "gone": [key for key in self._slots if key not in slots],
+            "gone_cameras": gone,
         }
         if recent != self._recent:
             news["recent"] = recent

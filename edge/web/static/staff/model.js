@@ -153,14 +153,15 @@ export function proof(slots, cameras) {
 
 /**
  * @param {Snapshot} snapshot
- * @param {{slots?: Slot[], cameras?: Camera[], recent?: Recent[], gone?: string[], settings?: Settings}} patch
+ * @param {{slots?: Slot[], cameras?: Camera[], recent?: Recent[], gone?: string[],
+ *   gone_cameras?: string[], settings?: Settings}} patch
  * @returns {Snapshot}
  */
 export function patched(snapshot, patch) {
   return {
     ...snapshot,
     slots: merged(snapshot.slots, patch.slots, patch.gone),
-    cameras: merged(snapshot.cameras, patch.cameras),
+    cameras: merged(snapshot.cameras, patch.cameras, patch.gone_cameras),
     recent: patch.recent ?? snapshot.recent,
     settings: patch.settings ?? snapshot.settings,
   };
