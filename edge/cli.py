@@ -191,7 +191,7 @@ def status(config: SiteFile = SITE, as_json: Json = False) -> None:
 @app.command()
 def version(as_json: Json = False) -> None:
     """Print the versions."""
-    from edge.plan import versions
+    from edge.versions import versions
 
     _show(versions(), as_json, _lines)
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import platform
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from importlib.metadata import version
 from pathlib import Path
 
-from edge import __version__, messages, payloads
+from edge import messages, payloads
 from edge.cameras import scheme_of
 from edge.classifier import Classifier, Thresholds, open_classifier
 from edge.config import Config, load
@@ -17,8 +15,7 @@ from edge.decide import Rule
 from edge.errors import ConfigError
 from edge.site import CameraConfig, Decision
 from edge.types import Moment, Slot
-
-PACKAGES = ("numpy", "onnxruntime", "opencv-python-headless", "av", "paho-mqtt")
+from edge.versions import versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +51,6 @@ class Plan:
 
     def slots_of(self, camera_id: str) -> tuple[Slot, ...]:
         return tuple(slot for slot in self.slots if slot.camera_id == camera_id)
-
-
-def versions() -> dict[str, str]:
-    """Return what this program is made of, name → version."""
-    return {
-        "shelf-edge": __version__,
-        "python": platform.python_version(),
-        **{package: version(package) for package in PACKAGES},
-    }
 
 
 def read_plan(site_path: Path) -> Plan:

@@ -17,8 +17,8 @@ from edge.board import Board, Notice
 from edge.errors import StoreError
 from edge.health import memory_bytes
 from edge.payloads import rfc3339
-from edge.plan import versions
 from edge.site import Mqtt
+from edge.versions import versions
 from edge.web.refusal import starting
 from edge.web.shown import Json, cameras_json
 
