@@ -7,6 +7,7 @@ with its label and the score that was wrong.
 from __future__ import annotations
 
 import csv
+import errno
 import io
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -40,26 +41,35 @@ class TrainingFolder:
 
     def add(self, sample: Sample) -> None:
         """Keep the sample; the oldest goes where there are too many."""
+        before = [one for one in self._rows() if one["file"] != sample.file]
         file = self._folder / sample.file
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         file.write_bytes(sample.jpeg)
         score = "" if sample.score is None else f"{sample.score:.4f}"
         at = sample.taken_at.astimezone(UTC).isoformat(timespec="milliseconds")
         row = dict(zip(FIELDS, (sample.file, sample.label, sample.slot_id, at, score), strict=True))
-        rows = [one for one in self._rows() if one["file"] != sample.file]
-        self._write([*rows, row])
+        self._write([*before, row])
 
     def remove(self, slot_id: str, taken_at: datetime) -> None:
-        """Take a sample back: the slot was empty after all."""
+        """Take a sample back, if there is one: the slot was empty after all."""
         file = Sample(slot_id, STOCKED, taken_at, None, b"").file
-        self._write([row for row in self._rows() if row["file"] != file])
+        rows = self._rows()
+        kept = [row for row in rows if row["file"] != file]
+        if len(kept) < len(rows):
+            self._write(kept)
 
     def _rows(self) -> list[dict[str, str]]:
+        """Return the index, which a spreadsheet may have saved: then it may begin with a mark."""
         try:
-            text = (self._folder / "index.csv").read_text(encoding="utf-8")
+            text = (self._folder / "index.csv").read_text(encoding="utf-8-sig")
+            rows = list(csv.DictReader(io.StringIO(text)))
         except FileNotFoundError:
             return []
-        return list(csv.DictReader(io.StringIO(text)))
+        except (UnicodeDecodeError, csv.Error):
+            raise OSError(errno.EINVAL, "index.csv is no CSV in UTF-8") from None
+        if any(row.keys() != set(FIELDS) or None in row.values() for row in rows):
+            raise OSError(errno.EINVAL, f"index.csv has other columns than {','.join(FIELDS)}")
+        return rows
 
     def _write(self, rows: list[dict[str, str]]) -> None:
         """Write the index anew and remove the pictures that are not on it."""

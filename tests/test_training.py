@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import cv2
 import numpy as np
+import pytest
 
 from edge.training import Sample, TrainingFolder
 from trainer.data import read_data
@@ -39,6 +40,34 @@ def test_what_is_taken_back_is_gone(tmp_path):
     assert [one.file.name for one in read_data(str(tmp_path / "training"))] == [
         "20261124T120002000000Z.jpg"
     ]
+    assert files(tmp_path) == 1
+
+
+def test_taking_back_what_was_never_kept_is_no_trouble(tmp_path):
+    folder = TrainingFolder(tmp_path)
+    folder.remove("a1", NOON)
+    folder.add(sample(1))
+    folder.remove("a1", NOON)
+    assert files(tmp_path) == 1
+
+
+def test_an_index_that_a_spreadsheet_has_saved_is_read(tmp_path):
+    folder, index = TrainingFolder(tmp_path), tmp_path / "training" / "index.csv"
+    folder.add(sample(1))
+    index.write_text(index.read_text("utf-8"), "utf-8-sig")
+    folder.add(sample(2))
+    assert len(read_data(str(tmp_path / "training"))) == files(tmp_path) == 2
+
+
+@pytest.mark.parametrize("text", ["a,b\n1,2\n", "file,label,group,at,score\na1/x.jpg\n", "\udcb0"])
+def test_an_index_that_is_none_of_ours_is_told_and_left_alone(tmp_path, text):
+    folder, index = TrainingFolder(tmp_path), tmp_path / "training" / "index.csv"
+    folder.add(sample(1))
+    index.write_text(text, "utf-8", "surrogateescape")
+    for change in (lambda: folder.add(sample(2)), lambda: folder.remove("a1", NOON)):
+        with pytest.raises(OSError, match=r"index\.csv"):
+            change()
+    assert index.read_text("utf-8", "surrogateescape") == text
     assert files(tmp_path) == 1
 
 
