@@ -6,8 +6,8 @@ EdgeError                  exit code
 │   ├── ModelError              a model file that cannot be used
 │   └── CameraError             a camera that gives no picture; carries the reason
 ├── ConfigError            78   a file the operator wrote is wrong; carries every problem
-├── AlignmentError       1    two pictures cannot be brought together; carries the reason
-├── ChangedError         1    a file was changed by somebody else since it was read
+├── AlignmentError         1    two pictures cannot be brought together; carries the reason
+├── ChangedError           1    a file was changed by somebody else since it was read
 ├── RequestError           1    a request that cannot be understood
 ├── ActError               1    what somebody wants done cannot be done
 │   └── ClosedError             the incident it is about is closed

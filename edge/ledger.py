@@ -76,7 +76,7 @@ class Ledger:
         for state in self._gone:
             self._close_removed(entry, state, now)
         for state in self.states.values():
-            self._tell(entry, state, now)
+            self._tell(entry, state)
         entry.documents["inventory"] = messages.inventory(self._slots.values(), self.states)
         gone = [state.slot_id for state in self._gone]
         self._store.record(entry.states, entry.documents, entry.events, gone, entry.history)
@@ -102,10 +102,10 @@ class Ledger:
             known = after.get(state.slot_id, self.states[state.slot_id])
             if event is not None or _news(state) != _news(known):
                 state = replace(state, seq=known.seq + 1)
-                self._tell(entry, state, now, event)
+                self._tell(entry, state, event)
                 _remember(entry.history, event, known, state, now)
             elif now.clock_s - self._told_s[state.slot_id] >= HEARTBEAT_S:
-                self._tell(entry, state, now)
+                self._tell(entry, state)
             after[state.slot_id] = state
         for camera, event in cameras:
             entry.documents[f"camera/{camera.camera_id}/status"] = messages.camera_status(camera)
@@ -147,9 +147,7 @@ class Ledger:
         """Return the slots about which something is being decided: each clear picture counts."""
         return {slot_id for slot_id, state in self.states.items() if state.pending}
 
-    def _tell(
-        self, entry: _Entry, state: SlotState, now: Moment, event: Event | None = None
-    ) -> None:
+    def _tell(self, entry: _Entry, state: SlotState, event: Event | None = None) -> None:
         slot = self._slots[state.slot_id]
         entry.states.append(state)
         entry.documents[f"slot/{state.slot_id}/state"] = messages.slot_state(

@@ -76,9 +76,7 @@ class StaffPages:
     async def snapshot(self, request: Request) -> Response:
         found = self._hub.snapshot()
         if found is None:
-            raise Refusal(
-                503, "starting", "the daemon is starting; try again", {"Retry-After": "1"}
-            )
+            raise starting()
         return JSONResponse(found)
 
     async def act(self, request: Request) -> Response:
