@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import shutil
@@ -17,7 +18,6 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from edge.cameras import open_camera
 from edge.classifier import Classifier, open_classifier
 from edge.config import load_site
 from edge.errors import CameraError, EdgeError, UnavailableError, UsageError
@@ -25,8 +25,8 @@ from edge.gate import Gate
 from edge.health import memory_bytes
 from edge.overlay import write_picture
 from edge.plan import Plan, read_plan
-from edge.site import Site
-from edge.types import Frame, Slot
+from edge.site import CameraConfig, Site
+from edge.types import Frame, Image, Slot
 from edge.web.reach import answers
 from edge.web.server import listen
 
@@ -59,11 +59,7 @@ def take_snapshot(site_path: Path, camera_id: str, output: Path) -> Path:
         known = ", ".join(camera.id for camera in site.cameras)
         raise UsageError(f"{site_path} has no camera {camera_id!r}; it has: {known}")
     try:
-        camera = found[0].opener(found[0].url, found[0].every_s)
-        try:
-            image = camera.read()
-        finally:
-            camera.close()
+        image = _picture(found[0])
     except CameraError as error:
         raise CameraError(f"camera {camera_id}: {error}", error.reason) from None
     return write_picture(output, image)
@@ -80,7 +76,7 @@ def diagnose(site_path: Path | None) -> dict[str, Any]:
         except EdgeError as error:
             findings.append(Finding("configuration", False, str(error)))
     if plan is not None:
-        findings += [_camera(one.id, one.url, one.every_s) for one in plan.config.site.cameras]
+        findings += [_camera(one) for one in plan.config.site.cameras]
         findings += [_broker(plan.config.site), _pages(plan.config.site)]
     measured = _measure(plan.classifier if plan else open_classifier())
     return {
@@ -160,18 +156,20 @@ def _disk(folder: Path) -> Finding:
     return Finding("disk", free >= LEAST_FREE_BYTES, f"{free / 2**30:.1f} GiB free")
 
 
-def _camera(camera_id: str, url: str, every_s: float) -> Finding:
+def _camera(camera: CameraConfig) -> Finding:
     begun_s = time.monotonic()
     try:
-        camera = open_camera(url, every_s)
-        try:
-            height, width = camera.read().shape[:2]
-        finally:
-            camera.close()
+        height, width = _picture(camera).shape[:2]
     except CameraError as error:
-        return Finding(f"camera {camera_id}", False, f"{error.reason.value}: {error}")
+        return Finding(f"camera {camera.id}", False, f"{error.reason.value}: {error}")
     took_s = time.monotonic() - begun_s
-    return Finding(f"camera {camera_id}", True, f"{width} x {height} after {took_s:.1f} s")
+    return Finding(f"camera {camera.id}", True, f"{width} x {height} after {took_s:.1f} s")
+
+
+def _picture(camera: CameraConfig) -> Image:
+    """Take one picture. Raises CameraError."""
+    with contextlib.closing(camera.opener(camera.url, camera.every_s)) as opened:
+        return opened.read()
 
 
 def _pages(site: Site) -> Finding:

@@ -26,10 +26,14 @@ def cut(image: Image, quad: Quad) -> Image:
     """
     corners = to_pixels(quad, image.shape[1], image.shape[0])
     width, height = side_lengths(corners)
-    size = (max(1, round(width)), max(1, round(height)))
-    onto = cv2.getPerspectiveTransform(corners, _rectangle(*size))
+    return flattened(image, corners, max(1, round(width)), max(1, round(height)))
+
+
+def flattened(image: Image, corners: NDArray[np.float32], width: int, height: int) -> Image:
+    """Return what four corners (4, 2), in pixels, enclose, as an upright width x height picture."""
+    onto = cv2.getPerspectiveTransform(corners, _rectangle(width, height))
     upright = cv2.warpPerspective(
-        image, onto, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        image, onto, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
     return np.asarray(upright, np.uint8)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.cameras import OPENERS, open_camera, scheme_of
-from edge.cameras.blackout import paint_over
+from edge.cameras.blackout import covered
 from edge.cameras.folder import ENDINGS
 from edge.classifier import Classifier, open_classifier
 from edge.config import load_planogram, load_site
@@ -95,7 +95,9 @@ def replay(request: Request, progress: Callable[[float], None] = lambda t: None)
     recording = open_recording(request, every_s)
     hidden = _blackout(site, recording.slots[0].camera_id)
     if hidden:
-        recording = replace(recording, frames=_covered(hidden, recording.frames))
+        recording = replace(
+            recording, frames=((t, covered(image, hidden)) for t, image in recording.frames)
+        )
     if request.until_s is not None:
         recording = replace(recording, frames=_until(request.until_s, recording.frames))
     rule = patient(rule, recording.every_s)
@@ -256,14 +258,6 @@ def _live(url: str, every_s: float) -> Iterator[tuple[float, Image]]:
 def _blackout(site: Site | None, camera_id: str) -> Sequence[Quad]:
     found = [one.blackout for one in site.cameras if one.id == camera_id] if site else []
     return found[0] if found else ()
-
-
-def _covered(quads: Sequence[Quad], frames: Timed) -> Timed:
-    for t, image in frames:
-        covered = image.copy()
-        for quad in quads:
-            paint_over(covered, quad)
-        yield t, covered
 
 
 def _every_s(site: Site | None, camera_id: str | None) -> float | None:

@@ -28,13 +28,18 @@ class _BlackedOut:
         self._camera, self._quads = camera, quads
 
     def read(self) -> Image:
-        image = np.array(self._camera.read(), np.uint8, order="C")  # theirs may be shared
-        for quad in self._quads:
-            paint_over(image, quad)
-        return image
+        return covered(self._camera.read(), self._quads)
 
     def close(self) -> None:
         self._camera.close()
+
+
+def covered(image: Image, quads: Sequence[Quad]) -> Image:
+    """Return a copy on which the quads are black."""
+    copy = np.array(image, np.uint8, order="C")
+    for quad in quads:
+        paint_over(copy, quad)
+    return copy
 
 
 def paint_over(image: Image, quad: Quad) -> None:

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.geometry import side_lengths, to_pixels
+from edge.geometry import flattened, side_lengths, to_pixels
 from edge.types import Image, Quad
 
 WIDTH = 640  # of a row, upright, in pixels
@@ -106,17 +106,13 @@ def upright(image: Image, quad: Quad, width: int) -> Image:
     """Return the quad's upright picture, `width` pixels wide, of its own aspect."""
     corners = to_pixels(quad, image.shape[1], image.shape[0])
     wide, high = side_lengths(corners)
-    size = (width, int(np.clip(round(width * high / max(wide, 1.0)), 24, 2 * width)))
+    height = int(np.clip(round(width * high / max(wide, 1.0)), 24, 2 * width))
     shrunk = min(1.0, 2 * width / max(wide, 1.0))
     if shrunk < 1:  # else every second pixel of a large picture would be skipped
         smaller = cv2.resize(image, None, fx=shrunk, fy=shrunk, interpolation=cv2.INTER_AREA)
         image = np.asarray(smaller, np.uint8)
         corners = to_pixels(quad, image.shape[1], image.shape[0])
-    right, bottom = size[0] - 0.5, size[1] - 0.5
-    rectangle = np.array([[-0.5, -0.5], [right, -0.5], [right, bottom], [-0.5, bottom]], np.float32)
-    onto = cv2.getPerspectiveTransform(corners, rectangle)
-    found = cv2.warpPerspective(image, onto, size, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(found, np.uint8)
+    return flattened(image, corners, width, height)
 
 
 def edges(row: Image) -> Profile:
