@@ -78,8 +78,9 @@ export class App {
     this.shot = tool("camera", t("calibrate.retake"), () => this.retake(), { wide: false });
     this.move = tool("realign", t("calibrate.realign"), () => this.realign.start(), { wide: false });
     this.save = tool("save", t("calibrate.save"), () => this.saving.save(), { key: "Ctrl+S", kind: "button--primary bar__save" });
-    this.language = h("button", { type: "button", class: "button button--quiet bar__language", lang: lang() === "ko" ? "en" : "ko",
-      onclick: () => setLang(lang() === "ko" ? "en" : "ko") }, lang() === "ko" ? "EN" : "한국어");
+    const other = lang() === "ko" ? "en" : "ko";
+    this.language = h("button", { type: "button", class: "button button--quiet bar__language", lang: other,
+      "aria-label": other === "ko" ? "한국어" : "English", onclick: () => setLang(other) }, other === "ko" ? "한" : "EN");
     this.undo = tool("undo", t("calibrate.undo"), () => actions.undo(), { key: "Ctrl+Z", wide: false });
     this.redo = tool("redo", t("calibrate.redo"), () => actions.redo(), { key: "Ctrl+Y", wide: false });
     this.magnet = tool("magnet", t("calibrate.snap"), () => this.toggleSnap(), { key: "G", wide: false });
