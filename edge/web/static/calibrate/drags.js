@@ -1,7 +1,7 @@
 // What dragging a handle or a line does to the drawing, for pointers and arrow keys alike.
 
 import { leanDivider, leastGap, moveDivider, trimFor, within } from "../geom/divide.js";
-import { contains, distance, isConvex, shifted } from "../geom/quad.js";
+import { distance, isConvex, shifted } from "../geom/quad.js";
 import { changeBay, changeLoose, changeRow, moveRail, moveSlots } from "./edits.js";
 
 /** @typedef {import("../geom/homography.js").Point} Point */
@@ -179,13 +179,4 @@ function moveDrag(model, { key, at }) {
         : moveSlots(state, selected, dx, dy);
     },
   };
-}
-
-/**
- * The bay whose ground (not its slots) a point lies on.
- * @param {Model} model
- * @param {Point} point
- */
-export function bayAt(model, point) {
-  return model.state.bays.findLast((bay) => contains(bay.quad, point)) ?? null;
 }

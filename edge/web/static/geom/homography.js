@@ -35,15 +35,6 @@ export function apply(m, [x, y]) {
 }
 
 /**
- * @param {Matrix} m
- * @param {Quad} quad
- * @returns {Quad}
- */
-export function applyQuad(m, quad) {
-  return /** @type {Quad} */ (quad.map((corner) => apply(m, corner)));
-}
-
-/**
  * @param {Matrix} a
  * @param {Matrix} b
  * @returns {Matrix} first b, then a
