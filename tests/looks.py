@@ -35,10 +35,14 @@ _LOW_CONTRAST = """(least) => {
     if (!node.data.trim() || !element.checkVisibility({visibilityProperty: true})) continue;
     if (element.closest(".sr-only, noscript, .skip")) continue;
     seen += 1;
-    const under = ground(element);
-    const [a, b] = [light(over(rgba(getComputedStyle(element).color), under)), light(under)];
+    const style = getComputedStyle(element);
+    const drawn = element instanceof SVGElement;  // on a picture: its ground is its own outline
+    const under = drawn ? over(rgba(style.stroke), [255, 255, 255]) : ground(element);
+    const ink = rgba(drawn ? style.fill : style.color);
+    const [a, b] = [light(over(ink, under)), light(under)];
     const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-    if (ratio < least) bad.push(`${ratio.toFixed(2)} ${element.className}: ${node.data.trim()}`);
+    const kind = element.getAttribute("class");
+    if (ratio < least) bad.push(`${ratio.toFixed(2)} ${kind}: ${node.data.trim()}`);
   }
   return {seen, bad};
 }"""

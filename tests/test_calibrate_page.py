@@ -8,6 +8,7 @@ from conftest import require_data, require_program
 
 pytest.importorskip("playwright")
 from drawing import calibration, shelf
+from looks import low_contrasts
 
 from edge.cameras.folder import read_picture
 from edge.geometry import divide
@@ -253,6 +254,24 @@ def test_every_control_has_a_name_and_room_for_a_finger(bench, language):
         wide = hand.page.evaluate("document.documentElement.scrollWidth")
         assert wide <= 360
     assert hand.page.evaluate("document.documentElement.lang") == language[:2]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("language", ["ko-KR", "en-US"])
+def test_every_text_is_readable_on_its_ground(bench, theme, language):
+    hand = bench.mouse(color_scheme=theme, locale=language)
+    assert low_contrasts(hand.page) == []
+    shelf(hand, BAY, ROWS, COLUMNS)
+    for step in range(1, 5):
+        hand.choose(f".steps__one:nth-child({step})")
+        hand.settled()
+        assert low_contrasts(hand.page) == []
+    hand.choose(".crop")
+    hand.settled()
+    assert low_contrasts(hand.page) == []
+    hand.press("Escape", "Control+s")
+    hand.page.locator(".toast").first.wait_for()
+    assert low_contrasts(hand.page) == []
 
 
 def test_the_page_without_its_pictures_is_light(bench):
