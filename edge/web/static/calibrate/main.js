@@ -3,6 +3,7 @@
 import "./language.js";
 import { h, icon, set } from "../lib/dom.js";
 import { knows, lang, setLang, t } from "../lib/i18n.js";
+import { ApiError } from "../lib/net.js";
 import { toast } from "../lib/toast.js";
 import { centre } from "../geom/quad.js";
 import { Actions } from "./actions.js";
@@ -182,8 +183,13 @@ export class App {
   }
 
   async #useReference() {
-    const restored = await this.bench.useReference();
-    if (restored !== null) this.#opened(restored);
+    try {
+      const restored = await this.bench.useReference();
+      if (restored !== null) this.#opened(restored);
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      this.say(t("calibrate.failed", { why: error.message }), true);
+    }
   }
 
   /** @param {string} text in place of the picture; "" shows the picture @param {boolean} [busy] @param {any[]} [more] */

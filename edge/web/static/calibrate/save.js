@@ -9,8 +9,6 @@ import { relabel } from "./edits.js";
 
 /** @typedef {import("./main.js").App} App */
 
-const UNSAVEABLE = ["twisted", "outside"];
-
 export class Saving {
   busy = false;
   /** Asked for once more while it was busy. */
@@ -42,7 +40,14 @@ export class Saving {
   async #takeUp(id) {
     const { bench, model } = this.app;
     const { camera } = bench;
-    const { slots } = await getJson(bench.url(`/plan?version=${encodeURIComponent(id)}`));
+    let slots;
+    try {
+      ({ slots } = await getJson(bench.url(`/plan?version=${encodeURIComponent(id)}`)));
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      this.app.say(t("calibrate.version_failed", { why: error.message }), true);
+      return;
+    }
     if (bench.camera !== camera) return;
     model.commit("calibrate.did.version", bench.fromPlan(slots));
     model.select({});
@@ -87,8 +92,7 @@ export class Saving {
   /** Only what can be saved is sent; else step 4 shows what cannot. */
   #sound() {
     const { model, scores } = this.app;
-    const wrong = model.slots.filter((slot) => model.problems.has(slot.key) ||
-      scores.warnings.get(slot.key)?.some((code) => UNSAVEABLE.includes(code)));
+    const wrong = model.slots.filter(({ key }) => model.problems.has(key) || !scores.usable(key));
     if (!wrong.length) return true;
     const [first] = wrong;
     this.app.say(t("calibrate.not_savable", { n: wrong.length }), true);

@@ -14,7 +14,7 @@ const WAIT_MS = 150, AGAIN_MS = 2000, ANSWER_MS = 20000;
 const MOST = 64; // slots in one request
 // Of the median sharpness of the picture's slots: passed by 99 of 100 sharp ones, by 1 of 100 blurred ones.
 const BLURRED = 0.2;
-const UNSAVEABLE = new Set(["twisted", "outside"]);
+const UNUSABLE = new Set(["twisted", "outside"]); // warnings of what is no slot: nothing to score or save
 
 export class Scores {
   /** By slot key; of the quad that was asked, which may be an older one. @type {Map<string, Score>} */
@@ -56,11 +56,16 @@ export class Scores {
     this.#timer = setTimeout(() => this.#ask(), WAIT_MS);
   }
 
+  /** @param {string} key of a slot @returns {boolean} whether it can be scored and saved */
+  usable(key) {
+    return !this.warnings.get(key)?.some((code) => UNUSABLE.has(code));
+  }
+
   /** @returns {{key: string, quad: any, text: string}[]} what has changed since it was scored */
   #due() {
     const { model } = this;
     return model.slots
-      .filter((slot) => !this.warnings.get(slot.key)?.some((code) => UNSAVEABLE.has(code)))
+      .filter((slot) => this.usable(slot.key))
       .map((slot) => ({ key: slot.key, quad: fractions(slot.quad, model.frame) }))
       .map((asked) => ({ ...asked, text: JSON.stringify(asked.quad) }))
       .filter(({ key, text }) => this.known.get(key)?.quad !== text && this.#refused.get(key) !== text);

@@ -24,7 +24,7 @@ export async function suggest(actions) {
       rows: bay.rows.length, columns: bay.rows.map((row) => row.cells.length),
     }, { timeoutMs: WAIT_MS });
     const now = model.state.bays.find(({ key }) => key === bay.key);
-    if (now !== bay) { page.say(t("calibrate.suggest_late")); return; }
+    if (now !== bay || bench.picture?.token !== token) { page.say(t("calibrate.suggest_late")); return; }
     model.commit("calibrate.did.suggest", applySuggestion(model.state, bay.key, rows));
     model.select({ bay: bay.key });
     const found = rows.flatMap((/** @type {{found: boolean[]}} */ row) => row.found);

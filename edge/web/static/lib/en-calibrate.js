@@ -139,6 +139,7 @@ export default {
   "calibrate.moving_again": "New picture and save",
   "calibrate.clip": "Cut to the picture",
   "calibrate.versions": "Earlier versions",
+  "calibrate.version_failed": "The version could not be read · {why}",
   "calibrate.version_taken": "Loaded an earlier version, {n} {n|slot|slots}. Save to use it.",
 
   "calibrate.realign": "Realign",

@@ -139,6 +139,7 @@ export default {
   "calibrate.moving_again": "새로 찍어 저장",
   "calibrate.clip": "화면에 맞게 자르기",
   "calibrate.versions": "이전 버전",
+  "calibrate.version_failed": "이전 버전을 읽지 못했어요 · {why}",
   "calibrate.version_taken": "이전 버전 {n}칸을 불러왔어요. 저장해야 쓰여요.",
 
   "calibrate.realign": "위치 다시 맞추기",

@@ -21,7 +21,7 @@ export class ApiError extends Error {
 
 /**
  * @param {string} path
- * @param {{timeoutMs?: number, signal?: AbortSignal}} [options]
+ * @param {{timeoutMs?: number}} [options]
  * @returns {Promise<any>}
  */
 export function getJson(path, options = {}) {
@@ -33,7 +33,7 @@ export function getJson(path, options = {}) {
  * @param {"POST" | "PUT" | "DELETE"} method
  * @param {string} path
  * @param {any} [body]
- * @param {{headers?: Record<string, string>, timeoutMs?: number, signal?: AbortSignal}} [options]
+ * @param {{headers?: Record<string, string>, timeoutMs?: number}} [options]
  * @returns {Promise<any>}
  */
 export function send(method, path, body = {}, options = {}) {
@@ -64,10 +64,9 @@ export function newId() {
   return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-async function request(method, path, body, { headers = {}, timeoutMs = TIMEOUT_MS, signal } = {}) {
+async function request(method, path, body, { headers = {}, timeoutMs = TIMEOUT_MS } = {}) {
   const limit = new AbortController();
   const timer = setTimeout(() => limit.abort(), timeoutMs);
-  signal?.addEventListener("abort", () => limit.abort());
   let response;
   let answer = null;
   try {
@@ -83,8 +82,7 @@ async function request(method, path, body, { headers = {}, timeoutMs = TIMEOUT_M
       signal: limit.signal,
     });
     answer = parse(await response.text());
-  } catch (error) {
-    if (signal?.aborted) throw error;
+  } catch {
     throw new ApiError(0, "network", "no answer came");
   } finally {
     clearTimeout(timer);
