@@ -134,6 +134,16 @@ def test_when_a_slot_is_emptied_its_last_full_picture_is_kept_and_outlives_a_res
     assert [path.name for path in (tmp_path / "full").iterdir()] == ["a1.jpg"]
 
 
+def test_a_picture_that_is_not_full_is_never_kept_as_full(loop):
+    half_full = 150
+    loop.look(half_full, FULL)
+    loop.look(BODY, FULL)
+    loop.look(EMPTY, FULL)
+    loop.look(EMPTY, FULL, states={"a1": State.EMPTY})
+    full = loop.board.crop("a1", "full")
+    assert (shade(full), full.taken_at) == (FULL, NOON + timedelta(seconds=2))
+
+
 def test_with_a_slot_goes_its_picture(loop, tmp_path):
     loop.look(EMPTY, FULL)
     loop.look(EMPTY, FULL, states={"a1": State.EMPTY})

@@ -111,6 +111,14 @@ def test_the_cookie_can_be_read_by_no_script_and_sent_by_no_other_site(client):
     assert len(cookie.value) >= 43, "256 bits"
 
 
+def test_each_opened_page_gives_the_cookie_its_thirty_days_anew(client):
+    assert "set-cookie" not in client.get("/api/session").headers, "given to a stranger"
+    sign_in(client)
+    token = client.cookies["stock_sid"]
+    cookie = SimpleCookie(client.get("/api/session").headers["set-cookie"])["stock_sid"]
+    assert (cookie.value, int(cookie["max-age"])) == (token, LASTS_S)
+
+
 def test_signing_out_ends_the_session_for_everybody_who_has_its_token(client, url):
     sign_in(client)
     token = client.cookies["stock_sid"]
