@@ -189,16 +189,18 @@ def test_a_camera_that_is_gone_is_told(loop):
 
 
 def test_a_cameras_trouble_is_told_at_once_and_its_pictures_now_and_then(loop):
+    def say(status: CameraStatus) -> None:
+        loop.ledger.cameras["cam"] = CameraState("cam", status, None, loop.now().at, None)
+        loop.idle()
+
     async def scene(hub: Hub) -> None:
+        say(CameraStatus.ONLINE)
         stream = hub.stream(None)
         await anext(stream)
         for _ in range(5):
             loop.look(FULL, FULL)
             hub.snapshot()
-        loop.ledger.cameras["cam"] = CameraState(
-            "cam", CameraStatus.OFFLINE, None, loop.now().at, None
-        )
-        loop.idle()
+        say(CameraStatus.OFFLINE)
         patches = []
         while not any(
             camera["status"] == "offline" for one in patches for camera in one["cameras"]
