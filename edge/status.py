@@ -49,7 +49,7 @@ def report(found: dict[str, Any]) -> str:
         if one["state"] != "stocked" or one["visibility"] != "clear":
             lines.append(
                 f"slot {slot_id} ({one['name']}): {one['state']}, {one['visibility']}, "
-                f"since {one['since']}"
+                f"since {one['since'] or 'the start'}"
             )
     fine = sum(one["state"] == "stocked" and one["visibility"] == "clear" for one in slots.values())
     return "\n".join([*lines, f"{fine} of {len(slots)} slots stocked and in sight"])

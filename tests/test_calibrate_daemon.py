@@ -195,7 +195,7 @@ def test_a_photo_needs_neither_camera_nor_site(site, shelf, tmp_path):
     with calibrating(photo) as (line, http):
         assert line.endswith("/calibrate?camera=aisle-1-left")
         assert save(http, [drawn(4)], "aisle-1-left").status_code == 200
-    written = yaml.safe_load((folder / "planogram.yaml").read_text())
+    written = yaml.safe_load((folder / "Aisle 1 [left].planogram.yaml").read_text())
     assert list(written["cameras"]) == ["aisle-1-left"]
     assert photo.read_bytes() == shelf.next_picture()
     with calibrating(photo, "-o", tmp_path / "other.yaml") as (_, http):

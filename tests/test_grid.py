@@ -59,7 +59,7 @@ def test_a_picture_needs_no_site(tmp_path):
     cv2.imwrite(str(picture), np.full((48, 64, 3), 200, np.uint8))
     run = calibrate(tmp_path / "none.yaml", "--gap", 0.1, camera=picture)
     assert run.returncode == 0, run.stderr
-    slots = load_planogram(tmp_path / "planogram.yaml").slots_of("aisle-7")
+    slots = load_planogram(tmp_path / "Aisle 7.planogram.yaml").slots_of("aisle-7")
     assert len(slots) == 6
     assert slots[0].quad[3][1] < slots[3].quad[0][1]  # the rail between the rows
     elsewhere = calibrate(tmp_path / "none.yaml", "-o", tmp_path / "other.yaml", camera=picture)

@@ -260,11 +260,14 @@ def test_an_incident_of_a_removed_slot_is_over_in_the_past_too(store):
 
 
 def test_what_is_older_than_three_months_is_forgotten(store):
-    old = history.Entry(hours={("a1", 0): history.Spent(stocked=1)})
-    store.record(history=old)
+    long_ago, of_late = (history.hour_of(NOON - timedelta(days=days)) for days in (91, 89))
+    spent = history.Spent(stocked=1)
+    store.record(history=history.Entry(hours={("a1", long_ago): spent, ("a1", of_late): spent}))
     ledger = take_up(store)
     ledger.close(at(10))
-    assert ("a1", 0) not in past(store)[0]
+    days = {day for _, day in past(store)[0]}
+    assert of_late // 24 in days
+    assert long_ago // 24 not in days
 
 
 def test_a_word_against_the_alarm_outlives_a_restart(store):

@@ -22,8 +22,9 @@ def is_picture(subject: str) -> bool:
 def site_of_picture(picture: Path, planogram: Path | None) -> Site:
     """Return a site whose only camera shows this picture, and is called as its file.
 
-    Its planogram is written beside the picture where nothing else is said. Raises CameraError for
-    what is no picture.
+    Where nothing else is said its planogram is a file of its own beside the picture: the shop's
+    own would be refused with a camera that site.yaml lacks. Raises CameraError for what is no
+    picture.
     """
     read_picture(picture)
     camera_id = re.sub(r"[^a-z0-9_]+", "-", picture.stem.lower()).strip("-_") or "picture"
@@ -33,7 +34,7 @@ def site_of_picture(picture: Path, planogram: Path | None) -> Site:
             "version": 1,
             "node": camera_id,
             "cameras": ({"id": camera_id, "url": url},),
-            "planogram": str((planogram or picture.with_name(PLANOGRAM)).absolute()),
+            "planogram": str((planogram or picture.with_suffix(f".{PLANOGRAM}")).absolute()),
         }
     )
 
