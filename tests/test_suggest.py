@@ -47,8 +47,12 @@ def marked() -> list[tuple[np.ndarray, dict]]:
 
 def hits(image, quad, true: np.ndarray, count: int | None) -> np.ndarray:
     """Return which true boundaries have a suggested one within a fifth of the narrower slot."""
+    return are_near(true, np.array(suggest_boundaries(image, quad, count).u))
+
+
+def are_near(true: np.ndarray, suggested: np.ndarray) -> np.ndarray:
+    """The same of boundaries from 0 to 1 that anything has suggested."""
     widths = np.diff([0.0, *true, 1.0])
-    suggested = np.array(suggest_boundaries(image, quad, count).u)
     near = np.abs(true[:, None] - suggested[1:-1]).min(axis=1, initial=1.0)
     return near <= 0.2 * np.minimum(widths[:-1], widths[1:])
 
@@ -73,7 +77,7 @@ def test_the_boundaries_of_real_shelves_are_found(marked):
         for image, row in marked
         for count in [len(row["boundaries"]) + 1]
     ]
-    assert np.concatenate(found).mean() >= 0.96  # measured: 108 of 110; of equal parts 87
+    assert np.concatenate(found).mean() >= 0.96  # measured: 108 of 110; of equal parts 86
 
 
 def test_they_are_found_where_the_corners_were_drawn_badly(marked):

@@ -17,7 +17,7 @@ import pytest
 from conftest import require_data
 from figures import Row, Spread
 from moved import trials
-from test_suggest import along, as_quad, hits
+from test_suggest import along, are_near, as_quad, hits
 
 from edge.drawing.align import align
 from edge.drawing.suggest import suggest_boundaries
@@ -59,7 +59,9 @@ def measure_proposals(count: int) -> Iterator[Row]:
 
 
 def _suggest(marked: list[tuple[Image, dict]]) -> Iterator[Row]:
-    chance, times, found = np.random.default_rng(0), [], {"as drawn": [], "corners 4 px off": []}
+    chance, times = np.random.default_rng(0), []
+    found: dict[str, list] = {"as drawn": [], "corners 4 px off": []}
+    equal = []
     for picture, row in marked:
         shaken = np.array(row["quad"]) + chance.normal(0, JITTER_PX, (4, 2))
         for how, quad in zip(found, (as_quad(row["quad"]), as_quad(shaken)), strict=True):
@@ -68,6 +70,9 @@ def _suggest(marked: list[tuple[Image, dict]]) -> Iterator[Row]:
             begun_s = time.perf_counter()
             suggest_boundaries(picture, quad, len(true) + 1)
             times.append(1000 * (time.perf_counter() - begun_s))
+        true = along(as_quad(row["quad"]), row["boundaries"])[:, 0]
+        equal.append(are_near(true, np.linspace(0, 1, len(true) + 2)))
+    found["by equal parts instead"] = equal
     yield Row("proposals", "suggest: one row", "ms", Spread.around_median(times))
     for how, each in found.items():
         right = np.concatenate(each)
