@@ -230,7 +230,8 @@ def test_a_camera_without_a_picture_says_why_and_its_reference_can_be_edited(ben
 
 
 NAMELESS = """() => [...document.querySelectorAll(
-  "button, input, select, textarea, a, summary, [role=button], [role=group], canvas")]
+  "button, input, select, textarea, a, summary, canvas,"
+  + "[role=button], [role=group], [role=slider]")]
   .filter((one) => one.closest("[aria-hidden=true], [hidden]") === null)
   .filter((one) => !(one.ariaLabel || one.textContent.trim() || one.labels?.length))
   .map((one) => one.outerHTML.slice(0, 120))"""

@@ -7,6 +7,8 @@ import { DEFAULT_GAP, spread } from "../geom/divide.js";
 import { clipped } from "./clip.js";
 import { dragOf } from "./drags.js";
 import * as edits from "./edits.js";
+import { across, inHand, isHeld, LINES_UNTIL, linesOf, middleOf, showsLines } from "./hits.js";
+import { NO_PART } from "./model.js";
 import { newCell } from "./state.js";
 import { suggest } from "./suggest.js";
 
@@ -129,10 +131,9 @@ export class Actions {
   /** @param {NonNullable<Target>} target taken hold of: the arrow keys go on with it */
   hold(target) {
     const { model } = this;
-    if (target.kind === "divider") model.select({ bay: target.key, r: target.r, divider: target.i });
-    else if (target.kind === "corner" || target.kind === "loose") {
-      model.select({ ...model.selection, divider: -1, corner: target.i });
-    }
+    const { kind, key } = target;
+    if (kind === "divider" || kind === "rail") model.select({ bay: key, r: target.r, [kind]: target.i });
+    else if (kind === "corner" || kind === "loose") model.select({ ...model.selection, ...NO_PART, corner: target.i });
   }
 
   /** @param {NonNullable<Target>} target */
@@ -230,47 +231,44 @@ export class Actions {
   remove() {
     const { model } = this;
     if (model.selection.divider >= 0) { this.merge(); return; }
-    const slots = model.selected.length ? model.selected
+    const slots = model.selected.length || model.selection.rail >= 0 ? model.selected
       : model.slots.filter((slot) => slot.bay && slot.bay === model.bay);
     if (!slots.length) { this.page.say(t("calibrate.choose_slot")); return; }
     model.commit(slots.length > 1 ? "calibrate.did.remove_many" : "calibrate.did.remove", edits.remove(model.state, slots));
     model.select({});
   }
 
-  /** Arrow keys. @param {number} dx @param {number} dy in pixels of the picture */
-  nudge(dx, dy) {
+  /** Arrow keys. @param {number} dx @param {number} dy in pixels of the picture @param {Target} [target] */
+  nudge(dx, dy, target = inHand(this.model)) {
     const { model } = this;
-    const { bay, selection } = model;
+    const { selection } = model;
     const [only] = model.selected;
-    const at = /** @type {Point} */ ([0, 0]);
-    const handle = { at, key: bay?.key ?? "", i: selection.corner, r: selection.r, reach: 1 };
-    /** @type {Target} */
-    let target = { ...handle, kind: "move" };
-    if (selection.divider >= 0 && bay) {
-      const middle = bay.quad[0];
-      target = { kind: "divider", a: middle, b: middle, key: bay.key, r: selection.r, i: selection.divider, room: 0 };
-    } else if (selection.corner >= 0 && bay) target = { ...handle, kind: "corner" };
-    else if (selection.corner >= 0 && only) target = { ...handle, kind: "loose", key: only.key };
-    else if (only) target = { ...handle, kind: "move", key: "" };
-    else if (!bay) return;
-    const from = target.kind === "divider" ? target.a : at;
-    const drag = dragOf(model, target, from);
-    const state = drag?.to([drag.origin[0] + dx, drag.origin[1] + dy]);
+    const [x, y] = target ? across(target, model, [dx, dy]) : [0, 0];
+    if (!target || (!x && !y)) return;
+    const drag = dragOf(model, target, "a" in target ? middleOf(target) : [0, 0]);
+    const state = drag?.to([drag.origin[0] + x, drag.origin[1] + y]);
     if (!drag || !state) return;
-    model.commit(drag.label, state, JSON.stringify(["nudge", target.kind, target.key, selection]));
+    const end = "end" in target ? target.end : "";
+    model.commit(drag.label, state, JSON.stringify(["nudge", target.kind, target.key, end, selection]));
     if (only && only.bay && target.kind === "move") this.pick(only.key, false);
   }
 
-  /** The next or previous divider of the row under edit. @param {1|-1} way */
-  stepDivider(way) {
+  /**
+   * The next or previous line of the bay under edit, in reading order, is in hand.
+   * @param {1|-1} way @param {"rail"} [kind] only of these
+   */
+  stepLine(way, kind) {
+    const { model } = this;
     const bay = this.bayInHand();
     if (!bay) return;
-    const r = Math.max(0, this.model.selection.r);
-    const count = bay.rows[r].dividers.length;
-    if (!count) return;
-    const at = this.model.selection.divider;
-    const divider = at < 0 ? (way > 0 ? 0 : count - 1) : (at + way + count) % count;
-    this.model.select({ bay: bay.key, r, divider });
+    if (!showsLines(model)) this.goTo(LINES_UNTIL);
+    const lines = linesOf(bay).filter((line) => !kind || line.kind === kind);
+    if (!lines.length) return;
+    const row = Math.max(0, model.selection.r);
+    const at = model.bay === bay ? lines.findIndex((line) => isHeld(model.selection, line)) : -1;
+    const near = way > 0 ? lines.findIndex(({ r }) => r >= row) : lines.findLastIndex(({ r }) => r <= row);
+    const next = at < 0 ? near : (at + way) % lines.length;
+    this.hold(/** @type {NonNullable<Target>} */ (lines.at(next)));
   }
 
   undo() { this.#went(this.model.undo(), "calibrate.undone", "calibrate.nothing_to_undo"); }
@@ -286,8 +284,8 @@ export class Actions {
     const { model } = this;
     if (model.state.draft) model.commit("calibrate.did.cancel", { ...model.state, draft: null });
     else if (model.tool) this.arm(null);
-    else if (model.selection.divider >= 0 || model.selection.corner >= 0) {
-      model.select({ ...model.selection, divider: -1, corner: -1 });
+    else if (Object.keys(NO_PART).some((part) => model.selection[/** @type {keyof NO_PART} */ (part)] >= 0)) {
+      model.select({ ...model.selection, ...NO_PART });
     } else model.select({});
   }
 }

@@ -31,6 +31,7 @@ import { bounds, contains, distance, nearestOn, sides } from "../geom/quad.js";
  */
 /** @typedef {Handle|Line|{kind: "slot", key: string}|null} Target */
 /** @typedef {{corners: Point[], edges: [Point, Point][]}} SnapTargets */
+/** @typedef {import("./model.js").Selection} Selection */
 /** @typedef {{at: Point, edge: [Point, Point]|null}|null} Snapped */
 
 export const REACH = { mouse: 22, touch: 32 };
@@ -104,7 +105,13 @@ function leans(bay, r, scale) {
   });
 }
 
-/** @param {Bay} bay @returns {Line[]} */
+/** @param {Model} model @returns {boolean} whether the lines of a bay under edit are shown */
+export function showsLines({ tool, step }) { return !tool && step <= LINES_UNTIL; }
+
+/** @param {Model} model @returns {Bay|null} the bay whose lines are shown */
+export function ruledBay(model) { return showsLines(model) ? model.bay : null; }
+
+/** @param {Bay} bay @returns {Line[]} in reading order */
 export function linesOf(bay) {
   const map = unitTo(bay.quad);
   const [top, right, bottom, left] = sides(bay.quad);
@@ -112,13 +119,54 @@ export function linesOf(bay) {
     // small slots keep a middle in which they themselves are pressed
     const across = (CLAIM * Math.min(top, bottom)) / row.cells.length;
     const down = CLAIM * Math.min(left, right) * (row.v[1] - row.v[0]);
-    return [
-      ...dividerLines(bay.quad, row).map(([a, b], i) =>
-        /** @type {Line} */ ({ kind: "divider", a, b, key: bay.key, r, i, room: across })),
-      ...row.v.flatMap((v, end) => (v <= 0 || v >= 1 ? [] : [/** @type {Line} */ ({
-        kind: "rail", a: apply(map, [0, v]), b: apply(map, [1, v]), key: bay.key, r, i: end, room: down })])),
-    ];
+    const [upper, lower] = row.v.map((v, end) => (v <= 0 || v >= 1 ? [] : [/** @type {Line} */ ({
+      kind: "rail", a: apply(map, [0, v]), b: apply(map, [1, v]), key: bay.key, r, i: end, room: down })]));
+    const dividers = dividerLines(bay.quad, row).map(([a, b], i) =>
+      /** @type {Line} */ ({ kind: "divider", a, b, key: bay.key, r, i, room: across }));
+    return [...upper, ...dividers, ...lower];
   });
+}
+
+/** @param {{kind: string, r: number, i: number}} line @returns {string} its name within its bay */
+export function lineName({ kind, r, i }) { return `${kind}/${r}/${i}`; }
+
+/** @param {Selection} selection @param {Line} line of the bay under edit */
+export function isHeld({ r, divider, rail }, line) {
+  return r === line.r && line.i === (line.kind === "divider" ? divider : rail);
+}
+
+/** @param {Line} line @returns {Point} */
+export function middleOf({ a, b }) { return [(a[0] + b[0]) / 2, (a[1] + b[1]) / 2]; }
+
+/**
+ * What the arrow keys move: the line or corner in hand, else the slot or the bay.
+ * @param {Model} model
+ * @returns {Target}
+ */
+export function inHand(model) {
+  const { bay, selection } = model;
+  const [only] = model.selected;
+  const line = bay && linesOf(bay).find((one) => isHeld(selection, one));
+  if (line) return line;
+  if (!bay && !only) return null;
+  const handle = { at: /** @type {Point} */ ([0, 0]), key: bay?.key ?? "", i: selection.corner, r: selection.r, reach: 1 };
+  if (selection.corner >= 0) return bay ? { ...handle, kind: "corner" } : { ...handle, kind: "loose", key: only.key };
+  return { ...handle, kind: "move", key: only ? "" : handle.key };
+}
+
+/**
+ * A line goes only across itself: an arrow key along it moves nothing.
+ * @param {NonNullable<Target>} target
+ * @param {Model} model
+ * @param {Point} way
+ * @returns {Point}
+ */
+export function across(target, { bay }, [dx, dy]) {
+  const line = target.kind === "lean" && bay
+    ? linesOf(bay).find(({ kind, r, i }) => kind === "divider" && r === target.r && i === target.i) : target;
+  if (!line || !("a" in line)) return [dx, dy];
+  const { a, b } = line;
+  return Math.abs(b[1] - a[1]) > Math.abs(b[0] - a[0]) ? [dx, 0] : [0, dy];
 }
 
 /**
@@ -132,8 +180,9 @@ export function linesOf(bay) {
 export function targetAt(model, point, scale, pointer, anchors) {
   const near = nearestHandle(handlesOf(model, scale, anchors), point, REACH[pointer] / scale);
   if (near || anchors || model.tool) return near;
-  if (model.bay && model.step <= LINES_UNTIL) {
-    const line = nearestLine(linesOf(model.bay), point, LINE_REACH[pointer] / scale);
+  const ruled = ruledBay(model);
+  if (ruled) {
+    const line = nearestLine(linesOf(ruled), point, LINE_REACH[pointer] / scale);
     if (line) return line;
   }
   const under = model.slots.filter((slot) => contains(slot.quad, point));

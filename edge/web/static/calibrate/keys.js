@@ -4,6 +4,8 @@
 import { h } from "../lib/dom.js";
 import { t } from "../lib/i18n.js";
 import { closing } from "./dialog.js";
+import { handlesOf, isHeld, lineName, linesOf } from "./hits.js";
+import { NO_PART } from "./model.js";
 
 /** @typedef {import("./main.js").App} App */
 /** @typedef {import("../geom/homography.js").Point} Point */
@@ -20,7 +22,8 @@ const SHORTCUTS = [
   { keys: ["M"], words: "calibrate.merge", run: ({ actions }) => actions.merge() },
   { keys: ["D"], words: "calibrate.duplicate", run: ({ actions }) => actions.duplicate() },
   { keys: ["Delete", "Backspace"], words: "calibrate.delete", run: (app) => remove(app) },
-  { keys: ["[", "]"], words: "calibrate.key.divider" },
+  { keys: ["[", "]"], words: "calibrate.key.line" },
+  { keys: ["{", "}"], words: "calibrate.key.rail" },
   { keys: ["↑ ↓ ← →"], words: "calibrate.key.arrows" },
   { keys: ["Tab"], words: "calibrate.key.tab" },
   { keys: ["Enter"], words: "calibrate.key.enter" },
@@ -39,6 +42,8 @@ const SHORTCUTS = [
 ];
 /** @type {Map<string, (app: App) => void>} */
 const RUN = new Map(SHORTCUTS.flatMap(({ keys, run }) => (run ? keys.map((key) => /** @type {[string, any]} */ ([key.toLowerCase(), run])) : [])));
+/** @type {Record<string, [1|-1, "rail"?]>} */
+const LINE_KEYS = { "[": [-1], "]": [1], "{": [-1, "rail"], "}": [1, "rail"] };
 /** @type {Record<string, Point>} */
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
@@ -68,12 +73,13 @@ function plain(app, event) {
   if (event.key === "Escape") return escape(app, target);
   if (event.key === "Enter") return enter(app, target);
   if (isTyping(target)) return false;
-  if (event.key === " " && target.closest(".slot, .handle")) return enter(app, target);
+  if (event.key === " " && target.closest(".slot, .edge, .handle")) return enter(app, target);
   if (event.key === " " && target === app.stage.element) return true; // held for panning, not for scrolling
   if (target.closest("select, summary, input")) return false;
   const arrow = ARROWS[event.key];
   if (arrow) return arrows(app, event, target, arrow);
-  if (event.key === "[" || event.key === "]") { app.actions.stepDivider(event.key === "]" ? 1 : -1); return true; }
+  const step = LINE_KEYS[event.key];
+  if (step) return stepLine(app, target, ...step);
   const run = RUN.get(event.key === "=" ? "+" : event.key.toLowerCase());
   if (!run) return false;
   run(app);
@@ -84,16 +90,35 @@ function plain(app, event) {
 function escape(app, target) {
   if (app.pointer.cancel() || app.paste.dismiss()) return true;
   if (app.realign.active) { app.realign.stop(); return true; }
-  if (target.closest(".handle")) { app.focusSlot(app.model.selection.keys[0]); return true; }
+  if (target.closest(".edge")) app.model.select({ ...app.model.selection, ...NO_PART });
+  if (target.closest(".edge, .handle")) { app.focusSlot(app.model.selection.keys[0]); return true; }
   if (isTyping(target)) { target.blur(); app.focusStage(); return true; }
   app.cursor = null;
   app.actions.escape();
   return true;
 }
 
+/** @param {App} app @param {HTMLElement} target @returns {import("./hits.js").Line|null} that has the focus */
+function focusedLine({ model }, target) {
+  const name = /** @type {HTMLElement|null} */ (target.closest(".edge"))?.dataset.line;
+  return (name && model.bay && linesOf(model.bay).find((line) => lineName(line) === name)) || null;
+}
+
 /**
- * Enter sets a point where the keyboard's cross is, selects a slot, goes on from a selected slot to
- * its corners, and elsewhere to the next step.
+ * From the line that has the focus, or else from the one in hand.
+ * @param {App} app @param {HTMLElement} target @param {1|-1} way @param {"rail"} [kind]
+ */
+function stepLine(app, target, way, kind) {
+  const from = focusedLine(app, target);
+  if (from) app.actions.hold(from);
+  app.actions.stepLine(way, kind);
+  app.focusPart(".edge[tabindex='0']");
+  return true;
+}
+
+/**
+ * Enter sets a point where the keyboard's cross is, selects a slot or a line, goes on from a selected
+ * slot to its corners and from a line in hand to its ends, and elsewhere to the next step.
  * @param {App} app
  * @param {HTMLElement} target
  */
@@ -104,7 +129,13 @@ function enter(app, target) {
     const key = slot.dataset.key ?? "";
     const again = model.selection.keys.includes(key);
     if (!again) actions.pick(key, false);
-    else app.focusHandle();
+    else app.focusPart(".handle[tabindex]");
+    return true;
+  }
+  const line = focusedLine(app, target);
+  if (line) {
+    if (isHeld(model.selection, line)) app.focusPart(".handle--lean[tabindex]");
+    else actions.hold(line);
     return true;
   }
   if (target.closest("button, a, summary, select, textarea, .handle")) return false;
@@ -140,11 +171,18 @@ function arrows(app, event, target, [x, y]) {
       app.realign.moveAnchor(i, [ax + x * far, ay + y * far]);
       return true;
     }
-    model.selection = { ...model.selection, divider: -1, corner: i };
+    const { end } = handle.dataset;
+    if (end) {
+      actions.nudge(x * far, y * far, handlesOf(model, stage.scale, null).find((one) => one.i === i && one.end === end) ?? null);
+      return true;
+    }
+    model.selection = { ...model.selection, ...NO_PART, corner: i };
   } else if (target.closest("button")) return false;
   const slot = /** @type {HTMLElement|null} */ (target.closest(".slot"));
   if (slot && !model.selection.keys.includes(slot.dataset.key ?? "")) actions.pick(slot.dataset.key ?? "", false);
-  if (slot) model.selection = { ...model.selection, divider: -1, corner: -1 };
+  if (slot) model.selection = { ...model.selection, ...NO_PART };
+  const line = focusedLine(app, target);
+  if (line && !isHeld(model.selection, line)) actions.hold(line);
   actions.nudge(x * far, y * far);
   return true;
 }

@@ -273,10 +273,10 @@ export class App {
     else this.focusStage();
   }
 
-  /** From a slot to its first corner. */
-  focusHandle() {
+  /** The first part of the drawing that fits. @param {string} selector */
+  focusPart(selector) {
     this.render(true);
-    /** @type {SVGElement|null} */ (this.drawing.querySelector(".handle[tabindex]"))?.focus();
+    /** @type {SVGElement|null} */ (this.drawing.querySelector(selector))?.focus();
   }
 }
 

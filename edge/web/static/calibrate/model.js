@@ -13,12 +13,15 @@ import { emptyState, labelProblems, slotsOf } from "./state.js";
  * @property {string|null} bay the bay under edit
  * @property {number} r its row, -1 = all
  * @property {number} divider its divider in that row, -1 = none
+ * @property {number} rail that row's edge: 0 its top, 1 its bottom, -1 = none
  * @property {number} corner of the bay or of the only slot, -1 = none
  */
 /** @typedef {{label: string, before: State, after: State, burst: string, at: number}} Entry */
 
+/** Of what is selected no part is in hand. */
+export const NO_PART = { divider: -1, rail: -1, corner: -1 };
 /** @type {Selection} */
-export const NOTHING = { keys: [], bay: null, r: -1, divider: -1, corner: -1 };
+export const NOTHING = { keys: [], bay: null, r: -1, ...NO_PART };
 const BURST_MS = 1500; // typing with shorter pauses is one entry
 const MOST_ENTRIES = 500;
 

@@ -3,10 +3,9 @@
 
 import { list, s, set, setText } from "../lib/dom.js";
 import { t } from "../lib/i18n.js";
-import { apply, unitTo } from "../geom/homography.js";
-import { divide, dividerLines, rowSpans } from "../geom/divide.js";
+import { divide, rowSpans } from "../geom/divide.js";
 import { centre, isConvex, ordered, sides } from "../geom/quad.js";
-import { handlesOf, LINES_UNTIL } from "./hits.js";
+import { handlesOf, isHeld, lineName, linesOf, middleOf, ruledBay } from "./hits.js";
 import { percentOf, stateOf, warningWords } from "./judged.js";
 
 /** @typedef {import("../geom/homography.js").Point} Point */
@@ -44,6 +43,9 @@ export class Overlay {
     const layer = (/** @type {string} */ name) => s("g", { class: `layer layer--${name}` });
     this.layers = { ghosts: layer("ghosts"), slots: layer("slots"), lines: layer("lines"),
       draft: layer("draft"), handles: layer("handles"), marks: layer("marks") };
+    this.outline = s("polygon", { class: "bay" });
+    this.edges = s("g");
+    this.layers.lines.append(this.outline, this.edges);
     svg.append(...Object.values(this.layers));
   }
 
@@ -89,27 +91,38 @@ export class Overlay {
 
   /** @param {Shown} shown */
   #lines({ hover }) {
-    const { bay, selection, tool } = this.model;
-    const parts = [];
-    if (bay && !tool && this.model.step <= LINES_UNTIL) {
-      parts.push(s("polygon", { class: "bay", points: text(bay.quad) }));
-      bay.rows.forEach((row, r) => dividerLines(bay.quad, row).forEach(([a, b], i) => {
-        const { pinned, guessed } = row.dividers[i];
-        const held = selection.divider === i && selection.r === r;
-        const under = hover?.target?.kind === "divider" && hover.target.r === r && hover.target.i === i;
-        parts.push(line(`divider${guessed ? " divider--guessed" : ""}${held ? " is-held" : ""}${under ? " is-under" : ""}`, a, b));
-        if (pinned && !guessed) {
-          parts.push(s("circle", { class: "pin", cx: (a[0] + b[0]) / 2, cy: (a[1] + b[1]) / 2, r: 2.6 * this.unit }));
-        }
-      }));
-      const map = unitTo(bay.quad);
-      for (const row of bay.rows) {
-        for (const v of row.v) {
-          if (v > 0 && v < 1) parts.push(line("rail", apply(map, [0, v]), apply(map, [1, v])));
-        }
-      }
+    const { selection } = this.model;
+    const bay = ruledBay(this.model);
+    const lines = bay ? linesOf(bay) : [];
+    set(this.outline, "points", bay ? text(bay.quad) : null);
+    list(this.edges, lines, (one) => `${one.key}/${lineName(one)}`, edgeElement);
+    const held = lines.findIndex((one) => isHeld(selection, one));
+    const target = hover?.target;
+    lines.forEach((one, index) => {
+      const under = target && "a" in target && lineName(target) === lineName(one);
+      this.#edge(this.edges.children[index], one, index === held, Boolean(under));
+      set(this.edges.children[index], "tabindex", index === Math.max(0, held) ? 0 : -1);
+    });
+  }
+
+  /** @param {Element} element @param {import("./hits.js").Line} edge @param {boolean} held @param {boolean} under */
+  #edge(element, edge, held, under) {
+    const { kind, a, b, r, i } = edge;
+    const { pinned = false, guessed = false } = (kind === "divider" && this.model.bay?.rows[r].dividers[i]) || {};
+    const [halo, stroke, pin] = element.children;
+    for (const part of [halo, stroke]) {
+      for (const [name, value] of Object.entries({ x1: a[0], y1: a[1], x2: b[0], y2: b[1] })) set(part, name, value);
     }
-    this.layers.lines.replaceChildren(...parts);
+    set(stroke, "class", `${kind}${guessed ? " divider--guessed" : ""}${held ? " is-held" : ""}${under ? " is-under" : ""}`);
+    const [x, y] = middleOf(edge);
+    set(pin, "class", pinned && !guessed ? "pin" : null);
+    set(pin, "cx", x);
+    set(pin, "cy", y);
+    set(pin, "r", pinned && !guessed ? 2.6 * (this.unit ?? 1) : 0);
+    const at = Math.round(kind === "divider" ? x : y);
+    set(element, "aria-valuenow", at);
+    set(element, "aria-valuemax", kind === "divider" ? this.model.frame.width : this.model.frame.height);
+    set(element, "aria-valuetext", t("calibrate.pixels", { n: at }));
   }
 
   /** @param {Shown} shown */
@@ -152,6 +165,12 @@ export class Overlay {
         hover.target.i === handle.i && hover.target.end === handle.end && hover.target.r === handle.r;
       set(element, "data-held", Boolean(held || (seen && seen.point[0] === x && seen.point[1] === y)));
       set(element, "data-under", Boolean(under));
+      if (handle.kind === "lean") {
+        // of all ends only those of the divider in hand are on the way of Tab
+        const near = selection.divider === handle.i && selection.r === handle.r;
+        set(element, "tabindex", near ? 0 : null);
+        set(element, "aria-hidden", near ? null : "true");
+      }
     });
   }
 
@@ -173,6 +192,15 @@ function slotElement(key) {
     s("text", { class: "slot__label", "text-anchor": "middle", "aria-hidden": "true" }));
 }
 
+/** A line that is moved by the arrow keys, as a slider is. @param {import("./hits.js").Line} edge */
+function edgeElement({ kind, r, i }) {
+  const name = kind === "divider" ? t("calibrate.line.divider", { n: i + 1 }) : t(`calibrate.line.rail_${i}`);
+  return s("g", { class: "edge", "data-line": lineName({ kind, r, i }), role: "slider", "aria-valuemin": 0,
+    "aria-orientation": kind === "divider" ? "horizontal" : "vertical",
+    "aria-label": `${t("calibrate.row_n", { n: r + 1 })} · ${name}` },
+  s("line", { class: "edge__halo" }), s("line"), s("circle"));
+}
+
 /** @param {{from: Quad, to: Quad}} ghost */
 function ghostElement(ghost) {
   const from = s("polygon", { class: "ghost ghost--from" }), to = s("polygon", { class: "ghost ghost--to" });
@@ -188,13 +216,14 @@ function ghostElement(ghost) {
 /** @param {import("./hits.js").Handle} handle drawn in CSS pixels around its own origin */
 function handleElement({ kind, key, i, end }) {
   const focusable = kind === "corner" || kind === "loose" || kind === "anchor";
-  const name = kind === "move" ? t("calibrate.handle.move") : t(`calibrate.handle.corner_${i % 4}`);
+  const name = kind === "move" ? t("calibrate.handle.move")
+    : t(`calibrate.handle.${kind === "lean" ? `lean_${end}` : `corner_${i % 4}`}`);
   const inside = kind === "move"
     ? [s("rect", { class: "handle__dot", x: -11, y: -11, width: 22, height: 22, rx: 7 }),
       s("path", { class: "handle__sign", d: "M0-6.5v13M-6.5 0h13M-2-4.5 0-6.5 2-4.5M-2 4.5 0 6.5 2 4.5M-4.5-2-6.5 0-4.5 2M4.5-2 6.5 0 4.5 2" })]
     : [s("circle", { class: "handle__dot", r: kind === "lean" ? 3.5 : 5.5 })];
   return s("g", { class: `handle handle--${kind}`, "data-key": key, "data-i": i, "data-end": end,
-    ...(focusable ? { role: "button", tabindex: "0", "aria-label": name } : { "aria-hidden": "true" }) },
+    role: "button", "aria-label": name, ...(focusable ? { tabindex: "0" } : { "aria-hidden": "true" }) },
   s("circle", { class: "handle__halo", r: 20 }), ...inside);
 }
 
