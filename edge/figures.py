@@ -8,9 +8,9 @@ nothing to divide by.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta, tzinfo
 from statistics import median
 from typing import TypeVar
 
@@ -30,7 +30,8 @@ WRONG = ("not_empty",)
 class Past:
     """What the figures are made of, of `days` days, the last of which is today.
 
-    by_day: (slot, day since 1970) → time; by_hour: (slot, 0 … 23) → time.
+    by_day: (slot, day since 1970) → time; by_hour: (slot, 0 … 23) → time; hours: (slot, hour since
+    1970) → time, of at least the hours of wrongly_empty_s(incidents).
     """
 
     days: int
@@ -38,12 +39,16 @@ class Past:
     by_day: Mapping[tuple[str, int], Spent]
     by_hour: Mapping[tuple[str, int], Spent]
     incidents: Sequence[Incident]
+    hours: Mapping[tuple[str, int], Spent] = field(default_factory=dict)
+
+    @property
+    def first_hour(self) -> int:
+        return 24 * (self.today - self.days + 1)
 
 
 def with_counted(past: Past, counted: Mapping[tuple[str, int], Spent]) -> Past:
     """Return the past with what is not written yet: (slot, hour since 1970) → time."""
-    first = 24 * (past.today - past.days + 1)
-    new = [(slot_id, hour, spent) for (slot_id, hour), spent in counted.items() if hour >= first]
+    new = [(one, hour, spent) for (one, hour), spent in counted.items() if hour >= past.first_hour]
     return replace(
         past,
         by_day=_sums(
@@ -52,6 +57,7 @@ def with_counted(past: Past, counted: Mapping[tuple[str, int], Spent]) -> Past:
         by_hour=_sums(
             [*past.by_hour.items(), *(((one, hour % 24), spent) for one, hour, spent in new)]
         ),
+        hours=_sums([*past.hours.items(), *(((one, hour), spent) for one, hour, spent in new)]),
     )
 
 
@@ -109,8 +115,10 @@ def make_report(
 ) -> Report:
     """Return the figures of the slots that there are now."""
     known = {slot.slot_id for slot in slots}
+    wrong_s = _wrong_s(past)
     by_day = {key: spent for key, spent in past.by_day.items() if key[0] in known}
-    by_day |= _without_wrong_alarms(by_day, past.incidents)
+    by_day = _without(wrong_s, by_day, lambda hour: hour // 24)
+    by_hour = _without(wrong_s, past.by_hour, lambda hour: hour % 24)
     by_slot = _sums((slot_id, spent) for (slot_id, _), spent in by_day.items())
     incidents = [one for one in past.incidents if one.slot_id in known and one.reason not in WRONG]
     figures = _slot_figures(slots, places, by_slot, incidents)
@@ -126,8 +134,7 @@ def make_report(
         shelves=_shelves(slots, places, by_slot),
         empty_by_hour={
             one.slot.slot_id: [
-                _empty_share(past.by_hour.get((one.slot.slot_id, hour), NOTHING))
-                for hour in range(24)
+                _empty_share(by_hour.get((one.slot.slot_id, hour), NOTHING)) for hour in range(24)
             ]
             for one in figures
         },
@@ -135,23 +142,58 @@ def make_report(
     )
 
 
-def _without_wrong_alarms(
-    by_day: Mapping[tuple[str, int], Spent], incidents: Sequence[Incident]
-) -> dict[tuple[str, int], Spent]:
-    """Return the days on which somebody said that a slot was not empty: it was stocked then.
+def wrongly_empty_s(
+    incidents: Sequence[Incident], zone: tzinfo | None = None
+) -> dict[tuple[str, int], float]:
+    """Return (slot, hour since 1970) → for how long a slot was called empty that was not.
 
-    Where that was taken back, another incident goes on from the same moment.
+    That is what somebody has said of the incident. Where it was taken back, another incident goes
+    on from the same moment. zone: the shop's; None: the machine's.
     """
     counts = Counter((one.slot_id, one.opened_at) for one in incidents)
-    found: dict[tuple[str, int], Spent] = {}
+    found: dict[tuple[str, int], float] = {}
     for one in incidents:
         undone = counts[one.slot_id, one.opened_at] > 1
         if one.reason not in WRONG or undone or one.closed_at is None:
             continue
-        key = one.slot_id, hour_of(one.closed_at) // 24
-        spent = found.get(key, by_day.get(key, NOTHING))
-        empty_s = min(one.open_s or 0.0, spent.empty)
-        found[key] = spent + Spent(stocked=empty_s, empty=-empty_s)
+        begun_at = one.closed_at - timedelta(seconds=one.open_s or 0.0)
+        for hour, lasted_s in _by_hour(begun_at, one.closed_at, zone):
+            key = one.slot_id, hour
+            found[key] = found.get(key, 0.0) + lasted_s
+    return found
+
+
+def _by_hour(begin: datetime, end: datetime, zone: tzinfo | None) -> Iterator[tuple[int, float]]:
+    """Yield (hour of the wall clock since 1970, seconds of it) for the time between the two."""
+    while begin < end:
+        wall = begin.astimezone(zone)
+        into = timedelta(minutes=wall.minute, seconds=wall.second, microseconds=wall.microsecond)
+        until = min(end, begin + timedelta(hours=1) - into)
+        yield hour_of(begin, zone), (until - begin).total_seconds()
+        begin = until
+
+
+def _wrong_s(past: Past) -> dict[tuple[str, int], float]:
+    """Return (slot, hour since 1970) → the time counted as empty in which it was stocked."""
+    return {
+        key: min(lasted_s, past.hours.get(key, NOTHING).empty)
+        for key, lasted_s in wrongly_empty_s(past.incidents).items()
+        if key[1] >= past.first_hour
+    }
+
+
+def _without(
+    wrong_s: Mapping[tuple[str, int], float],
+    spent: Mapping[tuple[str, int], Spent],
+    part: Callable[[int], int],
+) -> dict[tuple[str, int], Spent]:
+    """Return the time without wrong alarms. part: of an hour since 1970, what `spent` goes by."""
+    found = dict(spent)
+    for (slot_id, hour), lasted_s in wrong_s.items():
+        key = slot_id, part(hour)
+        if key in found:
+            empty_s = min(lasted_s, found[key].empty)  # sums of fractions differ in the last digit
+            found[key] += Spent(stocked=empty_s, empty=-empty_s)
     return found
 
 

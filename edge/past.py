@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable
 from datetime import datetime
 
 from edge.history import Deed, DeedKind, Entry, Incident, Spent
@@ -74,6 +75,15 @@ def _summed(db: sqlite3.Connection, part: str, first: int) -> dict[tuple[str, in
         (first,),
     )
     return {(row["slot_id"], row["part"]): Spent(*tuple(row)[2:]) for row in rows}
+
+
+def of_hours(
+    db: sqlite3.Connection, keys: Iterable[tuple[str, int]]
+) -> dict[tuple[str, int], Spent]:
+    """Return the time spent in each (slot, hour of the wall clock since 1970) that is known."""
+    query = "SELECT stocked, empty, misplaced, unseen FROM spent WHERE slot_id = ? AND hour = ?"
+    rows = ((key, db.execute(query, key).fetchone()) for key in keys)
+    return {key: Spent(*row) for key, row in rows if row is not None}
 
 
 def incidents(db: sqlite3.Connection, since: datetime) -> list[Incident]:

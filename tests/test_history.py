@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
 
-from edge.figures import Past, Share, make_report, with_counted
+from edge.figures import Past, Share, make_report, with_counted, wrongly_empty_s
 from edge.history import (
     BLOCKED_FOR_S,
     MISSED_S,
@@ -156,15 +156,67 @@ def test_a_wrong_alarm_is_no_incident_and_took_no_time_to_refill():
     assert report(incidents=[closed("a1", 5, "not_empty")]).median_refill_min is None
 
 
+def wrong(until: datetime, minutes: float) -> Incident:
+    opened_at = until - timedelta(minutes=minutes)
+    return Incident(f"{until}", "a1", opened_at, None, until, "not_empty", 60 * minutes)
+
+
+def figures_after(*incidents: Incident, hours: dict[int, Spent], days: int = 2):
+    """Return the report of slot a1, which was seen in these hours since 1970."""
+    counted = {("a1", hour): spent for hour, spent in hours.items()}
+    past = Past(days, hour_of(NOON) // 24, {}, {}, incidents)
+    return make_report(SLOTS[:1], {}, {}, with_counted(past, counted))
+
+
 def test_the_time_of_a_wrong_alarm_was_stocked_unless_the_word_was_taken_back():
-    today = hour_of(NOON) // 24
-    by_day = {("a1", today): Spent(stocked=3000, empty=600)}
-    wrong = replace(closed("a1", 8, "not_empty"), opened_at=NOON - timedelta(minutes=8))
-    found = report(today=today, by_day=by_day, incidents=[wrong]).slots[0]
-    assert (found.share.availability, found.empty_min) == (3480 / 3600, 2.0)
-    reopened = Incident("again", "a1", wrong.opened_at)
-    found = report(today=today, by_day=by_day, incidents=[wrong, reopened]).slots[0]
-    assert (found.share.availability, found.empty_min) == (3000 / 3600, 10.0)
+    last = hour_of(NOON) - 1  # the hour that ends at noon
+    hours = {last: Spent(stocked=3000, empty=600)}
+    alarm = wrong(NOON, 8)
+    found = figures_after(alarm, hours=hours)
+    assert found.slots[0].share.availability == 3480 / 3600
+    assert found.slots[0].empty_min == 2.0
+    assert found.empty_by_hour["a1"][last % 24] == 120 / 3600
+    reopened = Incident("again", "a1", alarm.opened_at)
+    found = figures_after(alarm, reopened, hours=hours)
+    assert found.slots[0].share.availability == 3000 / 3600
+    assert found.empty_by_hour["a1"][last % 24] == 600 / 3600
+
+
+def test_a_wrong_alarm_across_midnight_leaves_both_days_and_the_hours_it_lasted():
+    midnight = (hour_of(NOON) // 24) * 24  # of the wall clock
+    until = NOON - timedelta(hours=hour_of(NOON) - midnight) + timedelta(minutes=20)
+    hours = {
+        midnight - 24: Spent(stocked=1800, empty=1800),  # a day before: rightly empty
+        midnight - 1: Spent(stocked=2700, empty=900),
+        midnight: Spent(stocked=1200, empty=600, unseen=1800),
+    }
+    found = figures_after(wrong(until, 30), hours=hours)
+    by_hour = found.empty_by_hour["a1"]
+    assert by_hour[23] == 300 / 3600  # ten minutes of fifteen
+    assert by_hour[0] == 1800 / 5400  # today's ten minutes, which is less than twenty; not more
+    assert [share.availability for _, share in found.days] == [
+        (1800 + 2700 + 600) / 7200,
+        1800 / 1800,
+    ]
+
+
+def test_of_a_wrong_alarm_only_what_the_figures_reach_back_to_is_taken_out():
+    midnight = (hour_of(NOON) // 24) * 24
+    until = NOON - timedelta(hours=hour_of(NOON) - midnight) + timedelta(minutes=20)
+    found = figures_after(
+        wrong(until, 50), hours={midnight - 1: Spent(empty=3600), midnight: Spent(3600)}, days=1
+    )
+    assert found.empty_by_hour["a1"][23] is None
+    assert [share.availability for _, share in found.days] == [1.0]
+
+
+def test_a_wrong_alarm_falls_into_the_hours_of_the_shops_clock():
+    half_past = timezone(timedelta(hours=5, minutes=30))  # Mumbai: 12:00 UTC is 17:30
+    found = wrongly_empty_s([wrong(NOON, 100)], half_past)
+    last = hour_of(NOON, half_past)
+    assert last % 24 == 17
+    assert found == {("a1", last - 1): 3600, ("a1", last): 1800, ("a1", last - 2): 600}
+    assert wrongly_empty_s([closed("a1", 5), Incident("open", "a1", NOON)]) == {}
 
 
 def test_what_is_not_written_yet_counts_as_well():

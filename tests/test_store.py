@@ -334,6 +334,8 @@ def test_time_adds_up_by_slot_and_hour_and_what_is_too_old_is_forgotten(store):
     assert days(store) == {("a1", 0): Spent(2, 4, 6, 8), ("a1", 1): Spent(2, 10)}
     with store.looking_back() as db:
         assert past.by_hour_of_day(db, 24) == {("a1", 0): Spent(2), ("a1", 23): Spent(empty=10)}
+        asked = [("a1", 23), ("a1", 25), ("a2", 23)]
+        assert past.of_hours(db, asked) == {("a1", 23): Spent(2, 4, 6, 8)}
     store.record(history=Entry(before=(24, NOON)))
     assert days(store) == {("a1", 1): Spent(2, 10)}
 

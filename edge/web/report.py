@@ -16,7 +16,15 @@ from starlette.routing import Route
 from edge import past
 from edge.board import Board, Notice
 from edge.errors import StoreError
-from edge.figures import Past, Report, Share, SlotFigures, make_report, with_counted
+from edge.figures import (
+    Past,
+    Report,
+    Share,
+    SlotFigures,
+    make_report,
+    with_counted,
+    wrongly_empty_s,
+)
 from edge.history import hour_of
 from edge.payloads import rfc3339
 from edge.types import State
@@ -81,12 +89,14 @@ def read_report(notice: Notice, days: int, now: datetime) -> Report:
     since = now - timedelta(days=days)
     try:
         with notice.ledger.store.looking_back() as db:
+            incidents = past.incidents(db, since)
             found = Past(
                 days,
                 today,
                 past.by_day(db, first),
                 past.by_hour_of_day(db, first),
-                past.incidents(db, since),
+                incidents,
+                past.of_hours(db, wrongly_empty_s(incidents)),
             )
     except StoreError as error:
         raise Refusal(503, "no_history", "the state file cannot be read now") from error
