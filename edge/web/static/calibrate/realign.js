@@ -5,7 +5,7 @@ import { h, set, setText } from "../lib/dom.js";
 import { number, t } from "../lib/i18n.js";
 import { ApiError, send } from "../lib/net.js";
 import { between, IDENTITY, inPixels } from "../geom/homography.js";
-import { bounds, isConvex } from "../geom/quad.js";
+import { bounds, centre, distance, isConvex } from "../geom/quad.js";
 import { mapOf, mapped } from "./state.js";
 
 /** @typedef {import("./main.js").App} App */
@@ -13,7 +13,7 @@ import { mapOf, mapped } from "./state.js";
 /** @typedef {import("../geom/homography.js").Quad} Quad */
 /** @typedef {import("../geom/homography.js").Matrix} Matrix */
 
-const MOVED = 0.006; // of the picture's width: from here on it is worth telling
+const MOVED = 0.006; // of the picture's width: a slot that went so far is worth telling
 const BLINK_MS = 600;
 
 export class Realign {
@@ -49,10 +49,17 @@ export class Realign {
     app.stage.listen(() => { if (this.active) app.stage.align(old); });
   }
 
-  /** Quiet: say so only where the camera seems to have moved. */
+  /** Quiet: say so only where the slots seem to lie elsewhere now. */
   async look() {
     const found = await this.#ask().catch(() => null);
-    if (found?.accepted && found.moved_share > MOVED) this.#show(found);
+    if (found?.accepted && this.#farthest(found) > MOVED) this.#show(found);
+  }
+
+  /** How far a slot went, as a share of the picture's width: a turn leaves the middle where it was. */
+  #farthest(/** @type {any} */ { homography }) {
+    const { slots, frame: { width, height } } = this.app.model;
+    const map = mapOf(inPixels(homography, width, height));
+    return Math.max(...slots.map(({ quad }) => distance(centre(quad), centre(map(quad))))) / width;
   }
 
   /** Take a new picture and align anew. */

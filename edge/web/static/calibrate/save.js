@@ -142,19 +142,19 @@ export class Saving {
     if (await this.app.retake()) await this.save();
   }
 
-  /** @param {string[]} problems as the planogram's reader words them, `…slots[3].name: …` */
+  /** @param {string[]} problems of a slot: "slot a1-03: name: …", or of what else the file holds */
   #invalid(problems) {
     const { model } = this.app;
+    const byId = new Map(model.slots.map((slot) => [slot.id, slot.key]));
     for (const text of problems) {
-      const index = /slots[.[](\d+)/.exec(text)?.[1];
-      const named = model.slots.find((slot) => text.includes(slot.id));
-      const slot = index === undefined ? named : model.slots[Number(index)];
-      if (slot) this.refused.set(slot.key, [...(this.refused.get(slot.key) ?? []), text]);
+      const key = byId.get(/^slot ([^:]+): /.exec(text)?.[1] ?? "");
+      if (key) this.refused.set(key, [...(this.refused.get(key) ?? []), text]);
     }
     this.app.say(problems.length ? t("calibrate.invalid", { why: problems[0] }) : t("calibrate.save_failed", { why: "" }), true);
-    this.app.actions.goTo(4);
     const [first] = this.refused.keys();
-    if (first) this.app.show(first);
+    if (!first) return;
+    this.app.actions.goTo(4);
+    this.app.show(first);
   }
 
   /** The drawing as a planogram: JSON is YAML. */
