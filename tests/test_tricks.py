@@ -302,6 +302,16 @@ def test_a_run_teaches_with_its_logits(photos, run):
     torch.testing.assert_close(open_teacher(student, "cpu")(images), expected)
 
 
+def test_several_teachers_say_the_mean_of_their_logits(photos, run):
+    images = torch.randint(256, (3, 32, 32, 3), dtype=torch.uint8)
+    alone = [
+        open_teacher(tiny(photos, distill={"teacher": one}), "cpu")(images)
+        for one in (str(run), str(SHIPPED))
+    ]
+    both = tiny(photos, distill={"teacher": [str(run), str(SHIPPED)]})
+    torch.testing.assert_close(open_teacher(both, "cpu")(images), (alone[0] + alone[1]) / 2)
+
+
 def test_a_teacher_is_asked_at_its_own_size(photos, run):
     student = tiny(photos, distill={"teacher": str(run)})
     flat = torch.full((1, 48, 48, 3), 77, dtype=torch.uint8)

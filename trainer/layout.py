@@ -138,8 +138,9 @@ def _refuse_leaks(plan: Plan) -> None:
     """Raise UsageError where a fit would begin with or learn from a net that knows the answers."""
     for row in plan.rows:
         if row.recipe.distill is not None and plan.teacher is None:
+            named = ", ".join(row.recipe.distill.teachers)
             raise UsageError(
-                f"distill.teacher: {row.recipe.distill.teacher}: a finished net may have seen the "
+                f"distill.teacher: {named}: a finished net may have seen the "
                 "pictures that a study holds back; name a recipe (*.yaml), which is then trained "
                 "on the same pictures as its pupil"
             )

@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
@@ -85,13 +85,18 @@ class Data(Section):
 class Distill(Section):
     """§ 5.3: learn also from what a better net says of the same varied pictures."""
 
-    teacher: str
-    """A run's folder or a bundle that knows the same classes ($NAME is expanded); or a recipe,
-    *.yaml beside this one, that is trained first and on the same pictures."""
+    teacher: str | Annotated[tuple[str, ...], Field(min_length=2)]
+    """A run's folder or a bundle that knows the same classes ($NAME is expanded), or several, whose
+    logits are averaged; or a recipe, *.yaml beside this one, that is trained first and on the same
+    pictures."""
     size: int | None = Field(default=None, gt=0)
     """Side in pixels of what a run is asked about; absent: its own input_size."""
     temperature: float = Field(default=20, gt=0)
     weight: float = Field(default=1, gt=0)
+
+    @property
+    def teachers(self) -> tuple[str, ...]:
+        return (self.teacher,) if isinstance(self.teacher, str) else self.teacher
 
 
 class Costs(Section):

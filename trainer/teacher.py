@@ -1,4 +1,4 @@
-"""A better net to learn from: a finished run, or a bundle of which only probabilities are known."""
+"""Better nets to learn from: finished runs, or bundles of which only probabilities are known."""
 
 from __future__ import annotations
 
@@ -20,38 +20,45 @@ from trainer.tricks import Teacher, half_precision
 def open_teacher(recipe: Recipe, device: str, path: Path | None = None) -> Teacher | None:
     """Return what answers a batch of varied pictures with logits, None where nobody teaches.
 
-    path: the run or bundle that teaches, where it is not the one that the recipe names.
+    path: the run or bundle that teaches, where it is not what the recipe names.
 
-    Raises ConfigError where the teacher knows other classes.
+    Raises ConfigError where a teacher knows other classes.
     """
     if recipe.distill is None:
         return None
-    path = path or _path(recipe.distill)
-    if is_run(path):
-        run = load_run(path)
-        _check_classes(path, run.recipe.classes, recipe.classes)
-        net, size = run.net.to(device), recipe.distill.size or run.recipe.input_size
-        dtype = half_precision(recipe, device)
+    paths = [path] if path is not None else _paths(recipe.distill)
+    teachers = [(_run if is_run(one) else _bundle)(one, recipe, device) for one in paths]
+    return lambda images: torch.stack([ask(images) for ask in teachers]).mean(dim=0)
 
-        @torch.no_grad()
-        def of_run(images: Tensor) -> Tensor:
-            with torch.autocast(device, dtype, enabled=dtype is not None):
-                return net(_resized(images, size)).float()
 
-        return of_run
+def _run(path: Path, recipe: Recipe, device: str) -> Teacher:
+    assert recipe.distill is not None
+    run = load_run(path)
+    _check_classes(path, run.recipe.classes, recipe.classes)
+    net, size = run.net.to(device), recipe.distill.size or run.recipe.input_size
+    dtype = half_precision(recipe, device)
+
+    @torch.no_grad()
+    def ask(images: Tensor) -> Tensor:
+        with torch.autocast(device, dtype, enabled=dtype is not None):
+            return net(_resized(images, size)).float()
+
+    return ask
+
+
+def _bundle(path: Path, recipe: Recipe, device: str) -> Teacher:
     bundle = open_classifier(path, torch.get_num_threads())
     _check_classes(path, bundle.info.classes, recipe.classes)
 
-    def of_bundle(images: Tensor) -> Tensor:
+    def ask(images: Tensor) -> Tensor:
         pixels = _resized(images, bundle.info.input_size).round().byte().cpu().numpy()
         parts = np.array_split(pixels, max(1, -(-len(pixels) // MAX_BATCH)))
         rows = np.concatenate([bundle.probabilities_of(part) for part in parts])
         # softmax(logits / T) has logits / T as logarithm, but for a sum that softmax ignores.
-        return torch.from_numpy(np.log(np.clip(rows, 1e-12, 1))).to(images.device) * (
-            bundle.info.temperature.value
-        )
+        logits = np.log(np.clip(rows, 1e-12, 1)) * bundle.info.temperature.value
+        return torch.from_numpy(logits).to(device)
 
-    return of_bundle
+    return ask
 
 
 def teacher_recipe(recipe: Recipe, beside: Path) -> Recipe | None:
@@ -60,9 +67,12 @@ def teacher_recipe(recipe: Recipe, beside: Path) -> Recipe | None:
     beside: the folder of the pupil's recipe. None: the teacher is a finished run or a bundle, or
     nobody teaches. Raises ConfigError where the teacher would need a teacher.
     """
-    if recipe.distill is None or _path(recipe.distill).suffix not in (".yaml", ".yml"):
+    if recipe.distill is None:
         return None
-    file = beside / _path(recipe.distill)
+    first, *others = _paths(recipe.distill)
+    if others or first.suffix not in (".yaml", ".yml"):
+        return None
+    file = beside / first
     teacher = load_recipe(file)
     if teacher.distill is not None:
         raise ConfigError(
@@ -71,8 +81,8 @@ def teacher_recipe(recipe: Recipe, beside: Path) -> Recipe | None:
     return teacher.model_copy(update={"data": recipe.data, "classes": recipe.classes})
 
 
-def _path(distill: Distill) -> Path:
-    return Path(os.path.expandvars(distill.teacher)).expanduser()
+def _paths(distill: Distill) -> list[Path]:
+    return [Path(os.path.expandvars(one)).expanduser() for one in distill.teachers]
 
 
 def _check_classes(path: Path, teacher: tuple[str, ...], own: tuple[str, ...]) -> None:
