@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from dataclasses import replace
 
 from edge.cameras import Opener, is_recording, open_camera, scheme_of
 from edge.grabber import Condition, Grabber
@@ -36,6 +37,8 @@ class Eye:
         self.recent: tuple[Frame, ...] = ()
         """The last two pictures, the newer last, also those that nothing can be stated on."""
         self.every_s = every_s
+        self.moved_by: float | None = None
+        """How far the slots are off, in widths of a slot, where the camera was found moved."""
         self._reference_size = reference_size
         self._grabber = Grabber(camera_id, url, every_s, stop, opener=opener)
         self._view = View(may_stand_still=is_recording(url))
@@ -86,11 +89,15 @@ class Eye:
         status, reason = condition.status, condition.reason
         if status is CameraStatus.ONLINE and (self._trouble or self._wrong_size):
             status, reason = CameraStatus.DEGRADED, self._trouble
+        moved_by = self.moved_by if status is CameraStatus.ONLINE else None
+        if moved_by is not None:
+            status, reason = CameraStatus.DEGRADED, CameraReason.MOVED
         before = self._told
         if before is not None and (before.status, before.reason) == (status, reason):
-            known, self._is_known = self._is_known, True
+            known, self._is_known = self._is_known and before.moved_by == moved_by, True
+            self._told = before = replace(before, moved_by=moved_by)
             return None if known else (before, None)
-        state = CameraState(self.camera_id, status, reason, now.at, condition.last_frame)
+        state = CameraState(self.camera_id, status, reason, now.at, condition.last_frame, moved_by)
         self._told, self._is_known = state, True
         return state, self._event(before, state)
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from edge import __version__, messages
+from edge.aim import Aims
 from edge.board import Board
 from edge.classifier import Classifier
 from edge.decide import Rule, decide, expire
@@ -179,7 +180,7 @@ def serve(
     """
     started: Event | None = Event(EventKind.NODE_STARTED, "node", Moment.now().at)
     following: Plan | None = plan
-    with contextlib.closing(Lookout()) as lookout:
+    with contextlib.closing(Lookout()) as lookout, contextlib.closing(Aims(board)) as aims:
         while following is not None:
             plan = following
             with open_outlet(plan.config.site, requests.put, stop) as outlet:
@@ -191,6 +192,7 @@ def serve(
                     on_plan(plan.config.site)
                     ledger = _take_up_ledger(plan, outlet, started, stop)
                     with open_post(plan, read, outlet, requests, board, lookout, ledger) as post:
+                        aims.follow(plan)
                         watch(post, stop)
                     started = None
                     following = post.desk.reloaded

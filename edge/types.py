@@ -238,13 +238,17 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class CameraState:
-    """Whether a camera can be relied on, and why not."""
+    """Whether a camera can be relied on, and why not.
+
+    moved_by: how far its slots are off since it moved, in widths of a slot.
+    """
 
     camera_id: str
     status: CameraStatus
     reason: CameraReason | None
     since: datetime
     last_frame: datetime | None
+    moved_by: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,7 +87,8 @@ class Shop:
         for number, seen in ((6, "blocked"), (7, "stale"), (8, "stale")):
             one[number]["visibility"], one[number]["last_seen"] = seen, time(25)
         one[8] |= {"state": "unknown", "last_seen": None, "since": None, "now": None}
-        self.cameras[1] |= {"status": "degraded", "reason": "moved", "since": time(30)}
+        self.cameras[1] |= {"status": "degraded", "reason": "moved", "moved_by": 0.4}
+        self.cameras[1]["since"] = time(30)
         kinds = ("closed", "not_empty", "ack", "opened", "snooze", "release", "undo_not_empty")
         undo = {"not_empty": "undo_not_empty", "ack": "release", "snooze": "snooze"}
         self.recent = [
@@ -99,7 +100,8 @@ class Shop:
 
     def _camera(self, name: str) -> dict[str, Any]:
         return {
-            "id": name, "status": "online", "reason": None, "since": time(300), "slots": 20,
+            "id": name, "status": "online", "reason": None, "moved_by": None, "since": time(300),
+            "slots": 20,
             "last_frame": time(), "picture": milliseconds(), "aspect": 4 / 3,
         }  # fmt: skip
 

@@ -40,7 +40,7 @@ LAYERS = [
     {"config", "lookout"},
     {"plan", "outlet"},
     {"board", "drawing"},
-    {"desk"},
+    {"desk", "aim"},
     {"web"},
     {"monitor", "schemas", "status"},  # start reading in the monitor
     {"replay", "demo", "doctor", "calibrate"},

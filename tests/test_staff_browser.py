@@ -45,6 +45,25 @@ def test_most_urgent_comes_first_and_nothing_that_is_put_off_is_hidden(visit):
     assert page.locator("link[rel=icon]").get_attribute("href") == "/static/favicon-alert.svg"
 
 
+@pytest.mark.parametrize(
+    ("locale", "words"),
+    [
+        ("ko-KR", "카메라가 칸 너비의 약 40 %만큼 움직였어요"),
+        ("en-US", "Moved by about 40 % of a slot's width"),
+    ],
+)
+def test_a_moved_camera_says_by_how_much_and_where_that_is_put_right(visit, locale, words):
+    page = visit(Shop(), "/#shelves", viewport=DESK, locale=locale)
+    page.locator(".cameras__tab", has_text="fridge").click()
+    trouble = page.locator("#shelves .notice")
+    expect(trouble).to_contain_text(words)
+    assert trouble.get_by_role("link").get_attribute("href") == "/calibrate?camera=fridge"
+    settled(page, "health")
+    vital = page.locator(".vital--bad", has_text="fridge")
+    expect(vital).to_contain_text(words)
+    assert vital.get_by_role("link").get_attribute("href") == "/calibrate?camera=fridge"
+
+
 def test_a_name_with_html_is_text(visit):
     page = visit(Shop(), viewport=DESK)
     settled(page, "history")

@@ -139,6 +139,7 @@ def _camera(camera_id: str, notice: Notice) -> Json:
         "id": camera_id,
         "status": state.status if state else CameraStatus.OFFLINE,
         "reason": state.reason if state else None,
+        "moved_by": state.moved_by if state else None,
         "since": _time(state.since) if state else None,
         "last_frame": _time(frame.taken_at if frame else state.last_frame if state else None),
         "slots": len(notice.plan.slots_of(camera_id)),

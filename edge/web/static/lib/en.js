@@ -149,6 +149,7 @@ export default {
   "reason.blurred": "Blurred",
   "reason.covered": "Covered",
   "reason.moved": "Moved",
+  "reason.moved_by": "Moved by about {n} % of a slot's width",
   "reason.moved_fix": "Realign",
 
   "history.range": "Range",

@@ -149,6 +149,7 @@ export default {
   "reason.blurred": "화면이 흐려요",
   "reason.covered": "렌즈가 가려졌어요",
   "reason.moved": "카메라가 움직였어요",
+  "reason.moved_by": "카메라가 칸 너비의 약 {n} %만큼 움직였어요",
   "reason.moved_fix": "위치 다시 맞추기",
 
   "history.range": "기간",

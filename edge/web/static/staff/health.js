@@ -4,7 +4,7 @@ import { h, icon } from "../lib/dom.js";
 import { number, t } from "../lib/i18n.js";
 import { ago, clock, duration } from "../lib/time.js";
 import { keepLoaded } from "./loader.js";
-import { heading } from "./parts.js";
+import { cameraWords, heading, realignLink } from "./parts.js";
 
 const EVERY_MS = 15_000;
 const LITTLE_DISK = 1e9;
@@ -49,7 +49,8 @@ export function healthView() {
   return root;
 }
 
-/** @typedef {{title: string, lines: (string | null | false)[], fine: boolean, sign: string}} Item */
+/** @typedef {{title: string, lines: (string | null | false)[], fine: boolean, sign: string,
+ *   fix?: Element | false}} Item */
 
 /** @param {Item} item */
 function vital(item) {
@@ -63,6 +64,7 @@ function vital(item) {
       null,
       h("p", null, first),
       rest.length > 0 && h("p", { class: "muted small" }, rest.join(" · ")),
+      item.fix && h("p", { class: "small" }, item.fix),
     ),
   );
 }
@@ -75,7 +77,7 @@ function camera(one) {
     fine,
     sign: "camera",
     lines: [
-      one.reason ? t(`reason.${one.reason}`) : t(`camera.${one.status}`),
+      cameraWords(one),
       !fine && t("camera.since", { time: clock(one.since) }),
       one.last_frame
         ? t("shelves.last_frame", { ago: ago(one.last_frame) })
@@ -83,6 +85,7 @@ function camera(one) {
       t("health.frames", { n: one.frames ?? 0 }),
       t("health.slots", { n: one.slots }),
     ],
+    fix: realignLink(one),
   };
 }
 

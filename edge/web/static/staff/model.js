@@ -10,8 +10,10 @@ import { percent, t } from "../lib/i18n.js";
  *   visibility: string, since: string | null, last_seen: string | null, score: number | null,
  *   p_present: number | null, votes: {looks: number, of: number} | null, incident: Incident | null,
  *   now: number | null, full: number | null}} Slot
- * @typedef {{id: string, status: string, reason: string | null, since: string, last_frame: string | null,
+ * @typedef {{id: string, status: string, reason: string | null, moved_by: number | null,
+ *   since: string, last_frame: string | null,
  *   slots: number, picture: number | null, aspect: number | null}} Camera
+ *   moved_by: how far its slots are off, in widths of a slot
  *   picture: when the newest one without people was taken, in ms since 1970; also its version
  * @typedef {{at: string, slot: string, name: string, kind: string, by: string | null,
  *   incident_id: string, minutes_open: number | null, undo: string | null}} Recent

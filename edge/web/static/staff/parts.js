@@ -5,6 +5,25 @@ import { t } from "../lib/i18n.js";
 import { stateWords } from "./model.js";
 
 /** @typedef {import("./model.js").Slot} Slot */
+/** @typedef {import("./model.js").Camera} Camera */
+
+/**
+ * How a camera does, or what is wrong with it.
+ * @param {Camera} camera
+ */
+export function cameraWords(camera) {
+  if (camera.moved_by !== null) return t("reason.moved_by", { n: Math.round(100 * camera.moved_by) });
+  return camera.reason ? t(`reason.${camera.reason}`) : t(`camera.${camera.status}`);
+}
+
+/**
+ * Where its slots are put right, if the camera was moved.
+ * @param {Camera} camera
+ */
+export function realignLink(camera) {
+  const href = `/calibrate?camera=${encodeURIComponent(camera.id)}`;
+  return camera.reason === "moved" && h("a", { href }, t("reason.moved_fix"));
+}
 
 /**
  * A slot's picture with its caption. The old one stays until the new one has come.

@@ -4,7 +4,7 @@ import { h, icon, list, set, setText } from "../lib/dom.js";
 import { t } from "../lib/i18n.js";
 import { ago, clock } from "../lib/time.js";
 import { shelfMap } from "./map.js";
-import { heading } from "./parts.js";
+import { cameraWords, heading, realignLink } from "./parts.js";
 import { slotDetail } from "./detail.js";
 import { slotTable } from "./table.js";
 
@@ -112,20 +112,14 @@ export function shelvesView(hands) {
 
   /** @param {Camera | undefined} camera */
   function warn(camera) {
-    const bad = camera && camera.status !== "online";
+    const bad = Boolean(camera) && camera.status !== "online";
     trouble.hidden = !bad;
-    stage.classList.toggle("stage--old", Boolean(bad));
+    stage.classList.toggle("stage--old", bad && camera.reason !== "moved");
     if (!bad) return;
-    const words = [
-      camera.reason ? t(`reason.${camera.reason}`) : t(`camera.${camera.status}`),
-      t("camera.since", { time: clock(camera.since) }),
-    ];
-    const fix =
-      camera.reason === "moved" &&
-      h("a", { href: `/calibrate?camera=${encodeURIComponent(camera.id)}` }, t("reason.moved_fix"));
+    const words = [cameraWords(camera), t("camera.since", { time: clock(camera.since) })];
     trouble.replaceChildren(
       icon("camera-off"),
-      h("p", null, `${camera.id} · ${words.join(" · ")} `, fix),
+      h("p", null, `${camera.id} · ${words.join(" · ")} `, realignLink(camera)),
     );
   }
 
@@ -162,8 +156,7 @@ function cameraTab(camera, choose) {
   );
   element.update = (/** @type {Camera} */ now) => {
     const bad = now.status !== "online";
-    const words = bad && now.reason ? t(`reason.${now.reason}`) : t(`camera.${now.status}`);
-    set(element, "aria-label", `${now.id} · ${words}`);
+    set(element, "aria-label", `${now.id} · ${cameraWords(now)}`);
     element.classList.toggle("cameras__tab--bad", bad);
     if (sign.dataset.status === now.status) return;
     sign.dataset.status = now.status;
