@@ -68,6 +68,7 @@ def check(config: SiteFile = SITE, as_json: Json = False) -> None:
             "pin": site.pin_file.exists(),
             "tls": site.web.tls is not None,
         },
+        "warnings": plan.warnings(),
     }
     _show(found, as_json, _check_text)
 
@@ -224,10 +225,11 @@ def _check_text(found: dict[str, Any]) -> str:
     pages = found["pages"]
     kept = "with a PIN" if pages["pin"] else "for this PC only"
     coded = ", encrypted" if pages["tls"] else ", not encrypted" if pages["pin"] else ""
-    return (
+    summary = (
         f"{found['file']}: ok. node {found['node']}, model {found['model']}, cameras: {cameras}, "
         f"pages on {pages['listen']} {kept}{coded}"
     )
+    return "\n".join([summary, *(f"warning: {one}" for one in found["warnings"])])
 
 
 def _replay_text(found: dict[str, Any]) -> str:

@@ -73,6 +73,7 @@ def diagnose(site_path: Path | None) -> dict[str, Any]:
         try:
             plan = read_plan(site_path)
             findings.append(Finding("configuration", True, f"{len(plan.slots)} slots"))
+            findings += [Finding("blackout", False, warning) for warning in plan.warnings()]
         except EdgeError as error:
             findings.append(Finding("configuration", False, str(error)))
     if plan is not None:

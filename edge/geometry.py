@@ -12,6 +12,8 @@ from edge.types import Image, Quad
 
 Matrix = NDArray[np.float64]
 
+COUNTED = 32  # points along a side where a share is counted
+
 
 def cut(image: Image, quad: Quad) -> Image:
     """Return the upright picture of a quad, at the resolution it has in the image.
@@ -120,6 +122,20 @@ def contains(quad: Quad, points: NDArray[np.float64]) -> NDArray[np.bool_]:
     for (x0, y0), (x1, y1) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
         inside &= (x1 - x0) * (points[..., 1] - y0) - (y1 - y0) * (points[..., 0] - x0) >= 0
     return inside
+
+
+def share_inside(quad: Quad, others: Sequence[Quad]) -> float:
+    """Return how much of a quad lies in any of the others, 0 to 1, all of them convex.
+
+    Of the quad as it is seen upright, for that is what the model gets; counted on a grid of
+    points, as the page does.
+    """
+    steps = (np.arange(COUNTED) + 0.5) / COUNTED
+    points = project(unit_to(quad), np.stack(np.meshgrid(steps, steps), axis=-1))
+    inside = np.zeros((COUNTED, COUNTED), bool)
+    for other in others:
+        inside |= contains(other, points)
+    return float(inside.mean())
 
 
 def _rectangle(width: int, height: int) -> NDArray[np.float32]:

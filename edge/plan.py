@@ -13,9 +13,12 @@ from edge.classifier import Classifier, Thresholds, open_classifier
 from edge.config import Config, load
 from edge.decide import Rule
 from edge.errors import ConfigError
+from edge.geometry import share_inside
 from edge.site import CameraConfig, Decision
 from edge.types import Moment, Slot
 from edge.versions import versions
+
+MOST_HIDDEN = 0.1  # of a slot may be blacked out; the page warns from there on, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,11 @@ class Plan:
 
     def slots_of(self, camera_id: str) -> tuple[Slot, ...]:
         return tuple(slot for slot in self.slots if slot.camera_id == camera_id)
+
+    def warnings(self) -> tuple[str, ...]:
+        """Return a line for each camera whose blackout hides slots: nobody can judge those."""
+        lines = [_hidden(camera, self.slots_of(camera.id)) for camera in self.config.site.cameras]
+        return tuple(line for line in lines if line)
 
 
 def read_plan(site_path: Path) -> Plan:
@@ -110,6 +118,17 @@ def _slots(camera: CameraConfig, config: Config) -> Sequence[Slot]:
     if camera.id in config.planogram.cameras:
         return config.planogram.slots_of(camera.id)
     return brought_slots(camera)
+
+
+def _hidden(camera: CameraConfig, slots: Sequence[Slot]) -> str | None:
+    shares = [(slot.slot_id, share_inside(slot.quad, camera.blackout)) for slot in slots]
+    hidden = [f"{slot_id} ({share:.0%})" for slot_id, share in shares if share > MOST_HIDDEN]
+    if not hidden:
+        return None
+    return (
+        f"camera {camera.id}: its blackout hides what these slots are judged by: "
+        f"{', '.join(hidden)}; draw them or the blackout anew"
+    )
 
 
 def _unique(slots: Sequence[Slot]) -> tuple[Slot, ...]:

@@ -23,12 +23,13 @@ from browser import DESK, PHONE, Browser, open_browser
 from pages import serve_pages
 from playwright.sync_api import Page
 
+from edge.cameras.blackout import covered
 from edge.cameras.demo import build_scene, parse_demo_url
 from edge.drawing.bench import CalibrationBench, Setup
 from edge.drawing.viewfinder import Capture
 from edge.errors import CameraError
 from edge.render import Renderer
-from edge.types import CameraReason, Frame, Image
+from edge.types import CameraReason, Frame, Image, Quad
 from edge.web.calibrate import routes
 
 Point = tuple[float, float]
@@ -203,11 +204,14 @@ class Calibration:
 
 
 @contextlib.contextmanager
-def calibration(folder: Path, picture: Image) -> Iterator[Calibration]:
+def calibration(
+    folder: Path, picture: Image, blackout: Sequence[Quad] = ()
+) -> Iterator[Calibration]:
     """Serve the page over a picture, with the real model, file and requests."""
     planogram = folder / "planogram.yaml"
-    cameras = Cameras({"aisle": picture})
-    setup = Setup({"aisle": "rtsp", "door": "rtsp"}, planogram, None)
+    cameras = Cameras({"aisle": covered(picture, blackout)})
+    kinds = {"aisle": "rtsp", "door": "rtsp"}
+    setup = Setup(kinds, planogram, None, blackout={"aisle": blackout})
     bench = CalibrationBench(lambda: setup, cameras)
     with serve_pages(folder, routes(bench)) as address, open_browser(address) as browser:
         yield Calibration(browser, cameras, planogram)

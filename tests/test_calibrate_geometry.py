@@ -119,6 +119,22 @@ def test_overlap_is_the_common_share_of_the_smaller_slot(page):
     assert call(page, "quad", "overlapping", [big, apart, small]) == [[0, 2]]
 
 
+def test_the_share_of_a_slot_in_others_is_what_the_daemon_counts(page):
+    quads = some_quads(8)
+    for quad, one, other in zip(quads, quads[1:], quads[2:], strict=False):
+        halves = [(np.array(one) * [0.5, 1]).tolist(), (np.array(other) * [1, 0.4]).tolist()]
+        fractions = [tuple(map(tuple, np.array(one) / [1280, 720])) for one in (quad, *halves)]
+        counted = geometry.share_inside(fractions[0], fractions[1:])
+        assert 0.2 < counted < 0.9
+        found = call(page, "quad", "shareInside", quad, halves)
+        assert found == pytest.approx(counted, abs=0.003)
+    big = [[0, 0], [100, 0], [100, 100], [0, 100]]
+    quarter = [[50, 50], [150, 50], [150, 150], [50, 150]]
+    assert call(page, "quad", "shareInside", big, [quarter]) == 0.25
+    assert call(page, "quad", "shareInside", big, [quarter, quarter]) == 0.25
+    assert call(page, "quad", "shareInside", big, []) == 0
+
+
 def test_a_slot_is_warned_of_by_its_shape(page):
     picture = {"width": 640, "height": 480}
 

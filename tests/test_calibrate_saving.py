@@ -235,6 +235,36 @@ def test_slots_that_lie_on_each_other_or_are_tiny_are_warned_of(bench):
     assert sum("너무 작아요" in text for text in told) == 1
 
 
+@pytest.mark.parametrize(
+    ("language", "words"), [("ko-KR", "검게 가린 곳"), ("en-US", "Blacked out")]
+)
+def test_a_slot_that_a_blackout_hides_is_warned_of_where_it_is_drawn(tmp_path, language, words):
+    left = ((0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0))
+    with calibration(tmp_path, rendered_shelf(), [left]) as bench:
+        hand = bench.mouse(locale=language)
+        for start, end in (
+            ((0.3, 0.3), (0.4, 0.5)),
+            ((0.45, 0.6), (0.7, 0.8)),
+            ((0.49, 0.3), (0.7, 0.5)),
+        ):
+            hand.press("1")
+            hand.drag(start, end)  # all of it, a fifth of it, a twentieth of it
+        hand.until("document.querySelectorAll('.slot:not([data-state=none])').length === 3")
+        hand.choose(".steps__one:nth-child(4)")
+        hand.settled()
+        told = hand.page.locator(".problems__item").all_inner_texts()
+        assert [words in text for text in told] == [True, True], told
+        drawn = hand.page.locator(".slot").evaluate_all(
+            "(all) => all.map((slot) => [slot.ariaLabel,"
+            " getComputedStyle(slot.children[1]).strokeDasharray])"
+        )
+        assert sorted(words in label for label, _ in drawn) == [False, True, True]
+        assert all((words in label) == (dashes == "3px, 3px") for label, dashes in drawn), drawn
+        hand.press("Escape", "Control+s")
+        hand.page.locator(".bar__save:not([data-dirty])").wait_for()
+        assert len(bench.saved()) == 3, "it is a warning, no refusal"
+
+
 def test_the_help_lists_the_keys(bench):
     hand = bench.mouse()
     hand.press("?")

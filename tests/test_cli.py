@@ -175,6 +175,23 @@ def test_doctor_measures_this_pc_and_tries_the_cameras(site):
     assert {one["what"]: one["ok"] for one in found["findings"]}["camera aisle"] is True
 
 
+def test_slots_that_a_blackout_hides_are_warned_of(site):
+    left = [[0, 0], [0.2, 0], [0.2, 1], [0, 1]]  # a third of the slot
+    camera = SITE["cameras"][0] | {"blackout": [left]}
+    write(site.parent, "site.yaml", SITE | {"model": "model.onnx", "cameras": [camera]})
+    run = edge("check", "-c", site)
+    assert run.returncode == 0, run.stderr
+    line = "camera aisle: its blackout hides what these slots are judged by: a1 (34%)"
+    assert f"warning: {line}; " in run.stdout
+    found = json.loads(edge("doctor", "-c", site, "--json").stdout)["findings"]
+    hidden = [one for one in found if one["what"] == "blackout"]
+    assert [(one["ok"], line in one["says"]) for one in hidden] == [(False, True)]
+    thin = [[0, 0], [0.125, 0], [0.125, 1], [0, 1]]  # an eleventh of it
+    camera["blackout"] = [thin]
+    write(site.parent, "site.yaml", SITE | {"model": "model.onnx", "cameras": [camera]})
+    assert json.loads(edge("check", "-c", site, "--json").stdout)["warnings"] == []
+
+
 def test_an_unknown_option_is_wrong_usage():
     assert edge("run", "--confg", "x").returncode == 2
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
@@ -70,6 +70,8 @@ class Setup:
     """The model; None is the one that ships."""
     brought: Callable[[str], Sequence[Slot]] = lambda camera_id: ()
     """The slots a camera has where the planogram does not name it: those of a rendered store."""
+    blackout: Mapping[str, Sequence[Quad]] = field(default_factory=dict)
+    """By camera, what of its pictures is black."""
 
     @classmethod
     def of(cls, site: Site) -> Setup:
@@ -79,6 +81,7 @@ class Setup:
             planogram=site.planogram,
             bundle=site.bundle,
             brought=lambda camera_id: brought_slots(cameras[camera_id]),
+            blackout={camera.id: camera.blackout for camera in site.cameras},
         )
 
 
@@ -92,6 +95,7 @@ class Drawn:
     """Ids that other cameras' slots have: ids are unique in the node."""
     reference: Path | None
     versions: Sequence[Version]
+    blackout: Sequence[Quad]
 
 
 @dataclass(frozen=True)
@@ -201,6 +205,7 @@ class CalibrationBench:
             ],
             reference=entry.reference if entry else None,
             versions=kept,
+            blackout=self.setup.blackout.get(camera_id, ()),
         )
 
     def suggest(

@@ -165,6 +165,7 @@ def drawn_json(drawn: Drawn, camera_id: str) -> dict[str, Any]:
         "slots": [slot_json(slot) for slot in drawn.slots],
         "other_ids": list(drawn.other_ids),
         "reference": reference,
+        "blackout": [quad_json(quad) for quad in drawn.blackout],
         "versions": [
             {
                 "id": version.version_id,

@@ -17,6 +17,7 @@ import { asPlan, emptyState, mapped, scaled, withPlan } from "./state.js";
  * @property {PlanSlot[]} slots
  * @property {string[]} other_ids
  * @property {{url: string, width: number, height: number}|null} reference
+ * @property {any[]} blackout quads, in fractions, that are black on the picture
  * @property {{id: string, saved_at: string, slots: number}[]} versions newest first
  */
 

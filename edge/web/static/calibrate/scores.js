@@ -2,8 +2,8 @@
 // request at a time, only for slots that changed; a newer drawing's answer wins.
 
 import { ApiError, send } from "../lib/net.js";
-import { overlapping, shapeWarnings } from "../geom/quad.js";
-import { fractions } from "./state.js";
+import { overlapping, shapeWarnings, shareInside } from "../geom/quad.js";
+import { fractions, scaled } from "./state.js";
 import { stateOf } from "./judged.js";
 
 /** @typedef {import("./model.js").Model} Model */
@@ -14,6 +14,7 @@ const WAIT_MS = 150, AGAIN_MS = 2000, ANSWER_MS = 20000;
 const MOST = 64; // slots in one request
 // Of the median sharpness of the picture's slots: passed by 99 of 100 sharp ones, by 1 of 100 blurred ones.
 const BLURRED = 0.2;
+const MOST_HIDDEN = 0.1; // of a slot may be blacked out; edge check warns from there on, too
 const UNUSABLE = new Set(["twisted", "outside"]); // warnings of what is no slot: nothing to score or save
 
 export class Scores {
@@ -125,10 +126,15 @@ export class Scores {
         if (codes && !codes.includes("overlap")) codes.push("overlap");
       }
     }
-    for (const slot of slots) {
-      const score = this.known.get(slot.key);
-      // an empty slot has nothing sharp in it
-      if (score && stateOf(score.p) !== "empty" && score.sharpness < this.#median * BLURRED) found.get(slot.key)?.push("blurred");
+    const black = (this.bench.plan?.blackout ?? []).map((quad) => scaled(quad, model.frame.width, model.frame.height));
+    for (const { key, quad } of whole) {
+      if (shareInside(quad, black) > MOST_HIDDEN) found.get(key)?.push("blackout");
+    }
+    for (const { key } of slots) {
+      const score = this.known.get(key), codes = found.get(key);
+      // an empty slot has nothing sharp in it, nor has a black one
+      if (score && stateOf(score.p) !== "empty" && !codes?.includes("blackout") &&
+          score.sharpness < this.#median * BLURRED) codes?.push("blurred");
     }
     this.warnings = found;
   }

@@ -1,11 +1,14 @@
 // Quads in pixels of the picture: their order, whether they can be slots, and what speaks against them.
 
+import { apply, unitTo } from "./homography.js";
+
 /** @typedef {import("./homography.js").Point} Point */
 /** @typedef {import("./homography.js").Quad} Quad */
 /** @typedef {{width: number, height: number}} Size */
 
 export const MIN_SIDE = 24; // pixels: below, the model sees hardly more than noise
 export const MAX_OVERLAP = 0.05; // of the smaller slot
+const COUNTED = 32; // points along a side where a share is counted
 const MAX_SKEW = 0.6; // of opposite sides: 1 − shorter / longer
 
 /**
@@ -83,6 +86,29 @@ export function isConvex(quad) {
  */
 export function contains(quad, point) {
   return quad.every((corner, i) => turn(corner, quad[(i + 1) % 4], point) >= 0);
+}
+
+/**
+ * How much of a quad lies in any of the others: of the quad as it is seen upright, for that is
+ * what the model gets. Counted on a grid of points.
+ * @param {Quad} quad
+ * @param {Quad[]} others
+ * @returns {number} 0 to 1
+ */
+export function shareInside(quad, others) {
+  const own = bounds(quad);
+  const near = others.filter((other) => {
+    const { left, top, right, bottom } = bounds(other);
+    return left < own.right && right > own.left && top < own.bottom && bottom > own.top;
+  });
+  if (!near.length) return 0;
+  const map = unitTo(quad);
+  let inside = 0;
+  for (let k = 0; k < COUNTED * COUNTED; k++) {
+    const point = apply(map, [((k % COUNTED) + 0.5) / COUNTED, (Math.floor(k / COUNTED) + 0.5) / COUNTED]);
+    if (near.some((other) => contains(other, point))) inside++;
+  }
+  return inside / COUNTED ** 2;
 }
 
 /**

@@ -122,6 +122,7 @@ export default {
   "calibrate.warn.oblique": "Too oblique",
   "calibrate.warn.overlap": "Overlaps",
   "calibrate.warn.blurred": "Blurred",
+  "calibrate.warn.blackout": "Blacked out, cannot be judged",
 
   "calibrate.save": "Save",
   "calibrate.save_n": "Save {n} {n|slot|slots}",

@@ -122,6 +122,7 @@ export default {
   "calibrate.warn.oblique": "너무 비스듬해요",
   "calibrate.warn.overlap": "겹쳐요",
   "calibrate.warn.blurred": "흐려요",
+  "calibrate.warn.blackout": "검게 가린 곳이라 판별할 수 없어요",
 
   "calibrate.save": "저장",
   "calibrate.save_n": "{n}칸 저장",
