@@ -126,7 +126,8 @@ def test_a_shelf_is_photographed_drawn_judged_saved_and_loaded_again(page, tmp_p
     assert cv2.imdecode(np.frombuffer(seen.content, np.uint8), 1).shape == (360, 640, 3)
 
     assert page.plan() == {
-        "digest": "", "slots": [], "other_ids": [], "reference": None, "versions": [],
+        "digest": "", "slots": [], "other_ids": [], "reference": None, "blackout": [],
+        "versions": [],
     }  # fmt: skip
     slots = [slot(sku="0880"), slot("a2", "<b>Tea & 차</b>", RIGHT, priority=1)]
     saved = page.save(slots, "", shot["token"])
