@@ -32,7 +32,7 @@ from edge.types import Frame, Image, Slot
 
 log = logging.getLogger(__name__)
 
-EVERY_S = 600.0  # each time 0.15 s of a core, and 1 s where the surer kind of point is asked
+EVERY_S = 600.0  # each time 0.15 s of a core, 0.5 s where the surer kind of point is asked
 AGAIN_S = 120.0  # while the slots seem to lie elsewhere: to be sure, and to see that it was mended
 AWAIT_S = 5.0  # until a camera that has no picture yet is asked again
 MOVED = 0.1  # of a slot's width …

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,12 +16,13 @@ from conftest import REPOSITORY, require_data
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from edge import broker
+from edge import broker, yamlfile
 from edge.config import load, load_planogram, load_site
 from edge.errors import ConfigError
 from edge.redact import redact
 from edge.site import DAEMON_USER
 from edge.types import Slot
+from edge.yamlfile import parse_yaml
 
 PASSWORD = "hunter2-s3cret"
 SITE = """\
@@ -630,6 +634,40 @@ def test_any_text_is_a_valid_configuration_or_told_what_is_wrong(tmp_path, site,
             line.encode()  # can be printed
             assert line.isprintable()
             assert line.startswith(str(tmp_path))
+
+
+ODDS = st.text('ab1:-[]{}&*!?|>%@`"#,. \n\\\t', min_size=1, max_size=3)
+
+
+@given(text=TEXTS, planogram=st.just(PLANOGRAM + SITE), at=st.integers(0, 200), odd=ODDS)
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+def test_what_is_read_quickly_is_read_as_pyyaml_reads_it(monkeypatch, text, planogram, at, odd):
+    for one in (text, planogram[:at] + odd + planogram[at:]):
+        quick = parse_yaml(Path("a.yaml"), one.encode("utf-8", "replace"), "")
+        with monkeypatch.context() as patch:
+            patch.setattr(yamlfile, "READ_OTHERWISE", re.compile(""))  # nothing is read quickly
+            assert parse_yaml(Path("a.yaml"), one.encode("utf-8", "replace"), "") == quick
+
+
+@pytest.mark.parametrize("text", ["[" * 200_000, "- " * 200_000, "{a: " * 200_000])
+def test_a_file_that_is_nested_endlessly_is_refused(text):
+    (told,) = parse_yaml(Path("a.yaml"), text.encode(), "").problems
+    assert told.message == "is nested too deeply"
+
+
+def test_what_is_written_by_the_page_is_read_quickly():
+    assert issubclass(yamlfile.QuickLoader, yamlfile.Composer)
+    assert not yamlfile.READ_OTHERWISE.search(PLANOGRAM + 'name: "콜라 1.5 L (12%) 50 % & Co."')
+
+
+def test_without_libyaml_files_are_read_all_the_same():
+    code = (
+        "import yaml; yaml.__with_libyaml__ = False\n"
+        "from pathlib import Path; from edge import yamlfile\n"
+        "assert yamlfile.QuickLoader is yamlfile.Loader\n"
+        "assert yamlfile.parse_yaml(Path('a'), b'a: 1e-3', '').data == {'a': 0.001}\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=REPOSITORY)
 
 
 def _told(load_one: Callable[[Path], object], path: Path) -> tuple[str, ...]:
