@@ -129,3 +129,27 @@ def test_escape_lets_go_of_a_line(hand):
     assert hand.page.evaluate("document.activeElement.matches('.stage')")
     hand.press("ArrowRight")  # the whole shelf
     assert np.allclose(drawn(hand) - before, [1, 0], atol=0.02)
+
+
+def test_a_pointer_that_stays_on_a_thing_paints_nothing_anew(hand):
+    page = hand.page
+    page.evaluate("""() => {
+      window.changes = 0;
+      const seen = new MutationObserver((all) => { window.changes += all.length; });
+      seen.observe(document.body, {subtree: true, childList: true, attributes: true});
+    }""")
+
+    def changes(x, y):
+        page.mouse.move(*hand.place(x, y))
+        hand.settled()
+        page.evaluate("window.changes = 0")
+        for step in range(10):
+            page.mouse.move(*hand.place(x + 0.002 * step, y))
+            hand.settled()
+        return page.evaluate("window.changes")
+
+    hand.until("document.querySelectorAll('.slot:not([data-state=none])').length === 6")
+    page.wait_for_timeout(500)
+    assert changes(0.29, 0.3) == 0  # on a slot
+    assert changes(0.05, 0.05) == 0  # beside the shelf
+    assert changes(0.385, 0.3) > 0  # onto a boundary, which is marked

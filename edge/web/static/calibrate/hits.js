@@ -130,6 +130,13 @@ export function linesOf(bay) {
 /** @param {{kind: string, r: number, i: number}} line @returns {string} its name within its bay */
 export function lineName({ kind, r, i }) { return `${kind}/${r}/${i}`; }
 
+/** @param {Target|undefined} target @returns {string} the same for the same thing */
+export function targetName(target) {
+  if (!target) return "";
+  const { kind, key, i, r, end } = /** @type {any} */ (target);
+  return [kind, key, i, r, end].join("/");
+}
+
 /** @param {Selection} selection @param {Line} line of the bay under edit */
 export function isHeld({ r, divider, rail }, line) {
   return r === line.r && line.i === (line.kind === "divider" ? divider : rail);

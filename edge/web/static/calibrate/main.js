@@ -11,6 +11,7 @@ import { Bench } from "./bench.js";
 import { Chosen } from "./chosen.js";
 import { Crops } from "./crops.js";
 import { tool } from "./fields.js";
+import { targetName } from "./hits.js";
 import { listenToKeys, showHelp } from "./keys.js";
 import { Loupe } from "./loupe.js";
 import { Model } from "./model.js";
@@ -118,10 +119,11 @@ export class App {
       twice: (target) => this.actions.twice(target),
       look: (seen) => { this.#seen = seen; if (!seen) this.#diagonal = null; this.loupe.show(seen); this.render(); },
       hover: (hover) => {
+        const { target } = hover ?? {}, { tool } = this.model;
+        const same = targetName(target) === targetName(this.#hover?.target);
         this.#hover = hover;
-        const { target } = hover ?? {};
-        this.ground.dataset.under = target?.kind ?? (this.model.tool ? "tool" : "");
-        this.render();
+        set(this.ground, "data-under", target?.kind ?? (tool ? "tool" : ""));
+        if (tool || !same) this.render(); // without a tool nothing follows the pointer
       },
     };
   }

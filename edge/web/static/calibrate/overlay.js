@@ -5,7 +5,7 @@ import { list, s, set, setText } from "../lib/dom.js";
 import { t } from "../lib/i18n.js";
 import { divide, rowSpans } from "../geom/divide.js";
 import { centre, isConvex, ordered, sides } from "../geom/quad.js";
-import { handlesOf, isHeld, lineName, linesOf, middleOf, ruledBay } from "./hits.js";
+import { handlesOf, isHeld, lineName, linesOf, middleOf, ruledBay, targetName } from "./hits.js";
 import { percentOf, stateOf, warningWords } from "./judged.js";
 
 /** @typedef {import("../geom/homography.js").Point} Point */
@@ -97,10 +97,9 @@ export class Overlay {
     set(this.outline, "points", bay ? text(bay.quad) : null);
     list(this.edges, lines, (one) => `${one.key}/${lineName(one)}`, edgeElement);
     const held = lines.findIndex((one) => isHeld(selection, one));
-    const target = hover?.target;
+    const under = targetName(hover?.target);
     lines.forEach((one, index) => {
-      const under = target && "a" in target && lineName(target) === lineName(one);
-      this.#edge(this.edges.children[index], one, index === held, Boolean(under));
+      this.#edge(this.edges.children[index], one, index === held, targetName(one) === under);
       set(this.edges.children[index], "tabindex", index === Math.max(0, held) ? 0 : -1);
     });
   }
@@ -159,12 +158,11 @@ export class Overlay {
     handles.forEach((handle, index) => {
       const element = /** @type {any} */ (this.layers.handles.children[index]);
       const [x, y] = handle.at, { unit = 1 } = this;
-      element.setAttribute("transform", `translate(${x.toFixed(2)} ${y.toFixed(2)}) scale(${unit.toFixed(5)})`);
+      set(element, "transform", `translate(${x.toFixed(2)} ${y.toFixed(2)}) scale(${unit.toFixed(5)})`);
       const held = (handle.kind === "corner" || handle.kind === "loose") && selection.corner === handle.i;
-      const under = hover?.target && "at" in hover.target && hover.target.kind === handle.kind &&
-        hover.target.i === handle.i && hover.target.end === handle.end && hover.target.r === handle.r;
+      const under = targetName(hover?.target) === targetName(handle);
       set(element, "data-held", Boolean(held || (seen && seen.point[0] === x && seen.point[1] === y)));
-      set(element, "data-under", Boolean(under));
+      set(element, "data-under", under);
       if (handle.kind === "lean") {
         // of all ends only those of the divider in hand are on the way of Tab
         const near = selection.divider === handle.i && selection.r === handle.r;

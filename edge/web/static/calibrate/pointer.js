@@ -3,7 +3,7 @@
 
 import { distance } from "../geom/quad.js";
 import { dragOf } from "./drags.js";
-import { hand, SNAP, snapped, snapTargets, targetAt } from "./hits.js";
+import { hand, SNAP, snapped, snapTargets, targetAt, targetName } from "./hits.js";
 
 /** @typedef {import("../geom/homography.js").Point} Point */
 /** @typedef {import("./model.js").Model} Model */
@@ -244,7 +244,7 @@ export class Pointer {
     const { model, stage } = hands;
     const { target } = press;
     if (target && target.kind !== "slot") {
-      const name = JSON.stringify([target.kind, target.key, target.i, "r" in target ? target.r : 0]);
+      const name = targetName(target);
       if (this.#tapped.target === name && now - this.#tapped.at < TWICE_MS) hands.twice(target);
       else hands.hold(target);
       this.#tapped = { target: name, at: now };
