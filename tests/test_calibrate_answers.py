@@ -141,6 +141,17 @@ def test_what_is_wrong_elsewhere_in_the_file_is_told_at_no_slot(bench):
     hand.said("1칸을 저장했어요")
 
 
+def test_what_was_saved_is_not_called_unsaved_when_the_plan_cannot_be_read_again(bench):
+    hand = bench.mouse()
+    shelf(hand, BAY, 1, 2)
+    bench.browser.expect_in_console("net::ERR_FAILED")
+    hand.page.route("**/plan", lambda route: route.abort())
+    hand.press("Control+s")
+    hand.said("처리됐지만 배치도를 다시 읽지 못했어요")
+    hand.page.locator(".bar__save:not([data-dirty])").wait_for()
+    assert len(bench.saved()) == 2
+
+
 # Late answers
 
 

@@ -77,7 +77,7 @@ export class Saving {
       if (answer.reloaded) this.app.say(t("calibrate.saved", { n }));
       else if (bench.alone) this.app.say(t("calibrate.saved_alone", { n }));
       else this.app.say(t("calibrate.saved_not_reloaded", { n, why: answer.message }), true);
-      await bench.reloadPlan();
+      await this.#refresh();
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       this.busy = false;
@@ -87,6 +87,16 @@ export class Saving {
       model.changed();
     }
     if (this.#again && bench.camera === camera) await this.save();
+  }
+
+  /** Versions and reference as they are now. What was done is done, whether they can be read or not. */
+  async #refresh() {
+    try {
+      await this.app.bench.reloadPlan();
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      this.app.say(t("calibrate.not_refreshed", { why: error.message }), true);
+    }
   }
 
   /** Only what can be saved is sent; else step 4 shows what cannot. */
@@ -125,7 +135,7 @@ export class Saving {
     if (choice === "download") this.#download();
     if (choice === "mine") await this.save(digest);
     if (choice !== "theirs" && choice !== "download") return;
-    await bench.reloadPlan();
+    await this.#refresh();
     model.commit("calibrate.did.theirs", bench.fromPlan(slots));
     bench.saved(digest, bench.planned());
   }

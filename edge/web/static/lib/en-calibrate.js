@@ -132,6 +132,7 @@ export default {
   "calibrate.saved_not_reloaded": "Saved {n} {n|slot|slots} · {why}",
   "calibrate.save_failed": "Not saved · {why}",
   "calibrate.not_savable": "{n} {n|slot needs|slots need} a fix before saving",
+  "calibrate.not_refreshed": "Done, but the planogram could not be read again · {why}",
   "calibrate.invalid": "Not saved · {why}",
   "calibrate.changed_title": "The planogram changed",
   "calibrate.changed": "The planogram changed elsewhere. Which one?",

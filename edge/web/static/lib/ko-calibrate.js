@@ -132,6 +132,7 @@ export default {
   "calibrate.saved_not_reloaded": "{n}칸을 저장했어요 · {why}",
   "calibrate.save_failed": "저장하지 못했어요 · {why}",
   "calibrate.not_savable": "고쳐야 저장할 수 있는 칸이 {n}개 있어요",
+  "calibrate.not_refreshed": "처리됐지만 배치도를 다시 읽지 못했어요 · {why}",
   "calibrate.invalid": "저장하지 못했어요 · {why}",
   "calibrate.changed_title": "배치도가 바뀌었어요",
   "calibrate.changed": "다른 곳에서 배치도가 바뀌었어요. 어느 쪽을 쓸까요?",
