@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
@@ -148,8 +149,13 @@ def run(site_path: Path) -> None:
     plan = read_plan(site_path)
     try:
         with open_web(plan.config.site, daemon_routes(plan, board, requests.put)) as pages:
-            log.info("the pages are served at %s", pages.address)
-            serve(plan, lambda: read_plan(site_path), requests, board, stop, on_plan=pages.follow)
+
+            def announce(outlet: Outlet) -> None:
+                """Not before the broker is up: an address that is gone at once helps nobody."""
+                log.info("the pages are served at %s", pages.address)
+
+            read = partial(read_plan, site_path)
+            serve(plan, read, requests, board, stop, on_open=announce, on_plan=pages.follow)
     except StoreError:
         if not stop.is_set():  # else it was reported, and waiting for its end was given up
             raise

@@ -172,6 +172,7 @@ def test_a_port_in_use_ends_it_with_69_and_one_message(tmp_path, shelf, broker):
         assert daemon.wait() == 69
         assert f"127.0.0.1:{broker.port}: the port is in use" in daemon.log()
         assert "Traceback" not in daemon.log()
+        assert "the pages are served" not in daemon.log()  # an address where nobody is
 
 
 def test_a_damaged_state_file_is_moved_aside_and_the_daemon_goes_on(
