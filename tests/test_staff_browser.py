@@ -64,6 +64,19 @@ def test_a_moved_camera_says_by_how_much_and_where_that_is_put_right(visit, loca
     assert vital.get_by_role("link").get_attribute("href") == "/calibrate?camera=fridge"
 
 
+@pytest.mark.parametrize(
+    ("locale", "later", "words"),
+    [
+        ("ko-KR", "나중에", "오늘은 그만 (24:00까지)"),
+        ("en-US", "Later", "not today, until 24:00"),
+    ],
+)
+def test_what_is_put_off_for_today_is_put_off_until_a_time(visit, locale, later, words):
+    page = visit(Shop(), viewport={"width": 360, "height": 740}, locale=locale)
+    page.locator(".card").first.get_by_role("button", name=later).click()
+    expect(page.get_by_text(words, exact=True)).to_be_visible()
+
+
 def test_a_name_with_html_is_text(visit):
     page = visit(Shop(), viewport=DESK)
     settled(page, "history")

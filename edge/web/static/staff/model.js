@@ -108,12 +108,20 @@ export function placeWords(slot) {
 }
 
 /**
+ * When the shop's day ends: "24:00" where it is not known when it closes.
+ * @param {Settings} settings
+ */
+export function endOfDay(settings) {
+  return settings.closing ?? "24:00";
+}
+
+/**
  * Minutes from now until the shop closes (or until midnight), at least an hour.
  * @param {Settings} settings closing is "HH:MM" of local time
  */
 export function minutesToday(settings) {
   const end = new Date(now());
-  const [hours, minutes] = (settings.closing ?? "24:00").split(":").map(Number);
+  const [hours, minutes] = endOfDay(settings).split(":").map(Number);
   end.setHours(hours, minutes, 0, 0);
   return Math.max(60, Math.ceil((end.getTime() - now()) / 60000));
 }
