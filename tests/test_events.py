@@ -69,6 +69,22 @@ def test_a_page_hears_everything_first_and_then_only_what_has_changed(loop):
     play(loop, scene)
 
 
+def test_what_happens_within_a_tenth_of_a_second_is_one_patch(loop):
+    async def scene(hub: Hub) -> None:
+        stream = hub.stream(None)
+        await read(stream)
+        empty(loop, "a1")
+        assert [slot["id"] for slot in (await read(stream))[2]["slots"]] == ["a1"]
+        empty(loop, "a2")  # the hub rests after a patch; what happens meanwhile …
+        await asyncio.sleep(0.01)
+        empty(loop, "a1", None)
+        _, _, patch = await read(stream)
+        assert sorted(slot["id"] for slot in patch["slots"]) == ["a1", "a2"]  # … is told at once
+        await stream.aclose()
+
+    play(loop, scene)
+
+
 def test_all_pages_are_sent_the_same_bytes(loop):
     async def scene(hub: Hub) -> None:
         streams = [hub.stream(None) for _ in range(3)]

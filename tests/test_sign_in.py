@@ -9,6 +9,7 @@ import select
 import subprocess
 import sys
 import threading
+import time
 from http.cookies import SimpleCookie
 from pathlib import Path
 
@@ -236,6 +237,32 @@ def test_many_guesses_at_once_are_five(client, url):
         thread.join()
     assert answers.count(401) == FREE_TRIES
     assert set(answers) <= {401, 429, 503}
+
+
+def test_guesses_are_judged_one_after_the_other_for_each_takes_memory(client, url, monkeypatch):
+    judging, most, count = 0, 0, threading.Lock()
+
+    def slowly(mark: PinMark, pin: str) -> bool:
+        nonlocal judging, most
+        with count:
+            judging += 1
+            most = max(most, judging)
+        time.sleep(0.3)
+        with count:
+            judging -= 1
+        return pin == PIN
+
+    monkeypatch.setattr(PinMark, "fits", slowly)
+    body = {"pin": OTHER}
+    guesses = [
+        threading.Thread(target=httpx.post, args=(f"{url}api/session",), kwargs=kwargs)
+        for kwargs in [{"json": body, "headers": WRITE, "timeout": 20}] * 4
+    ]
+    for guess in guesses:
+        guess.start()
+    for guess in guesses:
+        guess.join(20)
+    assert most == 1
 
 
 def test_wrong_pins_are_logged_with_the_address_and_counted(client, caplog):
