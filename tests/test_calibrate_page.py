@@ -272,6 +272,8 @@ def test_every_text_is_readable_on_its_ground(bench, theme, language):
     assert low_contrasts(hand.page) == []
     hand.press("Escape", "Control+s")
     hand.page.locator(".toast").first.wait_for()
+    hand.page.locator(".bar__save[aria-busy='false']").wait_for()
+    hand.until("document.getAnimations().length === 0")  # no colour is on its way
     assert low_contrasts(hand.page) == []
 
 
