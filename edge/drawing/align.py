@@ -105,7 +105,6 @@ def _agreement(
         return None
     here = np.array([keys[match.queryIdx].pt for match in good], np.float32)
     there = np.array([new_keys[match.trainIdx].pt for match in good], np.float32)
-    cv2.setRNGSeed(0)
     homography, agree = cv2.findHomography(
         here, there, cv2.USAC_MAGSAC, WITHIN_PX, maxIters=5000, confidence=0.9999
     )
