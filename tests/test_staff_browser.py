@@ -201,8 +201,9 @@ def test_nothing_to_do_admits_what_it_cannot_see(visit):
 def test_camera_trouble_is_seen_at_a_glance_with_its_reason(visit):
     page = visit(Shop())
     page.get_by_role("link", name="카메라 1대를 믿을 수 없어요").click()
-    page.get_by_role("button", name="fridge · 카메라가 움직였어요").click()
-    expect(page.locator("#shelves .notice")).to_contain_text("카메라가 움직였어요")
+    moved = "카메라가 칸 너비의 약 40 %만큼 움직였어요"
+    page.get_by_role("button", name=f"fridge · {moved}").click()
+    expect(page.locator("#shelves .notice")).to_contain_text(moved)
     link = page.get_by_role("link", name="위치 다시 맞추기")
     assert link.get_attribute("href") == "/calibrate?camera=fridge"
 
