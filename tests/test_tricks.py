@@ -26,7 +26,7 @@ from trainer.mixture import Mixture, batches, open_mixture
 from trainer.net import SlotNet
 from trainer.recipe import Net, Recipe
 from trainer.runs import load_run
-from trainer.teacher import open_teacher
+from trainer.teacher import open_teacher, teacher_recipe
 from trainer.tricks import (
     half_precision,
     loss_of,
@@ -333,6 +333,15 @@ def test_a_teacher_must_know_the_same_classes(photos, run):
     student = tiny(photos, classes=["empty", "full"], distill={"teacher": str(run)})
     with pytest.raises(ConfigError, match="knows other classes: full"):
         open_teacher(student, "cpu")
+
+
+def test_teachers_that_cannot_teach_are_named(photos, run, tmp_path):
+    lost = tiny(photos, distill={"teacher": [str(run), "nowhere"]})
+    with pytest.raises(ConfigError, match=r"distill\.teacher: nowhere: no such run or bundle"):
+        open_teacher(lost, "cpu")
+    mixture = tiny(photos, distill={"teacher": [str(run), "teacher.yaml"]})
+    with pytest.raises(ConfigError, match=r"teacher\.yaml: a recipe is the only teacher"):
+        teacher_recipe(mixture, tmp_path)
 
 
 def test_a_student_learns_what_its_teacher_says_and_not_the_labels(photos, run, tmp_path):

@@ -138,7 +138,7 @@ def _refuse_leaks(plan: Plan) -> None:
     """Raise UsageError where a fit would begin with or learn from a net that knows the answers."""
     for row in plan.rows:
         if row.recipe.distill is not None and plan.teacher is None:
-            named = ", ".join(row.recipe.distill.teachers)
+            named = ", ".join(row.recipe.distill.teacher)
             raise UsageError(
                 f"distill.teacher: {named}: a finished net may have seen the "
                 "pictures that a study holds back; name a recipe (*.yaml), which is then trained "

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from edge.classifier import EMPTY, OCCUPANCY, Source, Temperature, Thresholds
 from edge.errors import ConfigError, UsageError
@@ -82,10 +82,16 @@ class Data(Section):
     """Only pictures with one of these labels."""
 
 
+def _listed(value: Any) -> Any:
+    return (
+        (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
+    )
+
+
 class Distill(Section):
     """§ 5.3: learn also from what a better net says of the same varied pictures."""
 
-    teacher: str | Annotated[tuple[str, ...], Field(min_length=2)]
+    teacher: Annotated[tuple[str, ...], BeforeValidator(_listed), Field(min_length=1)]
     """A run's folder or a bundle that knows the same classes ($NAME is expanded), or several, whose
     logits are averaged; or a recipe, *.yaml beside this one, that is trained first and on the same
     pictures."""
@@ -93,10 +99,6 @@ class Distill(Section):
     """Side in pixels of what a run is asked about; absent: its own input_size."""
     temperature: float = Field(default=20, gt=0)
     weight: float = Field(default=1, gt=0)
-
-    @property
-    def teachers(self) -> tuple[str, ...]:
-        return (self.teacher,) if isinstance(self.teacher, str) else self.teacher
 
 
 class Costs(Section):

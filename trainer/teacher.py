@@ -22,11 +22,14 @@ def open_teacher(recipe: Recipe, device: str, path: Path | None = None) -> Teach
 
     path: the run or bundle that teaches, where it is not what the recipe names.
 
-    Raises ConfigError where a teacher knows other classes.
+    Raises ConfigError where a teacher is not there or knows other classes.
     """
     if recipe.distill is None:
         return None
     paths = [path] if path is not None else _paths(recipe.distill)
+    missing = [one for one in paths if not one.exists()]
+    if missing:
+        raise ConfigError([f"distill.teacher: {one}: no such run or bundle" for one in missing])
     teachers = [(_run if is_run(one) else _bundle)(one, recipe, device) for one in paths]
     return lambda images: torch.stack([ask(images) for ask in teachers]).mean(dim=0)
 
@@ -65,14 +68,20 @@ def teacher_recipe(recipe: Recipe, beside: Path) -> Recipe | None:
     """Return what a teacher is trained by on its pupil's own pictures, where a recipe is named.
 
     beside: the folder of the pupil's recipe. None: the teacher is a finished run or a bundle, or
-    nobody teaches. Raises ConfigError where the teacher would need a teacher.
+    nobody teaches. Raises ConfigError where the teacher would need a teacher, or is one of several.
     """
     if recipe.distill is None:
         return None
-    first, *others = _paths(recipe.distill)
-    if others or first.suffix not in (".yaml", ".yml"):
+    paths = _paths(recipe.distill)
+    recipes = [path for path in paths if path.suffix in (".yaml", ".yml")]
+    if not recipes:
         return None
-    file = beside / first
+    if len(paths) > 1:
+        raise ConfigError(
+            [f"distill.teacher: {recipes[0]}: a recipe is the only teacher; of several, each is a "
+             "finished run or a bundle"]
+        )  # fmt: skip
+    file = beside / recipes[0]
     teacher = load_recipe(file)
     if teacher.distill is not None:
         raise ConfigError(
@@ -82,7 +91,7 @@ def teacher_recipe(recipe: Recipe, beside: Path) -> Recipe | None:
 
 
 def _paths(distill: Distill) -> list[Path]:
-    return [Path(os.path.expandvars(one)).expanduser() for one in distill.teachers]
+    return [Path(os.path.expandvars(one)).expanduser() for one in distill.teacher]
 
 
 def _check_classes(path: Path, teacher: tuple[str, ...], own: tuple[str, ...]) -> None:
