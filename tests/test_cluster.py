@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +20,9 @@ pytest.importorskip("torch", reason="the trainer is an extra: pip install -e .[t
 
 from conftest import REPOSITORY, missing
 from fitting import trainer, wait_until, write_photos, write_recipe
+
+from edge.errors import UnavailableError
+from trainer.cluster import TRIES, _connect
 
 TEACHER = (
     "name: teacher\ninput_size: 32\nepochs: 1\nbatch: 8\nnet: {arch: resnet10, width: 0.125}\n"
@@ -100,6 +104,25 @@ def test_what_went_wrong_there_is_said_here(cluster, recipe, tmp_path):
     assert result.returncode == 69
     assert result.stderr.startswith("error: the loss is ")
     assert "lower lr" in result.stderr
+
+
+@pytest.mark.parametrize(("dying", "said"), [(TRIES - 1, None), (TRIES, "Initialization failure")])
+def test_a_server_of_rays_that_dies_when_it_is_forked_is_asked_for_again(monkeypatch, dying, said):
+    begun = []
+
+    def init(**_):
+        begun.append(1)
+        if len(begun) <= dying:
+            raise ConnectionAbortedError("Initialization failure from server:")
+
+    fake = SimpleNamespace(init=init, shutdown=lambda: None)
+    monkeypatch.setitem(sys.modules, "ray", fake)
+    if said is None:
+        assert _connect("auto") is fake
+    else:
+        with pytest.raises(UnavailableError, match=said):
+            _connect("auto")
+    assert len(begun) == TRIES
 
 
 def test_a_cluster_that_is_not_there_is_one_message(recipe, tmp_path):

@@ -23,7 +23,10 @@ from trainer.jobs import Job, Pool, carry_out, folder_of, is_done, make_job, one
 from trainer.recipe import Recipe
 from trainer.runs import replace_file
 
+log = logging.getLogger(__name__)
+
 CLIENT_PORT, KNOCK_S = 10001, 5
+TRIES = 4  # to get a server of Ray's
 HOW_TO_GET = "pip install 'shelf-edge[cluster]', here and on each machine of the cluster"
 
 
@@ -89,7 +92,7 @@ def _connect(address: str) -> Any:
         raise UnavailableError(f"--on {address}: Ray is not installed: {HOW_TO_GET}") from None
     try:
         _knock(address)
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        _init(ray, address)
     except (OSError, ValueError, RuntimeError) as error:
         first = str(error).strip().partition("\n")[0]
         raise UnavailableError(
@@ -97,6 +100,24 @@ def _connect(address: str) -> Any:
             "--head', or work here with --workers"
         ) from None
     return ray
+
+
+def _init(ray: Any, address: str) -> None:
+    """Join the cluster. Raises what Ray does, OSError where its server cannot be had for long.
+
+    Ray forks a server for each client, beside gRPC's threads; now and then that one dies at once
+    (github.com/ray-project/ray/issues/63202), and the next one lives.
+    """
+    for tries_left in reversed(range(TRIES)):
+        try:
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        except ConnectionAbortedError as error:
+            ray.shutdown()
+            if not tries_left:
+                raise
+            log.warning("%s: Ray's server for us did not start; once more (%s)", address, error)
+        else:
+            return
 
 
 def _knock(address: str) -> None:
