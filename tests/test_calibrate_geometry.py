@@ -223,3 +223,87 @@ def test_loose_slots_are_read_row_by_row_even_where_the_shelf_slopes(page):
     order = np.random.default_rng(5).permutation(8)
     rows = call(page, "naming", "readingRows", [quads[i] for i in order])
     assert [[int(order[i]) for i in row] for row in rows] == [[0, 1, 2, 3], [4, 5, 6, 7]]
+
+
+SIZE = np.array([1280, 720])
+SLACK = 3e-5 * 1280
+
+
+def in_the_file(quads):
+    """Return quads in pixels as a planogram's five decimals give them back."""
+    return (np.round(np.array(quads) / SIZE, 5) * SIZE).tolist()
+
+
+def row(top, bottom, cells, trim=1.0, moved=(), lean=0.0):
+    """Return a row of equal cells, some of whose dividers a person has moved or leant."""
+    dividers = [
+        {"u": (i + 1) / cells, "lean": 0, "pinned": False, "guessed": False}
+        for i in range(cells - 1)
+    ]
+    for i in moved:
+        dividers[i] |= {"u": dividers[i]["u"] + 0.2 / cells, "lean": lean, "pinned": True}
+    return {"v": [top, bottom], "dividers": dividers, "trim": trim}
+
+
+ROWS = {
+    "a grid": [row(0, 0.45, 4), row(0.5, 1, 4)],
+    "rows of their own": [row(0, 0.3, 5), row(0.34, 0.6, 3, moved=[1]), row(0.66, 1, 7)],
+    "a thin row in wrong perspective": [row(0, 1, 6, trim=1.3)],
+    "goods that lean": [row(0, 0.5, 4, moved=[1], lean=0.03), row(0.5, 1, 4)],
+    "one above the other": [row(0, 0.3, 1), row(0.4, 1, 1)],
+}
+
+
+@pytest.mark.parametrize("rows", ROWS.values(), ids=ROWS)
+def test_a_bay_is_found_again_in_its_quads(page, rows):
+    for shelf in some_quads(12, seed=7):
+        quads = in_the_file([q for r in rows for q in call(page, "divide", "cellQuads", shelf, r)])
+        (bay,) = call(page, "regroup", "regrouped", quads, SLACK)
+        assert np.abs(np.array(bay["quad"]) - shelf).max() < SLACK
+        cells = itertools.count()
+        for found, drawn in zip(bay["rows"], rows, strict=True):
+            assert found["cells"] == [next(cells) for _ in range(len(drawn["dividers"]) + 1)]
+            moved = any(divider["pinned"] for divider in drawn["dividers"])
+            assert [d["pinned"] for d in found["dividers"]] == [moved] * len(drawn["dividers"])
+            assert found["v"] == pytest.approx(drawn["v"], abs=2e-3)
+
+
+def test_deleted_slots_are_holes_of_their_bay(page):
+    shelf = [[140, 90], [1100, 60], [1180, 640], [90, 600]]
+    quads = [
+        q
+        for r in (row(0, 0.3, 5), row(0.33, 0.63, 5), row(0.66, 1, 5))
+        for q in call(page, "divide", "cellQuads", shelf, r)
+    ]
+    kept = [i for i in range(15) if i not in (2, 5, 9)]  # inside a row, and at both of its ends
+    (bay,) = call(page, "regroup", "regrouped", in_the_file([quads[i] for i in kept]), SLACK)
+    found = [[None if c is None else kept[c] for c in r["cells"]] for r in bay["rows"]]
+    assert found == [[0, 1, None, 3, 4], [None, 6, 7, 8, None], [10, 11, 12, 13, 14]]
+
+
+def test_what_is_not_one_shelf_is_not_made_one(page):
+    apart = [[[x, 100], [x + 80, 100], [x + 80, 300], [x, 300]] for x in (50, 200, 350)]
+    crooked = [[[500, 100], [600, 100], [600, 300], [500, 300]],
+               [[600, 100], [700, 103], [700, 300], [600, 300]]]  # fmt: skip
+    assert call(page, "regroup", "regrouped", apart + crooked, SLACK) == []
+    left = [[20, 350], [400, 380], [400, 690], [20, 700]]
+    right = [[500, 380], [1200, 350], [1220, 700], [500, 690]]
+    both = [q for s in (left, right) for q in call(page, "divide", "cellQuads", s, row(0, 1, 3))]
+    bays = call(page, "regroup", "regrouped", in_the_file(both + apart), SLACK)
+    assert [bay["rows"][0]["cells"] for bay in bays] == [[0, 1, 2], [3, 4, 5]]
+
+
+def test_a_large_plan_of_loose_slots_is_sorted_while_nobody_waits(page):
+    chance = np.random.default_rng(2)
+    corner = chance.uniform([0, 0], [1200, 640], (2000, 1, 2))
+    box = np.array([[0, 0], [60, 0], [60, 60], [0, 60]]) + chance.uniform(-5, 5, (2000, 4, 2))
+    took_ms = page.evaluate(
+        """async (quads) => {
+          const { regrouped } = await import("/geom/regroup.js");
+          const began = performance.now();
+          const bays = regrouped(quads, 0.04);
+          return bays.length ? -1 : performance.now() - began;
+        }""",
+        in_the_file(corner + box),
+    )
+    assert 0 <= took_ms < 5000

@@ -168,6 +168,30 @@ def test_what_exists_is_loaded_and_edited(bench):
     assert [slot["id"] for slot in bench.saved()] == ids[:5]
 
 
+def test_a_shelf_that_another_device_drew_still_has_its_dividers(bench):
+    first = bench.mouse()
+    shelf(first, BAY, 2, 4)
+    first.press("Control+s")
+    first.said("저장했어요")
+    before = bench.saved()
+    hand = bench.mouse()
+    hand.at(*np.mean(before[1]["quad"], axis=0))
+    hand.choose(".steps__one:nth-child(2)")
+    left, right = np.array(before[0]["quad"]), np.array(before[1]["quad"])
+    assert (left[1:3] == right[[0, 3]]).all()
+    x, y = np.mean(left[1:3], axis=0)
+    hand.drag((x, y), (x + 0.03, y))
+    hand.settled()
+    hand.press("Control+s")
+    hand.said("저장했어요")
+    after = bench.saved()
+    left, right = np.array(after[0]["quad"]), np.array(after[1]["quad"])
+    assert (left[1:3] == right[[0, 3]]).all(), "one edge for both"
+    assert left[1, 0] > before[0]["quad"][1][0] + 0.02
+    assert after[4:] == before[4:], "the other row keeps every digit"
+    assert [slot["id"] for slot in after] == [slot["id"] for slot in before]
+
+
 def test_a_drawing_that_was_not_saved_comes_back_with_its_dividers(bench):
     hand = bench.mouse()
     shelf(hand, BAY, 2, 3)

@@ -32,7 +32,8 @@ Augment = Literal["none", "crop", "paper", "keras", "trivial", "camera"]
 AFTERWARDS = {"name", "held_out", "unreadable", "temperature", "thresholds", "costs", "sources"}
 """What does not change the weights: a run need not be made anew for it."""
 STEPS_ONLY = (
-    "steps", "balanced", "label_smoothing", "mixup", "cutmix", "distill", "ema", "train_sizes"
+    "steps", "balanced", "label_smoothing", "mixup", "cutmix", "distill", "ema", "train_sizes",
+    "clip_gradient",
 )  # fmt: skip
 """What only a training in steps can do."""
 
@@ -159,6 +160,9 @@ class Recipe(Section):
     weight_decay: float = Field(default=1e-4, ge=0)
     no_bias_decay: bool = True
     """§ 3.1: weight decay on matrices only; biases and norm scales have one dimension."""
+    clip_gradient: float = Field(default=0, ge=0)
+    """A step's gradient, all weights together, is cut to this length; 0: never. Nets that keep
+    their BatchNorm statistics (freeze_norm) run away without it."""
     zero_gamma: bool = False
     """§ 3.1: a residual block begins as the identity. Loaded weights are never touched."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"

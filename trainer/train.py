@@ -91,12 +91,7 @@ def fit(
                 logits = model(x)
             loss = loss_of(logits.float(), targets, x, recipe, ask_teacher)
             state.losses.append(number(team.mean(loss.item()), state))
-            state.optimizer.zero_grad()
-            state.scaler.scale(loss).backward()
-            state.scaler.step(state.optimizer)
-            state.scaler.update()
-            state.average.update_parameters(state.model)
-            state.step += 1
+            descend(loss, state, recipe)
 
             epoch_ends = state.step % mixture.epoch_steps == 0 or state.step == state.steps
             if epoch_ends:
@@ -151,6 +146,19 @@ def prepare(mixture: Mixture, run: Path, team: Workers) -> State:
         settle(model, [torch.from_numpy(images).to(team.device) for images, _ in few])
     model.train()
     return state
+
+
+def descend(loss: torch.Tensor, state: State, recipe: Recipe) -> None:
+    """Take one step down the loss, and one of the running mean behind it."""
+    state.optimizer.zero_grad()
+    state.scaler.scale(loss).backward()
+    if recipe.clip_gradient:
+        state.scaler.unscale_(state.optimizer)
+        nn.utils.clip_grad_norm_(state.model.parameters(), recipe.clip_gradient)
+    state.scaler.step(state.optimizer)
+    state.scaler.update()
+    state.average.update_parameters(state.model)
+    state.step += 1
 
 
 def chance_of(step: int, recipe: Recipe, team: Workers) -> np.random.Generator:

@@ -157,7 +157,7 @@ export class Bench {
   get dirty() { return this.picture !== null && this.#drawn() !== this.#saved; }
 
   /** @returns {any[]} slots as the planogram wants them */
-  planned() { return asPlan(this.model.slots, this.model.frame); }
+  planned() { return asPlan(this.model.slots, this.model.frame, this.plan?.slots ?? []); }
 
   #drawn() { return JSON.stringify(this.planned()); }
 

@@ -3,6 +3,7 @@
 
 import { apply } from "../geom/homography.js";
 import { cellQuads } from "../geom/divide.js";
+import { regrouped } from "../geom/regroup.js";
 import { defaultPattern, filled, free, ID, numbered, readingRows } from "../geom/naming.js";
 
 /** @typedef {import("../geom/homography.js").Point} Point */
@@ -44,6 +45,8 @@ import { defaultPattern, filled, free, ID, numbered, readingRows } from "../geom
  * @property {number} column
  */
 /** @typedef {{camera: string, width: number, height: number, otherIds: Set<string>}} Frame */
+
+const LAST_DIGITS = 3e-5; // of the picture's longer side: a planogram has five decimals
 
 let issued = 0;
 
@@ -138,29 +141,44 @@ function placed(state) {
 }
 
 /**
- * The planogram's slots as loose ones.
+ * The planogram's slots, those of one shelf as a bay again.
  * @param {State} state
  * @param {{id: string, name: string, sku: string|null, priority: number|null, quad: Quad}[]} slots quads in fractions
  * @param {Frame} frame
  * @returns {State}
  */
 export function withPlan(state, slots, frame) {
-  const loose = slots.map(({ id, name, sku, priority, quad }) => ({
-    ...newCell({ id, name, sku: sku ?? "", priority: priority ?? null }),
-    quad: scaled(quad, frame.width, frame.height),
+  const quads = slots.map(({ quad }) => scaled(quad, frame.width, frame.height));
+  const cells = slots.map(({ id, name, sku, priority }) =>
+    newCell({ id, name, sku: sku ?? "", priority: priority ?? null }));
+  const held = new Set();
+  const bays = regrouped(quads, LAST_DIGITS * Math.max(frame.width, frame.height)).map(({ quad, rows }) => ({
+    key: freshKey(), quad,
+    rows: rows.map((row) => ({ ...row, cells: row.cells.map((index) => {
+      if (index === null) return null;
+      held.add(index);
+      return cells[index];
+    }) })),
   }));
-  return { ...state, bays: [], loose, draft: null };
+  const loose = cells.map((cell, index) => ({ ...cell, quad: quads[index] })).filter((_, index) => !held.has(index));
+  return { ...state, bays, loose, draft: null };
 }
 
 /**
- * Slots as the planogram wants them: fractions of the picture, five decimals.
+ * Slots as the planogram wants them: fractions of the picture, five decimals. One that nobody
+ * moved keeps its digits: a bay that was found again draws it a hair beside.
  * @param {Slot[]} slots
  * @param {Frame} frame
+ * @param {{id: string, quad: Quad}[]} before what the planogram holds
  */
-export function asPlan(slots, frame) {
-  return slots.map(({ id, name, sku, priority, quad }) => ({
-    id, name, sku: sku || null, priority, quad: fractions(quad, frame),
-  }));
+export function asPlan(slots, frame, before) {
+  const known = new Map(before.map(({ id, quad }) => [id, quad]));
+  return slots.map(({ id, name, sku, priority, quad }) => {
+    const own = fractions(quad, frame), old = known.get(id);
+    const still = old?.every((corner, i) =>
+      Math.max(Math.abs(corner[0] - own[i][0]), Math.abs(corner[1] - own[i][1])) < LAST_DIGITS);
+    return { id, name, sku: sku || null, priority, quad: old && still ? old : own };
+  });
 }
 
 /**
