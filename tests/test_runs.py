@@ -32,7 +32,7 @@ from fitting import (
 from edge.errors import UnavailableError, UsageError
 from trainer.mixture import Mixture, open_mixture
 from trainer.runs import LAST, State, claimed, load_run
-from trainer.train import DivergedError, StoppedError, fit, prepare, why_diverged
+from trainer.train import DivergedError, StoppedError, descend, fit, prepare, why_diverged
 from trainer.workers import Workers
 
 
@@ -256,6 +256,30 @@ def test_a_loss_that_is_no_number_ends_the_training_with_the_cause(photos, tmp_p
 @pytest.fixture
 def state(recipe, tmp_path):
     return prepare(open_mixture(recipe), tmp_path / "none", Workers(0, 1, "cpu"))
+
+
+def step_length(photos, tmp_path, loss_of, **changes):
+    """How far one step moves all weights together."""
+    changed = tiny(photos, weight_decay=0, momentum=0, **changes)
+    state = prepare(open_mixture(changed), tmp_path / "none", Workers(0, 1, "cpu"))
+    before = [weights.detach().clone() for weights in state.model.parameters()]
+    state.model.eval()  # no dropout
+    descend(loss_of(state.model(torch.linspace(0, 255, 3072).view(1, 32, 32, 3))), state, changed)
+    assert state.step == 1
+    moved = zip(before, state.model.parameters(), strict=True)
+    return sum((now - was).square().sum().item() for was, now in moved) ** 0.5
+
+
+@pytest.mark.parametrize("times", [1e-6, 1, 1000])
+def test_no_step_is_longer_than_its_gradient_may_be(recipe, photos, tmp_path, times):
+    def loss(logits):
+        return times * logits.square().sum()
+
+    free = step_length(photos, tmp_path, loss)
+    cut = step_length(photos, tmp_path, loss, clip_gradient=0.01)
+    lr = recipe.lr
+    assert cut == pytest.approx(min(free, 0.01 * lr), rel=0.01)
+    assert free > 0.01 * lr or times < 1
 
 
 def test_the_cause_may_be_that_sixteen_bits_overflow(state):
