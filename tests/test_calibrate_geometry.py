@@ -250,7 +250,7 @@ ROWS = {
     "rows of their own": [row(0, 0.3, 5), row(0.34, 0.6, 3, moved=[1]), row(0.66, 1, 7)],
     "a thin row in wrong perspective": [row(0, 1, 6, trim=1.3)],
     "goods that lean": [row(0, 0.5, 4, moved=[1], lean=0.03), row(0.5, 1, 4)],
-    "one above the other": [row(0, 0.3, 1), row(0.4, 1, 1)],
+    "a wide pack above": [row(0, 0.3, 1), row(0.4, 1, 2)],
 }
 
 
@@ -282,7 +282,11 @@ def test_deleted_slots_are_holes_of_their_bay(page):
 
 
 def test_what_is_not_one_shelf_is_not_made_one(page):
-    apart = [[[x, 100], [x + 80, 100], [x + 80, 300], [x, 300]] for x in (50, 200, 350)]
+    apart = [
+        [[x, y], [x + 80, y], [x + 80, y + 100], [x, y + 100]]
+        for x in (50, 200, 350)
+        for y in (100, 220)  # aligned to the pixel, and yet no columns of one shelf
+    ]
     crooked = [[[500, 100], [600, 100], [600, 300], [500, 300]],
                [[600, 100], [700, 103], [700, 300], [600, 300]]]  # fmt: skip
     assert call(page, "regroup", "regrouped", apart + crooked, SLACK) == []

@@ -162,7 +162,7 @@ class Recipe(Section):
     """§ 3.1: weight decay on matrices only; biases and norm scales have one dimension."""
     clip_gradient: float = Field(default=0, ge=0)
     """A step's gradient, all weights together, is cut to this length; 0: never. Nets that keep
-    their BatchNorm statistics (freeze_norm) run away without it."""
+    their BatchNorm statistics (freeze_norm) easily run away without it."""
     zero_gamma: bool = False
     """§ 3.1: a residual block begins as the identity. Loaded weights are never touched."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"

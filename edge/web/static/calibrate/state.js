@@ -3,6 +3,7 @@
 
 import { apply } from "../geom/homography.js";
 import { cellQuads } from "../geom/divide.js";
+import { distance } from "../geom/quad.js";
 import { regrouped } from "../geom/regroup.js";
 import { defaultPattern, filled, free, ID, numbered, readingRows } from "../geom/naming.js";
 
@@ -47,6 +48,7 @@ import { defaultPattern, filled, free, ID, numbered, readingRows } from "../geom
 /** @typedef {{camera: string, width: number, height: number, otherIds: Set<string>}} Frame */
 
 const LAST_DIGITS = 3e-5; // of the picture's longer side: a planogram has five decimals
+const slackOf = (/** @type {Frame} */ { width, height }) => LAST_DIGITS * Math.max(width, height);
 
 let issued = 0;
 
@@ -152,7 +154,7 @@ export function withPlan(state, slots, frame) {
   const cells = slots.map(({ id, name, sku, priority }) =>
     newCell({ id, name, sku: sku ?? "", priority: priority ?? null }));
   const held = new Set();
-  const bays = regrouped(quads, LAST_DIGITS * Math.max(frame.width, frame.height)).map(({ quad, rows }) => ({
+  const bays = regrouped(quads, slackOf(frame)).map(({ quad, rows }) => ({
     key: freshKey(), quad,
     rows: rows.map((row) => ({ ...row, cells: row.cells.map((index) => {
       if (index === null) return null;
@@ -173,11 +175,11 @@ export function withPlan(state, slots, frame) {
  */
 export function asPlan(slots, frame, before) {
   const known = new Map(before.map(({ id, quad }) => [id, quad]));
+  const slack = slackOf(frame);
   return slots.map(({ id, name, sku, priority, quad }) => {
-    const own = fractions(quad, frame), old = known.get(id);
-    const still = old?.every((corner, i) =>
-      Math.max(Math.abs(corner[0] - own[i][0]), Math.abs(corner[1] - own[i][1])) < LAST_DIGITS);
-    return { id, name, sku: sku || null, priority, quad: old && still ? old : own };
+    const old = known.get(id);
+    const still = old && scaled(old, frame.width, frame.height).every((corner, i) => distance(corner, quad[i]) <= slack);
+    return { id, name, sku: sku || null, priority, quad: still ? old : fractions(quad, frame) };
   });
 }
 

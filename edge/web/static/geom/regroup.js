@@ -16,7 +16,8 @@ const WIDEST_HOLE = 4; // cells: what is farther apart is two shelves
 const HIGHEST_RAIL = 2; // rows: room for one that is missing, no more
 
 /**
- * Bays of two cells and more, as their first cells are listed; what is in none of them is loose.
+ * Bays as their first cells are listed. What touches nothing to its left or right is loose, if no
+ * wider row takes it in: slots that only stand above each other may be anything.
  * @param {Quad[]} quads convex, clockwise from the top left
  * @param {number} slack how far a corner may lie from where the bay draws it: rounding, no more
  * @returns {Bay[]}
@@ -24,10 +25,10 @@ const HIGHEST_RAIL = 2; // rows: room for one that is missing, no more
 export function regrouped(quads, slack) {
   let strips = joined(touching(quads), slack);
   const bays = [];
-  while (strips.length) {
-    const { taken, bay } = grown(strips, quads, slack);
+  for (let seed = longest(strips); seed && seed.members.length > 1; seed = longest(strips)) {
+    const { taken, bay } = grown(seed, strips, quads, slack);
     strips = strips.filter((strip) => !taken.includes(strip));
-    if (bay && bay.rows.flatMap(({ cells }) => cells).length > 1) bays.push(bay);
+    if (bay) bays.push(bay);
   }
   const first = (/** @type {Bay} */ bay) =>
     Math.min(...bay.rows.flatMap(({ cells }) => cells.map((cell) => cell ?? Infinity)));
@@ -87,15 +88,21 @@ function continues(row, strip, slack) {
     onLine([a[1], b[0]], a[0], b[1], slack) && onLine([a[2], b[3]], a[3], b[2], slack);
 }
 
+/** @param {Strip[]} strips @returns {Strip|null} */
+function longest(strips) {
+  return strips.reduce((/** @type {Strip|null} */ best, strip) =>
+    (best && best.members.length >= strip.members.length ? best : strip), null);
+}
+
 /**
- * The bay of the longest strip, with all that fits above, below and within it.
+ * The bay of a strip, with all that fits above, below and within it.
+ * @param {Strip} seed
  * @param {Strip[]} strips
  * @param {Quad[]} quads
  * @param {number} slack
  * @returns {{taken: Strip[], bay: Bay|null}}
  */
-function grown(strips, quads, slack) {
-  const seed = strips.reduce((best, strip) => (strip.members.length > best.members.length ? strip : best));
+function grown(seed, strips, quads, slack) {
   let taken = [seed], bay = laidOut(seed.quad, taken, quads, slack);
   const away = (/** @type {Strip} */ { quad }) => distance(quad[0], seed.quad[0]);
   const near = strips.filter((one) => one !== seed).sort((a, b) => away(a) - away(b));
