@@ -21,6 +21,7 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 
 from edge.classifier import open_classifier
 from edge.errors import ConfigError
+from edge.preprocess import to_batch
 from trainer import tricks
 from trainer.mixture import Mixture, batches, open_mixture
 from trainer.net import SlotNet
@@ -33,6 +34,7 @@ from trainer.tricks import (
     lr_at,
     make_optimizer,
     mixed,
+    resized,
     running_mean,
     smoothed,
 )
@@ -319,6 +321,28 @@ def test_a_teacher_is_asked_at_its_own_size(photos, run):
     torch.testing.assert_close(ask(flat), ask(flat[:, :32, :32]))
 
 
+def test_a_teacher_may_be_shown_sharper_pictures_than_its_pupil(photos, run, tmp_path):
+    shown: dict[str, set[int]] = {"pupil": set(), "teacher": set()}
+
+    def note(net, given):
+        if isinstance(net, SlotNet):
+            shown["pupil" if net.training else "teacher"].add(given[0].shape[1])
+
+    student = tiny(photos, epochs=1, distill={"teacher": str(run), "size": 64})
+    with register_module_forward_pre_hook(note):
+        trained(student, tmp_path / "student")
+    assert shown == {"pupil": {32}, "teacher": {64}}
+    ((images, _),) = batches(open_mixture(student), 0, 1)
+    assert images.shape[1] == 64, "made small and enlarged: no sharper"
+
+
+def test_what_a_pupil_is_shown_was_made_smaller_by_the_daemons_rule():
+    crop = chance().integers(0, 256, (96, 96, 3), dtype=np.uint8)
+    (large,), (small,) = to_batch([crop], 96), to_batch([crop], 32)
+    shown = resized(torch.from_numpy(large)[None], 32)[0].numpy()
+    assert abs(shown - small).max() <= 0.5 + 1e-3  # bytes were rounded
+
+
 def test_a_bundle_teaches_with_what_its_probabilities_came_from(photos):
     student = tiny(photos, distill={"teacher": str(SHIPPED)})
     bundle = open_classifier(SHIPPED)
@@ -392,17 +416,24 @@ def test_a_short_trainings_mean_is_not_its_beginning():
     assert last < 1 / 50
 
 
+def shared_with_the_mean(net: SlotNet, window: float) -> list[bool]:
+    """Which weights are the very same tensors in the net and in the mean that follows it."""
+    average = running_mean(net, window)
+    pairs = zip(net.parameters(), average.module.parameters(), strict=True)
+    return [mine.data_ptr() == theirs.data_ptr() for mine, theirs in pairs]
+
+
 def test_frozen_weights_are_not_kept_twice():
     net = SlotNet(Net(arch="resnet10", width=0.125, freeze=2), 2)
-    average = running_mean(net, 10)
-    same = [
-        mine.data_ptr() == theirs.data_ptr()
-        for mine, theirs in zip(net.parameters(), average.module.parameters(), strict=True)
-    ]
+    same = shared_with_the_mean(net, 10)
     trained_too = [parameter.requires_grad for parameter in net.parameters()]
     assert same == [not trains for trains in trained_too]
     assert any(same)
     assert not all(same)
+
+
+def test_without_a_window_no_weight_is_kept_twice():
+    assert all(shared_with_the_mean(SlotNet(Net(arch="resnet10", width=0.125), 2), 0))
 
 
 def test_pictures_grow_in_the_course_of_training(photos):

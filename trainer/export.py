@@ -171,7 +171,7 @@ def _check_classes(run: Path, recipe: Recipe) -> None:
 def _reopened(run: Path, found: Run, data: Sequence[str], measures_elsewhere: bool) -> Mixture:
     """Return what the run was fed, at the size that its net is asked about."""
     recipe = found.recipe
-    changes: dict[str, Any] = {"train_sizes": ()}
+    changes: dict[str, Any] = {"train_sizes": (), "distill": None}
     if measures_elsewhere:
         changes["held_out"] = ()
     if data:

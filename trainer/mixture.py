@@ -79,7 +79,8 @@ class Mixture:
                 "there is no photo of an empty slot to learn from: drawn ones alone say what "
                 "'%s' is, and no figure says how well; add some of your own", EMPTY,
             )  # fmt: skip
-        largest = max([recipe.input_size, *(size for _, size in recipe.train_sizes)])
+        starts = [0.0, *(start for start, _ in recipe.train_sizes)]
+        largest = max(recipe.input_size, *(made_at(recipe, start) for start in starts))
         self._pixels = Pixels(near=2 * largest)
         self._order = lru_cache(2)(self._shuffled)
         if recipe.balanced:
@@ -215,6 +216,15 @@ def size_at(recipe: Recipe, share: float) -> int:
     return sizes[-1] if sizes else recipe.input_size
 
 
+def made_at(recipe: Recipe, share: float) -> int:
+    """Return the side that they are made with: a teacher may be shown more of them than its pupil.
+
+    What is enlarged is not sharp again.
+    """
+    for_teacher = recipe.distill.size if recipe.distill else None
+    return max(size_at(recipe, share), for_teacher or 0)
+
+
 def batches(
     mixture: Mixture, first: int, last: int, rank: int = 0, ranks: int = 1, threads: int = 2
 ) -> Iterator[Batch]:
@@ -230,7 +240,7 @@ def batches(
         mine = range(number * recipe.batch + rank, (number + 1) * recipe.batch, ranks)
         drawn = [mixture.image(i) for i in mine]
         labels = np.array([column[label] for _, label in drawn])
-        size = size_at(recipe, number / mixture.steps)
+        size = made_at(recipe, number / mixture.steps)
         return to_batch([image for image, _ in drawn], size), labels
 
     cv2.setNumThreads(1)  # a small picture is not worth OpenCV's own threads

@@ -97,7 +97,8 @@ class Distill(Section):
     logits are averaged; or a recipe, *.yaml beside this one, that is trained first and on the same
     pictures."""
     size: int | None = Field(default=None, gt=0)
-    """Side in pixels of what a run is asked about; absent: its own input_size."""
+    """Side in pixels of what a run is asked about, sharp also where its pupil is shown fewer;
+    absent: its own input_size, enlarged from what the pupil is shown."""
     temperature: float = Field(default=20, gt=0)
     weight: float = Field(default=1, gt=0)
 

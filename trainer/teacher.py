@@ -7,14 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from edge.classifier import MAX_BATCH, open_classifier
 from edge.errors import ConfigError
 from trainer.recipe import Distill, Recipe, load_recipe
 from trainer.runs import is_run, load_run
-from trainer.tricks import Teacher, half_precision
+from trainer.tricks import Teacher, half_precision, resized
 
 
 def open_teacher(recipe: Recipe, device: str, path: Path | None = None) -> Teacher | None:
@@ -44,7 +43,7 @@ def _run(path: Path, recipe: Recipe, device: str) -> Teacher:
     @torch.no_grad()
     def ask(images: Tensor) -> Tensor:
         with torch.autocast(device, dtype, enabled=dtype is not None):
-            return net(_resized(images, size)).float()
+            return net(resized(images, size)).float()
 
     return ask
 
@@ -54,7 +53,7 @@ def _bundle(path: Path, recipe: Recipe, device: str) -> Teacher:
     _check_classes(path, bundle.info.classes, recipe.classes)
 
     def ask(images: Tensor) -> Tensor:
-        pixels = _resized(images, bundle.info.input_size).round().byte().cpu().numpy()
+        pixels = resized(images, bundle.info.input_size).round().byte().cpu().numpy()
         parts = np.array_split(pixels, max(1, -(-len(pixels) // MAX_BATCH)))
         rows = np.concatenate([bundle.probabilities_of(part) for part in parts])
         # softmax(logits / T) has logits / T as logarithm, but for a sum that softmax ignores.
@@ -98,13 +97,3 @@ def _check_classes(path: Path, teacher: tuple[str, ...], own: tuple[str, ...]) -
     if teacher != own:
         strange = sorted(set(teacher) ^ set(own)) or ["another order"]
         raise ConfigError([f"distill.teacher: {path} knows other classes: {strange[0]}"])
-
-
-def _resized(images: Tensor, size: int) -> Tensor:
-    """Return the pictures, (n, side, side, 3), as floats of the teacher's size."""
-    x = images.float()
-    if x.shape[1] == size:
-        return x
-    x = x.permute(0, 3, 1, 2)
-    x = F.interpolate(x, size=(size, size), mode="bilinear", antialias=size < images.shape[1])
-    return x.permute(0, 2, 3, 1)

@@ -19,7 +19,8 @@ from edge.errors import UsageError
 from trainer.data import Picture, check_labels
 from trainer.lesson import Test, open_lesson
 from trainer.logistic import solve
-from trainer.mixture import Mixture, batches
+from trainer.memory import keep_memory
+from trainer.mixture import Mixture, batches, size_at
 from trainer.net import SlotNet, check_sizes, settle
 from trainer.recipe import Recipe
 from trainer.runs import Row, State, claimed, resume, save
@@ -30,6 +31,7 @@ from trainer.tricks import (
     lr_at,
     make_optimizer,
     mixed,
+    resized,
     running_mean,
     smoothed,
 )
@@ -88,7 +90,7 @@ def fit(
             targets = smoothed(labels, len(recipe.classes), recipe).to(team.device)
             x, targets = mixed(x, targets, recipe, chance)
             with torch.autocast(team.device, half, enabled=half is not None):
-                logits = model(x)
+                logits = model(resized(x, size_at(recipe, state.step / state.steps)))
             loss = loss_of(logits.float(), targets, x, recipe, ask_teacher)
             state.losses.append(number(team.mean(loss.item()), state))
             descend(loss, state, recipe)
@@ -125,6 +127,7 @@ def finish(
 
 def prepare(mixture: Mixture, run: Path, team: Workers) -> State:
     """Return the state that training begins or goes on with."""
+    keep_memory()
     recipe, half = mixture.recipe, half_precision(mixture.recipe, team.device)
     if recipe.precision == "auto" and half is None and team.leads:
         log.warning("this processor does not multiply bfloat16: training in fp32")
@@ -143,7 +146,8 @@ def prepare(mixture: Mixture, run: Path, team: Workers) -> State:
         few = islice(
             batches(mixture, 0, mixture.steps), math.ceil(recipe.net.settle / recipe.batch)
         )
-        settle(model, [torch.from_numpy(images).to(team.device) for images, _ in few])
+        shown = (torch.from_numpy(images).to(team.device) for images, _ in few)
+        settle(model, [resized(images, size_at(recipe, 0)) for images in shown])
     model.train()
     return state
 

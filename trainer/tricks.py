@@ -6,7 +6,7 @@ Each is the neutral thing where its field of the recipe is neutral.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -61,8 +61,9 @@ def running_mean(model: SlotNet, window: float) -> AveragedModel:
 
     Buffers too: BatchNorm statistics of other weights would fit neither. The n-th step counts
     (1 - d) / (1 - dⁿ), not 1 - d, as if nothing had been there before the first: a mean over half
-    of a training would else consist of its first weights to one seventh. Of frozen parts it holds
-    the very same tensors: they cost no memory, no time and no disk twice.
+    of a training would else consist of its first weights to one seventh. Of frozen parts, and of
+    all where the window is one step, it holds the very same tensors: they cost no memory, no time
+    and no disk twice.
     """
     decay = 1 - 1 / max(1.0, window)
 
@@ -70,7 +71,7 @@ def running_mean(model: SlotNet, window: float) -> AveragedModel:
         share = (1 - decay) / (1 - decay ** (int(before) + 1))
         for mean, new in zip(means, news, strict=True):
             if mean.data_ptr() == new.data_ptr():
-                continue  # frozen
+                continue  # the very same
             if mean.is_floating_point():
                 mean.lerp_(new, share)
             else:
@@ -79,7 +80,10 @@ def running_mean(model: SlotNet, window: float) -> AveragedModel:
     average = AveragedModel(model, multi_avg_fn=update, use_buffers=True)
     twins = average.module
     assert isinstance(twins, SlotNet)
-    for part, twin in zip(model.frozen, twins.frozen, strict=True):
+    same: Iterable[tuple[nn.Module, nn.Module]] = [(model, twins)]
+    if decay:
+        same = zip(model.frozen, twins.frozen, strict=True)
+    for part, twin in same:
         for kept, copy in zip(_tensors(part), _tensors(twin), strict=True):
             copy.data = kept.data
     return average
@@ -136,6 +140,15 @@ def _with_patch(images: Tensor, kept: float, rng: Generator) -> tuple[Tensor, fl
     images = images.clone()
     images[:, top:bottom, left:right] = images.flip(0)[:, top:bottom, left:right]
     return images, 1 - (right - left) * (bottom - top) / (width * height)
+
+
+def resized(images: Tensor, size: int) -> Tensor:
+    """Return the pictures, (n, side, side, 3), as floats of another side, by edge's own rule."""
+    x = images.float()
+    if x.shape[1] == size:
+        return x
+    rule = "area" if size < x.shape[1] else "bilinear"
+    return F.interpolate(x.permute(0, 3, 1, 2), size=(size, size), mode=rule).permute(0, 2, 3, 1)
 
 
 def smoothed(labels: Tensor, classes: int, recipe: Recipe) -> Tensor:

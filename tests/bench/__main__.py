@@ -21,6 +21,7 @@ from machine import this_machine
 from models import measure_models
 from open_pages import measure_pages
 from pipeline import measure_pipeline
+from products import measure_products
 from proposals import measure_proposals
 from startup import measure_startup
 from streams import BUSY, IDLE, rendered
@@ -30,7 +31,7 @@ from training import measure_training
 from edge.errors import EdgeError
 
 MISSING = 69
-WITHOUT_STREAMS = {"proposals", "training"}
+WITHOUT_STREAMS = {"products", "proposals", "training"}
 
 
 def main() -> None:
@@ -45,6 +46,7 @@ def main() -> None:
         "proposals": lambda: measure_proposals(20 if given.quick else 200),
         "hang": lambda: measure_hang(given.model, seconds / 2),
         "startup": lambda: measure_startup(given.model, rounds),
+        "products": lambda: measure_products(rounds),
         "training": lambda: measure_training(rounds, 5 if given.quick else 20),
     }
     for clip in (IDLE, BUSY):
@@ -64,7 +66,7 @@ def main() -> None:
 
 def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="make bench", description="Speed and memory, as ratios.")
-    choices = ["models", "daemon", "pages", "proposals", "hang", "startup", "training"]
+    choices = ["models", "daemon", "pages", "proposals", "hang", "startup", "products", "training"]
     parser.add_argument("--only", nargs="+", choices=choices, help="these parts instead of all")
     parser.add_argument("--quick", action="store_true", help="a try; the figures say little")
     parser.add_argument("--seconds", type=float, help="how long the daemon is measured at a time")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -49,8 +50,10 @@ def measure_models(model: Path | None, rounds: int) -> Iterator[Row]:
                 "torch eager FP32": torch_runner(net, info),
             }
             torch.set_num_threads(threads)
+            part = f"Model, {threads} thread{'s' * (threads > 1)}"
             for batch in BATCHES:
-                yield from _compared(runners, crops[:batch], threads, rounds)
+                asked = {name: partial(run, crops[:batch]) for name, run in runners.items()}
+                yield from compared(asked, part, batch, rounds)
 
 
 def recipe_of(info: BundleInfo) -> Recipe:
@@ -77,11 +80,15 @@ def slot_crops(count: int) -> list[Image]:
 
 
 def onnx_runner(path: Path, info: BundleInfo, threads: int) -> Runner:
+    session = onnx_session(path, threads)
+    return lambda crops: session.run(None, {INPUT: to_batch(crops, info.input_size)})
+
+
+def onnx_session(path: Path, threads: int) -> ort.InferenceSession:
     """ONNX Runtime with its defaults, but for the number of threads."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
-    session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    return lambda crops: session.run(None, {INPUT: to_batch(crops, info.input_size)})
+    return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
 def torch_runner(net: SlotNet, info: BundleInfo) -> Runner:
@@ -93,31 +100,31 @@ def torch_runner(net: SlotNet, info: BundleInfo) -> Runner:
     return run
 
 
-def _compared(
-    runners: dict[str, Runner], crops: Sequence[Image], threads: int, rounds: int
+def compared(
+    runners: dict[str, Callable[[], object]], part: str, batch: int, rounds: int
 ) -> Iterator[Row]:
-    """Measure the runners by turns; the first one is ours."""
+    """Measure by turns what each takes for so many pictures; the first one is ours."""
     times: dict[str, list[float]] = {name: [] for name in runners}
     for run in runners.values():
-        run(crops)
+        run()
     for _ in range(rounds):
         for name, run in runners.items():
-            times[name].append(_ms_a_crop(run, crops))
+            times[name].append(_ms_a_crop(run, batch))
     ours = next(iter(times.values()))
     for name, found in times.items():
         ratios = [one / base for one, base in zip(found, ours, strict=True)]
         yield Row(
-            part=f"Model, {threads} thread{'s' * (threads > 1)}",
-            what=f"{name}, batch {len(crops)}",
+            part=part,
+            what=f"{name}, batch {batch}",
             unit="ms a crop",
             value=Spread.around_median(found),
             ratio=None if found is ours else Spread.around_median(ratios),
         )
 
 
-def _ms_a_crop(run: Runner, crops: Sequence[Image]) -> float:
+def _ms_a_crop(run: Callable[[], object], batch: int) -> float:
     begun_s, done = time.perf_counter(), 0
     while (took_s := time.perf_counter() - begun_s) < LEAST_S:
-        run(crops)
-        done += len(crops)
+        run()
+        done += batch
     return 1000 * took_s / done
