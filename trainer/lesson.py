@@ -19,10 +19,11 @@ from edge.preprocess import to_batch
 from edge.types import Image
 from trainer.data import Picture
 from trainer.evaluate import top1, true_columns
-from trainer.mixture import Mixture, batches
+from trainer.mixture import Mixture, batches, size_at
 from trainer.net import SlotNet
 from trainer.recipe import Recipe
 from trainer.runs import State
+from trainer.tricks import resized
 from trainer.workers import Workers
 
 Test = Callable[[SlotNet], float]
@@ -31,10 +32,14 @@ Test = Callable[[SlotNet], float]
 
 @dataclass(frozen=True)
 class Lesson:
-    """learner: what a step calls; batches: with what, and the columns of the true classes."""
+    """learner: what a step calls; batches: with what, and the columns of the true classes.
+
+    shown: what the learner sees of a batch after this share of the steps; a teacher may see more.
+    """
 
     learner: nn.Module
     batches: Iterator[tuple[Tensor, Tensor]]
+    shown: Callable[[Tensor, float], Tensor]
     test: Test | None
 
 
@@ -45,9 +50,14 @@ def open_lesson(
     recipe, net = mixture.recipe, state.model
     if features_stay(net, recipe):
         test = _test_of_features(net, recipe, held_out) if held_out and team.leads else None
-        return Lesson(net.head, _features(mixture, state, team), test)
+        return Lesson(net.head, _features(mixture, state, team), lambda x, share: x, test)
     test = (lambda average: top1(average, recipe, held_out)) if held_out and team.leads else None
-    return Lesson(net, _pictures(mixture, state, team), test)
+    return Lesson(
+        net,
+        _pictures(mixture, state, team),
+        lambda x, share: resized(x, size_at(recipe, share)),
+        test,
+    )
 
 
 def features_stay(net: SlotNet, recipe: Recipe) -> bool:

@@ -90,7 +90,7 @@ def fit(
             targets = smoothed(labels, len(recipe.classes), recipe).to(team.device)
             x, targets = mixed(x, targets, recipe, chance)
             with torch.autocast(team.device, half, enabled=half is not None):
-                logits = model(resized(x, size_at(recipe, state.step / state.steps)))
+                logits = model(lesson.shown(x, state.step / state.steps))
             loss = loss_of(logits.float(), targets, x, recipe, ask_teacher)
             state.losses.append(number(team.mean(loss.item()), state))
             descend(loss, state, recipe)
