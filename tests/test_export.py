@@ -14,6 +14,7 @@ pytest.importorskip("torch", reason="the trainer is an extra: pip install -e .[t
 
 import torch
 from test_trainer import refusal, trainer
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 from edge.classifier import EMPTY, Temperature, open_classifier
 from edge.preprocess import to_batch
@@ -214,6 +215,28 @@ def test_where_the_contract_is_missed_the_net_is_fine_tuned_and_the_command_says
     assert set(report["qat"]) == {"before", "after"}
     assert len(report["candidates"]) == 6
     assert out.exists()
+
+
+def test_a_taught_net_is_exported_without_its_teacher_and_at_its_own_size(
+    place, tmp_path, monkeypatch
+):
+    """A teacher may be gone, and may have been shown larger pictures than the net is asked about."""
+    monkeypatch.setattr("trainer.qat.STEPS", 2)
+    shutil.copytree(place / "run", tmp_path / "run")
+    recipe = json.loads((tmp_path / "run" / "recipe.json").read_text())
+    recipe["distill"] = {"teacher": ["gone"], "size": 64}
+    (tmp_path / "run" / "recipe.json").write_text(json.dumps(recipe))
+    asked_about = set()
+
+    def note(module, given):
+        if given and isinstance(given[0], torch.Tensor) and given[0].dtype == torch.uint8:
+            asked_about.add(given[0].shape[1])
+
+    asked = ("export", tmp_path / "run", "--out", tmp_path / "m.onnx", "--held-out", place / "new")
+    with register_module_forward_pre_hook(note):
+        result = trainer(*asked, "--qat", "on")
+    assert result.returncode == 0, result.stderr
+    assert asked_about == {32}
 
 
 def test_when_the_pictures_have_moved_one_message_says_so_and_data_names_them_anew(
