@@ -22,7 +22,8 @@ from fitting import trainer
 from PIL import Image
 
 from edge.classifier import SHIPPED, open_classifier
-from trainer.decode import Pixels, read_pixels
+from trainer.decode import UnreadableError, read_pixels
+from trainer.pixels import Pixels
 
 RECIPE = """
 name: tiny
@@ -429,7 +430,7 @@ def test_twenty_thousand_photos_are_listed_in_two_seconds_and_not_loaded(tmp_pat
 def test_what_is_kept_in_memory_has_a_limit_and_changes_nothing(tmp_path):
     files = [write(tmp_path / f"{i}.png", coded(noise(90 + i), "PNG")) for i in range(8)]
     one = read_pixels(files[0], near=64).nbytes
-    few, all_, none = (Pixels(64, keep_bytes=kept) for kept in (3 * one, 99 * one, 0))
+    few, all_, none = (Pixels(64, memory=kept, disk=0) for kept in (3 * one, 99 * one, 0))
     for _ in range(2):
         for file in files:
             pixels = [each.of(file) for each in (few, all_, none)]
@@ -438,6 +439,33 @@ def test_what_is_kept_in_memory_has_a_limit_and_changes_nothing(tmp_path):
     assert all(all_.of(file) is all_.of(file) for file in files)
     with pytest.raises(ValueError, match="read-only"):
         all_.of(files[0])[0] = 0
+
+
+def test_what_memory_does_not_hold_is_decoded_once_and_then_read_from_disk(tmp_path):
+    files = [write(tmp_path / f"{i}.png", coded(noise(90 + i), "PNG")) for i in range(8)]
+    fresh = [read_pixels(file, near=64) for file in files]
+    one = fresh[0].nbytes
+    kept, full = Pixels(64, memory=one, disk=99 * one), Pixels(64, memory=one, disk=3 * one)
+    for each in (kept, full):
+        assert [each.of(file).shape for file in files] == [pixels.shape for pixels in fresh]
+    for file in files:
+        file.unlink()
+    again = [kept.of(file) for file in files]
+    assert all(np.array_equal(*pair) for pair in zip(fresh, again, strict=True))
+    with pytest.raises(ValueError, match="read-only"):
+        again[-1][0] = 0
+    assert full.of(files[2]).shape == fresh[2].shape
+    with pytest.raises(UnreadableError):  # the disk's share was full by then
+        full.of(files[7])
+
+
+def test_where_no_file_can_be_made_pictures_are_decoded_again(tmp_path, monkeypatch, caplog):
+    file = write(tmp_path / "0.png", coded(noise(90), "PNG"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "gone"))
+    pixels = Pixels(64, memory=0)
+    first, second = pixels.of(file), pixels.of(file)
+    assert np.array_equal(first, second)
+    assert caplog.text.count("not kept on disk") == 1
 
 
 # -- the recipe for a folder of one's own ----------------------------------------------------------

@@ -220,7 +220,7 @@ def test_where_the_contract_is_missed_the_net_is_fine_tuned_and_the_command_says
 def test_a_taught_net_is_exported_without_its_teacher_and_at_its_own_size(
     place, tmp_path, monkeypatch
 ):
-    """A teacher may be gone, and may have been shown larger pictures than the net is asked about."""
+    """A teacher may be gone, and may have seen larger pictures than the net is asked about."""
     monkeypatch.setattr("trainer.qat.STEPS", 2)
     shutil.copytree(place / "run", tmp_path / "run")
     recipe = json.loads((tmp_path / "run" / "recipe.json").read_text())

@@ -6,7 +6,6 @@ from somewhere on, so a file is looked at first: it must be of a kind that is re
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
@@ -26,7 +25,6 @@ OTHER_ENDINGS = {".heic", ".heif", ".avif", ".gif", ".tif", ".tiff", ".dng", ".j
 
 END_BYTES = 32 << 10
 """So much of a file's beginning and of its end is looked at where reading all would take long."""
-KEEP_AT_MOST = 2 << 30  # bytes
 THREADS = 8
 """For looking at files: a disk answers several questions at once faster than one after another."""
 
@@ -215,51 +213,3 @@ def _shrunk(pixels: Image, near: int) -> Image:
     if scale >= 1:
         return pixels
     return np.asarray(cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
-
-
-class Pixels:
-    """Reads files for training, and keeps what is small: decoding must not be the limit.
-
-    What comes back does not depend on what was kept. Any number of threads may ask.
-
-    near: pixels that the shorter side needs at most; larger pictures are shrunk to it.
-    keep_bytes: None: a quarter of the memory that is free.
-    """
-
-    def __init__(self, near: int, keep_bytes: int | None = None):
-        self._near = near
-        self._room = _spare_bytes() if keep_bytes is None else keep_bytes
-        self._lock = threading.Lock()
-        self._kept: dict[tuple[Path, bool], Image] = {}
-
-    def of(self, file: Path, whole: bool = False) -> Image:
-        """Return a file's pixels, which nobody may change. whole: not shrunk."""
-        kept = self._kept.get((file, whole))
-        if kept is not None:
-            return kept
-        pixels = read_pixels(file, None if whole else self._near)
-        pixels.flags.writeable = False
-        with self._lock:
-            if pixels.nbytes <= self._room and (file, whole) not in self._kept:
-                self._room -= pixels.nbytes
-                self._kept[file, whole] = pixels
-        return pixels
-
-
-def _spare_bytes() -> int:
-    """A quarter of the memory that other programs, or this one's container, have left free."""
-    free = [4 * KEEP_AT_MOST]
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        free += [1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
-    except OSError:
-        free.append(KEEP_AT_MOST)  # no Linux: nobody to ask without one more package
-    group = Path("/sys/fs/cgroup")
-    try:
-        limit = (group / "memory.max").read_text().strip()
-        used = int((group / "memory.current").read_text())
-    except OSError:
-        limit, used = "max", 0
-    if limit != "max":
-        free.append(max(0, int(limit) - used))
-    return min(free) // 4

@@ -34,8 +34,8 @@ from trainer.data import (
     read_source,
     warn_of_contradictions,
 )
-from trainer.decode import Pixels
 from trainer.hold_out import hold_out
+from trainer.pixels import Pixels
 from trainer.recipe import Data, Recipe
 
 log = logging.getLogger(__name__)
