@@ -8,7 +8,8 @@ from numpy.random import Generator
 
 from edge.types import Image
 from trainer.backs import surface
-from trainer.products import Canvas, stock
+from trainer.looks import Canvas
+from trainer.products import stock
 
 
 def deck(canvas: Canvas, rng: Generator) -> float:
