@@ -11,7 +11,6 @@ tells the two apart; only a pack whose front fills the slot leaves nothing else 
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -21,7 +20,7 @@ from edge.types import Image
 from trainer.backs import BACKS
 from trainer.fittings import deck, divider, front, hook, shade_from_above, shelf_below, stains
 from trainer.looks import Canvas, label, paint
-from trainer.products import assortment, neighbour, stock
+from trainer.products import neighbour, stock
 
 
 def slot(rng: Generator, stocked: bool, photo: Image | None = None) -> Image:
@@ -118,48 +117,25 @@ def _receding_side(canvas: Canvas, rng: Generator, floor: float, photo: Image | 
 
 
 def _goods(canvas: Canvas, rng: Generator, floor: float, photo: Image | None) -> None:
-    """Drawn products, one or several kinds, the front of one that fills the crop, or photos of
-    some up to the floor."""
+    """Drawn products, the front of one that fills the crop, or a photo of some up to the floor."""
     kind = rng.random()
-    if kind < 0.1:
+    if kind < 0.12:
         _front_of_pack(canvas, rng, photo)
-    elif kind < 0.3:
-        assortment(canvas, rng, floor, photo)
-    elif kind < 0.45 and photo is not None:
-        _photographed(canvas, rng, floor, photo, beside=False)
-    elif kind < 0.55 and photo is not None:
-        _photographed(canvas, rng, floor, photo, beside=True)
-    else:
+        return
+    if photo is None or kind < 0.72:
         stock(canvas, rng, floor, photo)
-
-
-def _photographed(canvas: Canvas, rng: Generator, floor: float, photo: Image, beside: bool) -> None:
-    """A photo of goods, once or in a row or a pile. beside: several parts of it from edge to edge,
-    each as tall, as bright and of such colours as other goods would be."""
+        return
     h, w = canvas.shape[:2]
-    bottom = min(floor, 1.1) * h
     left, right = np.array([rng.uniform(-0.05, 0.3), 1 - rng.uniform(-0.05, 0.3)]) * w
-    ends = [left, right]
-    if beside:
-        cuts = np.sort(rng.uniform(0.1, 0.9, rng.integers(1, 4)))
-        ends = [-0.1 * w, *(cuts * w), 1.1 * w]
-    for left, right in pairwise(ends):
-        part = photo
-        if beside:
-            ph, pw = photo.shape[:2]
-            size = rng.uniform(0.3, 0.8)
-            y, x = int(rng.uniform(0, 1 - size) * ph), int(rng.uniform(0, 1 - size) * pw)
-            part = photo[y : y + max(4, int(size * ph)), x : x + max(4, int(size * pw))]
-            part = part[..., rng.permutation(3)] if rng.random() < 0.5 else part
-        columns, rows = int(rng.integers(1, 4)), int(rng.integers(1, 3))
-        piece = np.tile(cv2.resize(part, (96 // columns, 96 // rows)), (rows, columns, 1))
-        top = rng.uniform(-0.1, 0.45) * h
-        corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
-        corners += rng.normal(0, 0.03, (4, 2)) * [right - left, h]
-        _put(canvas, piece.astype(np.float32) * rng.uniform(0.6, 1.1), corners)
+    top, bottom = rng.uniform(-0.1, 0.45) * h, min(floor, 1.1) * h
+    columns, rows = int(rng.integers(1, 4)), int(rng.integers(1, 3))
+    piece = np.tile(cv2.resize(photo, (96 // columns, 96 // rows)), (rows, columns, 1))
+    corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
+    corners += rng.normal(0, 0.03, (4, 2)) * [w, h]
+    _put(canvas, piece.astype(np.float32), corners, light=rng.uniform(0.6, 1.1))
 
 
-def _put(canvas: Canvas, piece: Canvas, corners: np.ndarray) -> None:
+def _put(canvas: Canvas, piece: Canvas, corners: np.ndarray, light: float = 1) -> None:
     """Draw a picture into four corners (4, 2) of the canvas."""
     h, w = canvas.shape[:2]
     ph, pw = piece.shape[:2]
@@ -168,7 +144,7 @@ def _put(canvas: Canvas, piece: Canvas, corners: np.ndarray) -> None:
     area = np.zeros((h, w), np.uint8)
     cv2.fillPoly(area, [np.rint(corners).astype(np.int32)], 255, cv2.LINE_AA)
     seen = cv2.warpPerspective(piece, move, (w, h), borderMode=cv2.BORDER_REPLICATE)
-    canvas += (area / np.float32(255))[..., None] * (seen - canvas)
+    canvas += (area / np.float32(255))[..., None] * (seen * light - canvas)
 
 
 def _front_of_pack(canvas: Canvas, rng: Generator, photo: Image | None) -> None:

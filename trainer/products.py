@@ -65,39 +65,6 @@ def stock(canvas: Canvas, rng: Generator, floor: float, photo: Image | None) -> 
                 _piece(canvas, rng, look, *box, piece_w * shrink, piece_h * shrink, 0.8**depth)
 
 
-def assortment(canvas: Canvas, rng: Generator, floor: float, photo: Image | None) -> None:
-    """Put different products beside each other, from edge to edge: the quad, or whoever drew it,
-    does not mind where one facing ends and the next begins."""
-    height, width = canvas.shape[:2]
-    foot = height * (floor + rng.uniform(0, 0.25))
-    tall = height * rng.uniform(0.5, 1.5)  # of the tallest
-    depths = int(rng.integers(0, 3))
-    x = -width * rng.uniform(0, 0.4)
-    while x < width:
-        look = some_look(rng, photo)
-        piece_h = tall * rng.uniform(0.55, 1)
-        rows = int(rng.integers(1, 4)) if look.shape.piles else 1
-        wide = piece_h / rows * rng.uniform(*look.shape.aspect)
-        piece_w = float(np.clip(wide, 0.12 * width, 0.9 * width))
-        facings, gap = int(rng.integers(1, 4)), rng.uniform(0.97, 1.12)
-        _contact_shadow(
-            canvas,
-            x + facings * piece_w * gap / 2,
-            foot,
-            facings * piece_w / 2,
-            rng.uniform(0, 0.5),
-        )
-        for depth in range(depths, -1, -1):
-            shrink, behind = 0.92**depth, foot - 0.06 * depth * height
-            for facing in range(facings):
-                middle = x + (facing + 0.5) * piece_w * gap
-                for row in range(rows):
-                    bottom = behind - row * piece_h / rows * shrink * 0.97
-                    size = (piece_w * shrink, piece_h / rows * shrink)
-                    _piece(canvas, rng, look, middle, bottom, *size, 0.75**depth)
-        x += facings * piece_w * gap + width * max(0.0, rng.normal(0, 0.03))
-
-
 def neighbour(
     canvas: Canvas, rng: Generator, floor: float, photo: Image | None, reach: float
 ) -> None:
