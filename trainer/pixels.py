@@ -28,8 +28,8 @@ class Pixels:
     What comes back does not depend on what was kept. Any number of threads may ask.
 
     near: pixels that the shorter side needs at most; larger pictures are shrunk to it.
-    memory, disk: bytes that may be kept in either; None: a quarter of the memory that is free, and
-    half of the disk that holds temporary files.
+    memory, disk: bytes that may be kept in either; None: a quarter of the memory that is free, half
+    of what is free on the disk with temporary files.
     """
 
     def __init__(self, near: int, memory: int | None = None, disk: int | None = None):
@@ -62,13 +62,14 @@ class Pixels:
 class _Spill:
     """Pixels in one file without a name, that is gone with the process, however it ends.
 
-    A photo of 12 megapixels takes some thirty milliseconds to decode, its shrunk pixels one or two
-    to read. They are not compressed: without loss that would take as long as decoding.
+    A photo of 12 megapixels takes thirty milliseconds and more to decode, its shrunk pixels less
+    than one to read while the system's own cache holds them. They are not compressed: without loss
+    that would take about as long as decoding.
     """
 
     def __init__(self, room: int | None):
         self._folder = os.environ.get("TMPDIR", "/var/tmp")  # /tmp may be memory itself
-        self._room = self._spare_disk() if room is None else room
+        self._room = room
         self._file: IO[bytes] | None = None
         self._end = 0
         self._lock = threading.Lock()
@@ -86,6 +87,8 @@ class _Spill:
     def put(self, key: Key, pixels: Image) -> None:
         """Keep pixels while there is room; a disk that is full meanwhile is no error."""
         with self._lock:
+            if self._room is None:
+                self._room = self._spare_disk()
             if key in self._places or self._end + pixels.nbytes > self._room:
                 return
             start, self._end = self._end, self._end + pixels.nbytes
