@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from errno import ENOSPC
 from pathlib import Path
 
 import cv2
@@ -457,6 +458,19 @@ def test_what_memory_does_not_hold_is_decoded_once_and_then_read_from_disk(tmp_p
     assert full.of(files[2]).shape == fresh[2].shape
     with pytest.raises(UnreadableError):  # the disk's share was full by then
         full.of(files[7])
+
+
+def test_a_disk_that_is_full_meanwhile_costs_time_and_no_picture(tmp_path, monkeypatch, caplog):
+    files = [write(tmp_path / f"{i}.png", coded(noise(90 + i), "PNG")) for i in range(2)]
+
+    def full(*_):
+        raise OSError(ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.pwrite", full)
+    pixels = Pixels(64, memory=0, disk=1 << 30)
+    for file in [*files, *files]:
+        assert np.array_equal(pixels.of(file), read_pixels(file, near=64))
+    assert caplog.text.count("No space left on device") == 1
 
 
 def test_where_no_file_can_be_made_pictures_are_decoded_again(tmp_path, monkeypatch, caplog):
