@@ -8,6 +8,7 @@ import shutil
 
 import cv2
 import numpy as np
+import onnx
 import pytest
 
 pytest.importorskip("torch", reason="the trainer is an extra: pip install -e .[trainer]")
@@ -41,6 +42,7 @@ from trainer.quantize import (
 )
 from trainer.recipe import Net, Recipe
 from trainer.runs import load_run
+from trainer.scaling import fold_scaling
 from trainer.temper import SUREST, VAGUEST, temper
 
 RECIPE = """
@@ -298,6 +300,54 @@ def test_every_kind_of_net_becomes_an_int8_graph_that_says_the_same(net, tmp_pat
     expected = model(torch.from_numpy(images)).detach().numpy()
     spread = float(np.abs(expected).max())
     np.testing.assert_allclose(found, expected, atol=0.1 * spread)
+    assert not {"Cast", "Mul"} & set(kinds), "the first convolution reads the bytes themselves"
+
+
+def test_a_folded_scaling_is_the_nets_own_up_to_the_border(tmp_path):
+    """The first convolution over x - GREY, compared with the one over the scaled picture."""
+    torch.manual_seed(0)
+    net = Net(arch="resnet10", width=0.25)
+    recipe = Recipe(name="r", classes=("empty", "stocked"), input_size=32, steps=1, net=net)
+    model = SlotNet(net, 2).eval()
+    torch.nn.init.normal_(model.body.bn1.bias)
+    images = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
+    write_fp32(model, recipe, tmp_path / "fp32.onnx", images)
+    graph = onnx.load(tmp_path / "fp32.onnx")
+    expected = first_convolution(graph, images)
+    grey = fold_scaling(graph)
+    assert grey in [node.output[0] for node in graph.graph.node if node.op_type == "Add"]
+    inside = (slice(None), slice(None), slice(2, -2), slice(2, -2))
+    found = first_convolution(graph, images)
+    np.testing.assert_allclose(found[inside], expected[inside], atol=1e-4)
+    assert np.abs(found - expected).max() > 1e-3, "the border is GREY yet, not the mean colour"
+    with pytest.raises(RuntimeError, match="does not begin with Transpose, Cast, Mul, Add"):
+        fold_scaling(graph)
+
+
+def first_convolution(model: onnx.ModelProto, images: np.ndarray) -> np.ndarray:
+    """Return what the first convolution of a graph makes of pictures."""
+    cut = onnx.ModelProto()
+    cut.CopyFrom(model)
+    del cut.graph.output[:]
+    conv = next(node for node in cut.graph.node if node.op_type == "Conv")
+    cut.graph.output.append(onnx.helper.make_empty_tensor_value_info(conv.output[0]))
+    return logits_of(open_session(cut.SerializeToString()), images)
+
+
+def test_signed_or_not_the_first_convolution_of_a_bundle_reads_bytes(place, tmp_path):
+    """On the mean: PCs without VNNI saturate where weights keep all their bits."""
+    found = load_run(place / "run")
+    images = to_batch(images_of(place / "new"), 32)
+    write_fp32(found.net, found.recipe, tmp_path / "fp32.onnx", images)
+    seen = histograms(tmp_path / "fp32.onnx", images)
+    ranges = {name: minmax(values) for name, values in seen.items()}
+    expected = logits_of(open_session((tmp_path / "fp32.onnx").read_bytes()), images)
+    for target in Target:
+        int8 = quantize(tmp_path / "fp32.onnx", target, ranges)
+        answers = logits_of(open_session(int8.SerializeToString()), images)
+        assert np.abs(answers - expected).mean() < 0.05 * np.abs(expected).max()
+        kinds = [node.op_type for node in int8.graph.node]
+        assert ("Cast" in kinds) == (target is Target.ARM)
 
 
 def test_fine_tuning_leaves_weights_that_rounding_does_not_change():

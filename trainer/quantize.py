@@ -26,6 +26,7 @@ from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 
 from edge.classifier import MAX_BATCH
 from trainer.evaluate import softmax
+from trainer.scaling import GREY, fold_scaling, read_bytes
 
 Batch = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -194,8 +195,9 @@ def divergence(p: NDArray[np.float64], q: NDArray[np.float64]) -> NDArray[np.flo
 def quantize(
     path: Path, target: Target, ranges: dict[str, Range], per_channel: bool = True
 ) -> onnx.ModelProto:
-    """Return the graph with everything behind its scaling in INT8, but for the logits."""
+    """Return the graph in INT8, from the picture's bytes to what the logits are made of."""
     model = load_model_with_shape_infer(path)
+    ranges = ranges | {fold_scaling(model): (-GREY, 255 - GREY)}
     data = {
         name: TensorData(lowest=np.float32(low), highest=np.float32(high))
         for name, (low, high) in ranges.items()
@@ -208,18 +210,19 @@ def quantize(
         target.activations,
         TensorsData(CalibrationMethod.MinMax, data),
         [],
-        before_first_convolution(model),
+        _before_first_convolution(model),
         sorted({*QDQRegistry, *QLinearOpsRegistry}),
         # 256 steps are few for logits that a temperature below one stretches; QGemm gives floats.
         {"OpTypesToExcludeOutputQuantization": ["Gemm"]},
     )
     quantizer.quantize_model()
     quantized: onnx.ModelProto = quantizer.model.model
+    read_bytes(quantized, signed=target.activations is QuantType.QInt8)
     return quantized
 
 
-def before_first_convolution(model: onnx.ModelProto) -> list[str]:
-    """The scaling's nodes: bytes are exact, rounding them again before the net is for nothing."""
+def _before_first_convolution(model: onnx.ModelProto) -> list[str]:
+    """What is left of the scaling: bytes are exact, and nothing in there is to be rounded."""
     names = [node.name for node in model.graph.node]
     kinds = [node.op_type for node in model.graph.node]
     return names[: kinds.index("Conv")]
