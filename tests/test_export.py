@@ -303,24 +303,36 @@ def test_every_kind_of_net_becomes_an_int8_graph_that_says_the_same(net, tmp_pat
     assert not {"Cast", "Mul"} & set(kinds), "the first convolution reads the bytes themselves"
 
 
-def test_a_folded_scaling_is_the_nets_own_up_to_the_border(tmp_path):
-    """The first convolution over x - GREY, compared with the one over the scaled picture."""
+@pytest.mark.parametrize(
+    ("net", "size", "colour", "padded"),
+    [
+        (Net(arch="resnet10", width=0.25), 32, [123.675, 116.28, 103.53], True),  # ImageNet's mean
+        (Net(arch="inception_v3"), 80, [127.5] * 3, False),  # it scales once more, on its own
+    ],
+    ids=lambda value: getattr(value, "arch", ""),
+)
+def test_a_folded_scaling_is_the_nets_own_up_to_the_border(net, size, colour, padded, tmp_path):
+    """The first convolution over x - grey, compared with the one over the scaled picture."""
     torch.manual_seed(0)
-    net = Net(arch="resnet10", width=0.25)
-    recipe = Recipe(name="r", classes=("empty", "stocked"), input_size=32, steps=1, net=net)
+    recipe = Recipe(name="r", classes=("empty", "stocked"), input_size=size, steps=1, net=net)
     model = SlotNet(net, 2).eval()
-    torch.nn.init.normal_(model.body.bn1.bias)
-    images = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
+    first = next(m for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d))
+    torch.nn.init.normal_(first.bias)
+    for norm in model.modules():
+        if isinstance(norm, torch.nn.BatchNorm2d):
+            norm.running_var.fill_(4)  # else what a net of random weights says overflows
+    images = np.random.default_rng(0).integers(0, 256, (4, size, size, 3), np.uint8)
     write_fp32(model, recipe, tmp_path / "fp32.onnx", images)
     graph = onnx.load(tmp_path / "fp32.onnx")
     expected = first_convolution(graph, images)
-    grey = fold_scaling(graph)
-    assert grey in [node.output[0] for node in graph.graph.node if node.op_type == "Add"]
+    folded = fold_scaling(graph)
+    np.testing.assert_allclose(folded.grey, np.mean(colour), atol=0.51)
+    np.testing.assert_allclose(folded.colour, colour, atol=0.51)
     inside = (slice(None), slice(None), slice(2, -2), slice(2, -2))
     found = first_convolution(graph, images)
     np.testing.assert_allclose(found[inside], expected[inside], atol=1e-4)
-    assert np.abs(found - expected).max() > 1e-3, "the border is GREY yet, not the mean colour"
-    with pytest.raises(RuntimeError, match="does not begin with Transpose, Cast, Mul, Add"):
+    assert (np.abs(found - expected).max() > 1e-3) == padded, "the border is still grey"
+    with pytest.raises(RuntimeError, match="not how a net begins: Transpose, Cast, Add"):
         fold_scaling(graph)
 
 

@@ -26,7 +26,7 @@ from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 
 from edge.classifier import MAX_BATCH
 from trainer.evaluate import softmax
-from trainer.scaling import GREY, fold_scaling, read_bytes
+from trainer.scaling import fold_scaling, read_bytes
 
 Batch = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -197,7 +197,8 @@ def quantize(
 ) -> onnx.ModelProto:
     """Return the graph in INT8, from the picture's bytes to what the logits are made of."""
     model = load_model_with_shape_infer(path)
-    ranges = ranges | {fold_scaling(model): (-GREY, 255 - GREY)}
+    folded = fold_scaling(model)
+    ranges = ranges | {folded.tensor: (-folded.grey, 255 - folded.grey)}
     data = {
         name: TensorData(lowest=np.float32(low), highest=np.float32(high))
         for name, (low, high) in ranges.items()
@@ -217,7 +218,7 @@ def quantize(
     )
     quantizer.quantize_model()
     quantized: onnx.ModelProto = quantizer.model.model
-    read_bytes(quantized, signed=target.activations is QuantType.QInt8)
+    read_bytes(quantized, folded.colour, signed=target.activations is QuantType.QInt8)
     return quantized
 
 

@@ -1,66 +1,91 @@
 """Scaling for nothing: the first convolution of a quantized net reads the bytes themselves.
 
-(x * scale + shift) convolved with W is (x - GREY) convolved with W * scale, plus a constant. And a
-byte less GREY is an activation of 8 bits as it stands. So nothing casts, multiplies, adds and
+(x * scale + shift) convolved with W is (x - grey) convolved with W * scale, plus a constant. And a
+byte less grey is an activation of 8 bits as it stands. So nothing casts, multiplies, adds and
 rounds every picture before the net: a twelfth of the time of nets small enough for a mini PC.
 
-Where the convolution pads with nought, scaled pictures get a border in ImageNet's mean colour.
-Bytes get it by a Pad and an Or, rounded to the nearest byte.
+Where the convolution pads with nought, scaled pictures get a border in the mean colour of what the
+weights were made with. Bytes get it by a Pad and an Or, rounded to the nearest byte.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from trainer.resnet import MEAN
 
-COLOUR = np.array([round(255 * mean) for mean in MEAN], np.uint8)
-GREY = round(255 * sum(MEAN) / len(MEAN))
+class Folded(NamedTuple):
+    """tensor: x - grey, by its name. colour: the bytes that were scaled to nought, RGB."""
 
-SCALING = ["Transpose", "Cast", "Mul", "Add"]
-"""What trainer.net.SlotNet does before its body."""
+    tensor: str
+    grey: int
+    colour: NDArray[np.uint8]
 
 
-def fold_scaling(model: onnx.ModelProto) -> str:
-    """Leave of the scaling of an FP32 graph nothing but x - GREY; return the name of that.
+def fold_scaling(model: onnx.ModelProto) -> Folded:
+    """Leave of the scaling of an FP32 graph nothing but x - grey.
 
-    The graph is changed in place. Raises RuntimeError where it does not begin with the scaling.
+    The graph is changed in place. Raises RuntimeError where it does not begin as
+    trainer.net.SlotNet does: bytes are transposed, cast, multiplied and added to by channel.
     """
     graph = model.graph
-    before = graph.node[: len(SCALING)]
-    if [node.op_type for node in before] != SCALING:
-        raise RuntimeError(f"the graph does not begin with {', '.join(SCALING)}")
-    _, cast, multiply, add = before
-    conv = _first_convolution(graph)
     known = {each.name: each for each in graph.initializer}
-    scale, shift, weight = (
-        known[name] for name in (multiply.input[1], add.input[1], conv.input[1])
-    )
-    a, b = (_array(each).astype(np.float64) for each in (scale, shift))  # (1, 3, 1, 1)
-    w = _array(weight).astype(np.float64)
-    more = (w * (a * GREY + b)).sum(axis=(1, 2, 3))
+    conv = _first_convolution(graph)
+    transposing, cast, *steps = list(graph.node)[: list(graph.node).index(conv)]
+    kinds = [transposing.op_type, cast.op_type, *(step.op_type for step in steps)]
+    if kinds[:2] != ["Transpose", "Cast"] or kinds[2:] != ["Mul", "Add"] * (len(steps) // 2):
+        raise RuntimeError(f"this is not how a net begins: {', '.join(kinds)}")
+    scale, shift = np.ones((1, 3, 1, 1)), np.zeros((1, 3, 1, 1))
+    for multiply, add in zip(steps[::2], steps[1::2], strict=True):
+        a, b = (_array(known[step.input[1]]) for step in (multiply, add))
+        scale, shift = scale * a, shift * a + b
+    mean = (-shift / scale).ravel()
+    grey = round(mean.mean())
+    _into(graph, conv, scale, scale * grey + shift)
+    *folded, last = steps
+    for step in folded:
+        graph.node.remove(step)
+    for step in steps:
+        graph.initializer.remove(known[step.input[1]])
+    last.input[:] = [cast.output[0], "grey"]
+    graph.initializer.append(numpy_helper.from_array(np.array(-grey, np.float32), "grey"))
+    return Folded(last.output[0], grey, mean.round().clip(0, 255).astype(np.uint8))
+
+
+def _into(
+    graph: onnx.GraphProto,
+    conv: onnx.NodeProto,
+    scale: NDArray[np.float64],
+    at: NDArray[np.float64],
+) -> None:
+    """Let a convolution read x - grey instead of x * scale + shift, which is `at` where x is grey.
+
+    Both are (1, 3, 1, 1).
+    """
+    known = {each.name: each for each in graph.initializer}
+    weight = known[conv.input[1]]
+    w = _array(weight)
+    bias = (w * at).sum(axis=(1, 2, 3))
     if len(conv.input) > 2:
-        _put(known[conv.input[2]], _array(known[conv.input[2]]) + more)
-    else:
-        conv.input.append("grey")
-        graph.initializer.append(numpy_helper.from_array(more.astype(np.float32), "grey"))
-    _put(weight, w * a)
-    _put(shift, np.array(-GREY))
-    add.input[0] = cast.output[0]
-    graph.node.remove(multiply)
-    return add.output[0]
+        bias += _array(known[conv.input[2]])
+        graph.initializer.remove(known[conv.input[2]])
+    conv.input[2:] = ["folded_bias"]
+    graph.initializer.append(numpy_helper.from_array(bias.astype(np.float32), "folded_bias"))
+    weight.CopyFrom(numpy_helper.from_array((w * scale).astype(np.float32), weight.name))
 
 
-def read_bytes(model: onnx.ModelProto, signed: bool) -> None:
+def read_bytes(model: onnx.ModelProto, colour: NDArray[np.uint8], signed: bool) -> None:
     """Give the bytes their border, and to the first convolution of a quantized graph as they are.
 
-    signed: activations are S8; then x - GREY is still computed, for x itself does not fit.
+    colour: of the border, RGB. signed: activations are S8; then x - grey is still computed, for x
+    itself does not fit.
     """
     graph = model.graph
-    _add_border(graph)
+    _add_border(graph, colour)
     if signed:
         return
     made_by = {name: node for node in graph.node for name in node.output}
@@ -69,12 +94,14 @@ def read_bytes(model: onnx.ModelProto, signed: bool) -> None:
     subtraction = made_by[rounding.input[0]]
     cast = made_by[subtraction.input[0]]
     reader.input[0] = cast.input[0]
+    grey = next(each for each in graph.initializer if each.name == subtraction.input[1])
+    graph.initializer.remove(grey)
     for node in (cast, subtraction, rounding):
         graph.node.remove(node)
 
 
-def _add_border(graph: onnx.GraphProto) -> None:
-    """Pad bytes (n, size, size, 3) with COLOUR before all else, not in the convolution."""
+def _add_border(graph: onnx.GraphProto, colour: NDArray[np.uint8]) -> None:
+    """Pad bytes (n, size, size, 3) before all else, not in the convolution."""
     conv = _first_convolution(graph)
     pads = next(each for each in conv.attribute if each.name == "pads").ints
     top, left, bottom, right = pads
@@ -82,7 +109,7 @@ def _add_border(graph: onnx.GraphProto) -> None:
         return
     images = graph.input[0].name
     height, width = (graph.input[0].type.tensor_type.shape.dim[k].dim_value for k in (1, 2))
-    border = np.full((1, top + height + bottom, left + width + right, 3), COLOUR)
+    border = np.full((1, top + height + bottom, left + width + right, 3), colour)
     border[:, top : top + height, left : left + width] = 0
     by = np.array([0, top, left, 0, 0, bottom, right, 0], np.int64)
     graph.initializer.extend(
@@ -99,10 +126,6 @@ def _first_convolution(graph: onnx.GraphProto) -> onnx.NodeProto:
     return next(node for node in graph.node if node.op_type == "Conv")
 
 
-def _array(tensor: onnx.TensorProto) -> NDArray[np.float32]:
-    values: NDArray[np.float32] = numpy_helper.to_array(tensor)
+def _array(tensor: onnx.TensorProto) -> NDArray[np.float64]:
+    values: NDArray[np.float64] = numpy_helper.to_array(tensor).astype(np.float64)
     return values
-
-
-def _put(tensor: onnx.TensorProto, values: NDArray[np.float64]) -> None:
-    tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float32), tensor.name))
