@@ -10,6 +10,7 @@ weights were made with. Bytes get it by a Pad and an Or, rounded to the nearest 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -47,12 +48,9 @@ def fold_scaling(model: onnx.ModelProto) -> Folded:
     grey = round(mean.mean())
     _into(graph, conv, scale, scale * grey + shift)
     *folded, last = steps
-    for step in folded:
-        graph.node.remove(step)
-    for step in steps:
-        graph.initializer.remove(known[step.input[1]])
-    last.input[:] = [cast.output[0], "grey"]
-    graph.initializer.append(numpy_helper.from_array(np.array(-grey, np.float32), "grey"))
+    last.input[:] = [cast.output[0], "minus_grey"]
+    graph.initializer.append(numpy_helper.from_array(np.array(-grey, np.float32), "minus_grey"))
+    _remove(graph, folded)
     return Folded(last.output[0], grey, mean.round().clip(0, 255).astype(np.uint8))
 
 
@@ -72,7 +70,6 @@ def _into(
     bias = (w * at).sum(axis=(1, 2, 3))
     if len(conv.input) > 2:
         bias += _array(known[conv.input[2]])
-        graph.initializer.remove(known[conv.input[2]])
     conv.input[2:] = ["folded_bias"]
     graph.initializer.append(numpy_helper.from_array(bias.astype(np.float32), "folded_bias"))
     weight.CopyFrom(numpy_helper.from_array((w * scale).astype(np.float32), weight.name))
@@ -94,10 +91,7 @@ def read_bytes(model: onnx.ModelProto, colour: NDArray[np.uint8], signed: bool) 
     subtraction = made_by[rounding.input[0]]
     cast = made_by[subtraction.input[0]]
     reader.input[0] = cast.input[0]
-    grey = next(each for each in graph.initializer if each.name == subtraction.input[1])
-    graph.initializer.remove(grey)
-    for node in (cast, subtraction, rounding):
-        graph.node.remove(node)
+    _remove(graph, (cast, subtraction, rounding))
 
 
 def _add_border(graph: onnx.GraphProto, colour: NDArray[np.uint8]) -> None:
@@ -120,6 +114,15 @@ def _add_border(graph: onnx.GraphProto, colour: NDArray[np.uint8]) -> None:
     graph.node.insert(0, helper.make_node("Pad", [images, "pads"], ["padded"]))
     pads[:] = [0] * len(pads)
     del graph.value_info[:]  # they tell of pictures without a border
+
+
+def _remove(graph: onnx.GraphProto, nodes: Iterable[onnx.NodeProto]) -> None:
+    """Take nodes out, and what nobody reads any more."""
+    for node in nodes:
+        graph.node.remove(node)
+    read = {name for node in graph.node for name in node.input}
+    for each in [each for each in graph.initializer if each.name not in read]:
+        graph.initializer.remove(each)
 
 
 def _first_convolution(graph: onnx.GraphProto) -> onnx.NodeProto:
