@@ -12,6 +12,7 @@ import copy
 import math
 import operator
 from collections.abc import Callable
+from itertools import dropwhile
 from typing import Any
 
 import torch
@@ -100,10 +101,14 @@ def fine_tune(
 
 
 def _with_rounded_activations(student: fx.GraphModule) -> fx.GraphModule:
-    """Return a net of the same modules that rounds wherever the quantizer does."""
+    """Return a net of the same modules that rounds wherever the quantizer does.
+
+    Not before the first convolution: what it reads are bytes (trainer/scaling.py).
+    """
     graph = copy.deepcopy(student.graph)
     rounding = fx.GraphModule(student, graph)
-    for number, node in enumerate([node for node in graph.nodes if _is_stored(node, student)]):
+    behind = dropwhile(lambda node: _kind(node, student) is not nn.Conv2d, graph.nodes)
+    for number, node in enumerate([node for node in behind if _is_stored(node, student)]):
         name = f"rounded{number}"
         rounding.add_module(name, RoundedActivation())
         with graph.inserting_after(node):
