@@ -2,7 +2,7 @@
 
 (x * scale + shift) convolved with W is (x - grey) convolved with W * scale, plus a constant. And a
 byte less grey is an activation of 8 bits as it stands. So nothing casts, multiplies, adds and
-rounds every picture before the net: a twelfth of the time of nets small enough for a mini PC.
+rounds every picture before the net: some 7 % of the time of nets small enough for a mini PC.
 
 Where the convolution pads with nought, scaled pictures get a border in the mean colour of what the
 weights were made with. Bytes get it by a Pad and an Or, rounded to the nearest byte.
