@@ -25,7 +25,7 @@ from trainer.data import read_data
 from trainer.mixture import open_mixture
 from trainer.net import SlotNet
 from trainer.parity import Asked, parity, worst
-from trainer.qat import RoundedWeight, fine_tune
+from trainer.qat import RoundedActivation, RoundedWeight, fine_tune
 from trainer.quantize import (
     Candidate,
     Histogram,
@@ -312,7 +312,10 @@ def test_every_kind_of_net_becomes_an_int8_graph_that_says_the_same(net, tmp_pat
     ids=lambda value: getattr(value, "arch", ""),
 )
 def test_a_folded_scaling_is_the_nets_own_up_to_the_border(net, size, colour, padded, tmp_path):
-    """The first convolution over x - grey, compared with the one over the scaled picture."""
+    """The first convolution over x - grey, compared with the one over the scaled picture.
+
+    And in a bundle a picture all in the border's colour shows no border.
+    """
     torch.manual_seed(0)
     recipe = Recipe(name="r", classes=("empty", "stocked"), input_size=size, steps=1, net=net)
     model = SlotNet(net, 2).eval()
@@ -334,6 +337,15 @@ def test_a_folded_scaling_is_the_nets_own_up_to_the_border(net, size, colour, pa
     assert (np.abs(found - expected).max() > 1e-3) == padded, "the border is still grey"
     with pytest.raises(RuntimeError, match="not how a net begins: Transpose, Cast, Add"):
         fold_scaling(graph)
+    plain = np.full((1, size, size, 3), folded.colour)
+    seen = histograms(tmp_path / "fp32.onnx", images)
+    ranges = {name: minmax(values) for name, values in seen.items()}
+    for target in Target:
+        bundled = quantize(tmp_path / "fp32.onnx", target, ranges)
+        flat = first_convolution(bundled, plain)
+        np.testing.assert_allclose(
+            flat, np.broadcast_to(flat[..., 5:6, 5:6], flat.shape), atol=1e-4
+        )
 
 
 def first_convolution(model: onnx.ModelProto, images: np.ndarray) -> np.ndarray:
@@ -391,6 +403,22 @@ def test_fine_tuning_brings_coarse_weights_back_to_the_nets_own_answers(place, m
     after = divergence(steps=60)
     assert after == divergence(steps=60)  # the same answers each time
     assert after < divergence(steps=0) / 2
+
+
+def test_fine_tuning_rounds_what_a_bundle_stores_and_not_the_bytes_it_reads(place, monkeypatch):
+    rounded = []
+
+    class Noting(RoundedActivation):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            rounded.append(x.shape[1])
+            return super().forward(x)
+
+    monkeypatch.setattr("trainer.qat.RoundedActivation", Noting)
+    monkeypatch.setattr("trainer.qat.STEPS", 0)
+    found = load_run(place / "run")
+    fine_tune(found.net, open_mixture(found.recipe), True, lambda step, steps: None)
+    assert rounded
+    assert 3 not in rounded, "the channels of a picture; no layer of this net has so few"
 
 
 class TwoBits(RoundedWeight):

@@ -36,17 +36,18 @@ def fold_scaling(model: onnx.ModelProto) -> Folded:
     graph = model.graph
     known = {each.name: each for each in graph.initializer}
     conv = _first_convolution(graph)
-    transposing, cast, *steps = list(graph.node)[: list(graph.node).index(conv)]
-    kinds = [transposing.op_type, cast.op_type, *(step.op_type for step in steps)]
-    if kinds[:2] != ["Transpose", "Cast"] or kinds[2:] != ["Mul", "Add"] * (len(steps) // 2):
+    before = list(graph.node)[: list(graph.node).index(conv)]
+    kinds = [node.op_type for node in before]
+    if kinds != ["Transpose", "Cast"] + ["Mul", "Add"] * max(1, len(before) // 2 - 1):
         raise RuntimeError(f"this is not how a net begins: {', '.join(kinds)}")
+    _, cast, *steps = before
     scale, shift = np.ones((1, 3, 1, 1)), np.zeros((1, 3, 1, 1))
     for multiply, add in zip(steps[::2], steps[1::2], strict=True):
         a, b = (_array(known[step.input[1]]) for step in (multiply, add))
         scale, shift = scale * a, shift * a + b
     mean = (-shift / scale).ravel()
     grey = round(mean.mean())
-    _into(graph, conv, scale, scale * grey + shift)
+    _fold_into(graph, conv, scale, scale * grey + shift)
     *folded, last = steps
     last.input[:] = [cast.output[0], "minus_grey"]
     graph.initializer.append(numpy_helper.from_array(np.array(-grey, np.float32), "minus_grey"))
@@ -54,7 +55,7 @@ def fold_scaling(model: onnx.ModelProto) -> Folded:
     return Folded(last.output[0], grey, mean.round().clip(0, 255).astype(np.uint8))
 
 
-def _into(
+def _fold_into(
     graph: onnx.GraphProto,
     conv: onnx.NodeProto,
     scale: NDArray[np.float64],
@@ -76,7 +77,7 @@ def _into(
 
 
 def read_bytes(model: onnx.ModelProto, colour: NDArray[np.uint8], signed: bool) -> None:
-    """Give the bytes their border, and to the first convolution of a quantized graph as they are.
+    """Let the first convolution of a quantized graph read the bytes, with their border around them.
 
     colour: of the border, RGB. signed: activations are S8; then x - grey is still computed, for x
     itself does not fit.
