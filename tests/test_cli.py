@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 import yaml
+from conftest import REPOSITORY
 from test_classifier import metadata, write_bundle
 
 SITE = {
@@ -198,3 +199,17 @@ def test_an_unknown_option_is_wrong_usage():
 
 def test_the_version_is_told():
     assert json.loads(edge("version", "--json").stdout)["shelf-edge"]
+
+
+@pytest.mark.parametrize("missing", ["torch", "torchvision", "onnx"])
+def test_where_training_is_not_installed_one_message_says_how_to_get_it(missing):
+    code = f"import sys; sys.modules[{missing!r}] = None; from trainer.__main__ import main; main()"
+    told = subprocess.run(
+        [sys.executable, "-c", code, "--help"], capture_output=True, text=True, cwd=REPOSITORY
+    )
+    assert told.returncode == 69
+    assert told.stdout == ""
+    lines = told.stderr.splitlines()
+    assert len(lines) == 1
+    assert "is not installed" in lines[0]
+    assert "pip install -e '.[trainer]'" in lines[0]
