@@ -36,6 +36,7 @@ NOT_LOADABLE = (
     ort_errors.InvalidProtobuf,
     ort_errors.NotImplemented,
     ort_errors.RuntimeException,
+    UnicodeDecodeError,  # names and metadata are texts
 )
 
 
@@ -149,12 +150,13 @@ def open_classifier(path: Path | None = None, threads: int = 1) -> Classifier:
         ) from None
     try:
         session = ort.InferenceSession(content, _options(threads), ["CPUExecutionProvider"])
+        metadata = session.get_modelmeta().custom_metadata_map
     except NOT_LOADABLE as error:
         raise ModelError(
             f"{path}: not an ONNX model that this version can load ({_first_line(error)}); "
             "copy the file again, or write it anew with 'trainer export'"
         ) from None
-    info = _read_info(path, session.get_modelmeta().custom_metadata_map)
+    info = _read_info(path, metadata)
     _check_graph(path, session, info)
     digest = hashlib.sha256(content).hexdigest()
     return Classifier(info.model_copy(update={"digest": digest}), session)

@@ -326,6 +326,22 @@ def test_one_folder_is_no_choice(recipe, tmp_path):
     assert "only the class 'cola'" in message
 
 
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        (("Empty", "stocked"), "the class 'Empty' is called 'empty'; rename its folder"),
+        (("empty", "Stocked"), "the class 'Stocked' is called 'stocked'"),
+        (("Cola", "cola", "empty"), "the class 'cola' is called 'Cola'"),
+    ],
+)
+def test_one_class_in_two_spellings_is_refused(recipe, tmp_path, labels, words):
+    for shade, label in enumerate(labels):
+        content = coded(Image.new("L", (9, 9), shade), "PNG")
+        write(tmp_path / "data" / label / f"{shade}.png", content)
+    message = refusal(78, "fit", recipe, "--data", tmp_path / "data", "--out", tmp_path / "run")
+    assert words in message
+
+
 def test_a_folder_unpacked_with_the_wrong_letters_is_refused(recipe, folder):
     bad = os.path.join(os.fsencode(folder), "과자".encode("cp949"))
     os.mkdir(bad)

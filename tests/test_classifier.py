@@ -160,6 +160,12 @@ def test_half_a_file_is_refused(tmp_path):
     assert refusal(path)
 
 
+def test_text_that_is_no_text_is_refused(tmp_path):
+    path = write_bundle(tmp_path / "m.onnx", metadata())
+    path.write_bytes(path.read_bytes().replace(b'"empty"', b'"emp\xffy"'))
+    assert "not an ONNX model" in refusal(path)
+
+
 def test_an_onnx_without_our_metadata_is_refused(tmp_path):
     assert "no bundle" in refusal(write_bundle(tmp_path / "m.onnx", None))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+from collections import Counter
 
 import cv2
 import numpy as np
@@ -14,14 +15,17 @@ import pytest
 pytest.importorskip("torch", reason="the trainer is an extra: pip install -e .[trainer]")
 
 import torch
+from onnx import numpy_helper
 from test_trainer import refusal, trainer
+from torch import nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 from edge.classifier import EMPTY, Temperature, open_classifier
+from edge.errors import UnavailableError
 from edge.preprocess import to_batch
 from trainer import draw
 from trainer.bundle import write_fp32
-from trainer.data import read_data
+from trainer.evaluate import read_sources
 from trainer.mixture import open_mixture
 from trainer.net import SlotNet
 from trainer.parity import Asked, parity, worst
@@ -41,6 +45,7 @@ from trainer.quantize import (
     quantize,
 )
 from trainer.recipe import Net, Recipe
+from trainer.resnet import STD
 from trainer.runs import load_run
 from trainer.scaling import fold_scaling
 from trainer.temper import SUREST, VAGUEST, temper
@@ -108,7 +113,7 @@ def images_of(folder) -> list[np.ndarray]:
 
 def test_the_report_says_what_quantization_changed_and_what_it_cost(exported):
     _, report = exported
-    assert report["n"] == 40
+    assert report["n"] == report["accuracy"]["held_out"]["n"] == 40
     assert report["trained_on"] == 0
     assert report["ms_fp32"] > 0
     assert report["ms_int8"] > 0
@@ -166,8 +171,31 @@ def test_pictures_that_the_run_knows_are_counted_and_give_no_temperature(place, 
         result = trainer("export", place / "run", "--out", out, *both, "--qat", "off", "--json")
     report = json.loads(result.stdout)
     assert report["trained_on"] == 24
+    assert report["accuracy"]["held_out"]["n"] == 40
     assert "24 of the 64 pictures" in caplog.text
     assert "of 40 held-out" in open_classifier(out).info.temperature.fitted_on
+
+
+def test_rows_that_a_run_left_out_are_measured_on_as_unseen(place, tmp_path):
+    rows = (place / "learnt" / "index.csv").read_text().split()[1:]
+    views = [f"{place / 'learnt'}/{row},{'AB'[i // 12]}" for i, row in enumerate(rows)]
+    index = tmp_path / "index.csv"
+    index.write_text("\n".join(["file,label,group,view", *views]))
+    run, bundle = tmp_path / "run", tmp_path / "m.onnx"
+    trained(run, index, ("empty", "stocked"), "--leave-out", "view=B")
+    asked = ("export", run, "--out", bundle, "--held-out", tmp_path, "--qat", "off", "--json")
+    report = json.loads(trainer(*asked, "--only", "view=B").stdout)
+    assert (report["n"], report["trained_on"]) == (12, 0)
+    assert open_classifier(bundle).info.temperature.fitted_on.startswith("INT8 logits of 12 ")
+    found = json.loads(trainer("temper", f"{run}:view=B", "--data", tmp_path, "--json").stdout)
+    assert found["fitted_on"] == "FP32 logits of 12 pictures that 1 models had not seen"
+    message = refusal("temper", f"{run}:view=A", "--data", tmp_path)
+    assert "12 of the pictures show what it has learnt from" in message
+
+
+def test_a_folder_for_the_bundle_that_cannot_be_is_said_before_anything_else(place):
+    message = refusal("export", place / "run", "--out", place / "run.yaml" / "m.onnx")
+    assert "cannot be made" in message
 
 
 def test_only_some_rows_of_what_is_held_out_can_be_measured_on(place, tmp_path):
@@ -195,6 +223,7 @@ def test_without_pictures_to_measure_on_parity_is_still_known_and_accuracy_is_no
     report = json.loads(result.stdout)
     assert report["trained_on"] == report["n"] == 12
     assert report["temperature"] == 1
+    assert report["accuracy"] == {}
     assert "its accuracy is not known" in caplog.text
     info = open_classifier(tmp_path / "m.onnx").info
     assert info.quantization.startswith("S8S8 per channel, QDQ; ")
@@ -378,8 +407,8 @@ def test_fine_tuning_leaves_weights_that_rounding_does_not_change():
     weight = torch.randn(4, 3, 3, 3, generator=torch.Generator().manual_seed(0))
     weight[2] = 0
     for reduce_range, steps in ((True, 129), (False, 255)):
-        rounded = RoundedWeight(reduce_range)(weight)
-        assert torch.equal(RoundedWeight(reduce_range)(rounded), rounded)
+        rounded = RoundedWeight(reduce_range, torch.ones(()))(weight)
+        assert torch.equal(RoundedWeight(reduce_range, torch.ones(()))(rounded), rounded)
         assert len(rounded[0].unique()) <= steps
         assert (rounded - weight).abs().max() <= weight.abs().max() / (steps - 1) * 1.01
 
@@ -405,25 +434,57 @@ def test_fine_tuning_brings_coarse_weights_back_to_the_nets_own_answers(place, m
     assert after < divergence(steps=0) / 2
 
 
-def test_fine_tuning_rounds_what_a_bundle_stores_and_not_the_bytes_it_reads(place, monkeypatch):
-    rounded = []
+@pytest.fixture(scope="module")
+def tuned(place, tmp_path_factory):
+    """The net after fine-tuning, in how many places it rounded, and its INT8 graph."""
+    places = set()
 
     class Noting(RoundedActivation):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            rounded.append(x.shape[1])
+            places.add(self)
             return super().forward(x)
 
-    monkeypatch.setattr("trainer.qat.RoundedActivation", Noting)
-    monkeypatch.setattr("trainer.qat.STEPS", 0)
     found = load_run(place / "run")
-    fine_tune(found.net, open_mixture(found.recipe), True, lambda step, steps: None)
-    assert rounded
-    assert 3 not in rounded, "the channels of a picture; no layer of this net has so few"
+    mixture = open_mixture(found.recipe)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("trainer.qat.RoundedActivation", Noting)
+        patch.setattr("trainer.qat.STEPS", 2)
+        net = fine_tune(found.net, mixture, True, lambda step, steps: None)
+    path = tmp_path_factory.mktemp("tuned") / "fp32.onnx"
+    images = to_batch([mixture.image(i, augmented=False)[0] for i in range(8)], 32)
+    write_fp32(net, found.recipe, path, images)
+    ranges = {name: minmax(values) for name, values in histograms(path, images).items()}
+    return net, len(places), quantize(path, Target.X86, ranges)
+
+
+def test_fine_tuning_rounds_just_what_a_bundle_stores_and_not_the_bytes_it_reads(tuned):
+    _, rounded, graph = tuned
+    kinds = Counter(node.op_type for node in graph.graph.node)
+    assert kinds["AveragePool"]  # of the D shortcuts, with a range of its own
+    # A MaxPool answers with what it reads, which is rounded already, and once more as it is stored.
+    assert rounded == kinds["QuantizeLinear"] - kinds["MaxPool"]
+
+
+def test_what_fine_tuning_rounds_the_bundle_does_not_move(tuned):
+    """The first convolution too, whose weights hold the scaling of the picture in the bundle."""
+    net, _, graph = tuned
+    tuned_weights = [m.weight.detach().numpy() for m in net.modules() if isinstance(m, nn.Conv2d)]
+    known = {one.name: numpy_helper.to_array(one) for one in graph.graph.initializer}
+    made_by = {name: node for node in graph.graph.node for name in node.output}
+    for number, conv in enumerate(node for node in graph.graph.node if node.op_type == "Conv"):
+        integers, steps, _ = (known[name] for name in made_by[conv.input[1]].input)
+        stored = integers * steps.reshape(-1, 1, 1, 1)
+        if number == 0:
+            stored *= 255 * np.reshape(STD, (1, 3, 1, 1))
+        alike = [weights for weights in tuned_weights if weights.shape == stored.shape]
+        assert (
+            min(np.abs(weights - stored).max() for weights in alike) < 1e-5 * np.abs(stored).max()
+        )
 
 
 class TwoBits(RoundedWeight):
-    def __init__(self, reduce_range: bool):
-        super().__init__(reduce_range)
+    def __init__(self, reduce_range: bool, scale: torch.Tensor):
+        super().__init__(reduce_range, scale)
         self.top = 2
 
 
@@ -441,6 +502,18 @@ def test_a_histogram_fed_in_parts_counts_every_value_in_its_bin():
     assert (histogram.low, histogram.high) == (values.min(), values.max())
     half = histogram.counts[: histogram.bin_of(1.0)].sum() / len(values)
     assert half == pytest.approx((values < 1).mean(), abs=0.001)
+
+
+@pytest.mark.parametrize("value", [1, 2.0**-10, 3.5, 1e-30, -1])
+def test_a_value_just_below_the_edge_has_its_bin(value):
+    histogram = seen(np.full(7, np.nextafter(np.float32(value), np.float32(0))))
+    assert histogram.counts.sum() == 7
+
+
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+def test_activations_that_are_no_numbers_are_told(value):
+    with pytest.raises(UnavailableError, match="overflow"):
+        seen(np.array([1, value] * 4))
 
 
 def test_ranges_without_outliers_are_narrower_and_all_contain_nought():
@@ -480,12 +553,14 @@ def test_temper_asks_a_bundle_what_it_said_before_its_own_temperature(tmp_path):
     """Dark or bright, which any net learns; with some labels wrong, the fit has one answer."""
     rng = np.random.default_rng(0)
     learnt, asked = [["file,label,group"] for _ in range(2)]
-    for i in range(40):
+    for i in range(80):
         shade = rng.uniform(140, 220) if i % 2 else rng.uniform(30, 100)
         picture = rng.normal(shade, 20, (40, 40, 3)).clip(0, 255).astype(np.uint8)
         cv2.imwrite(str(tmp_path / f"{i}.png"), picture)
-        learnt.append(f"{i}.png,{('empty', 'stocked')[i % 2]},g{i}")
-        asked.append(f"{i}.png,{('empty', 'stocked')[(i + (i % 7 == 0)) % 2]},g{i}")
+        if i < 40:
+            learnt.append(f"{i}.png,{('empty', 'stocked')[i % 2]},g{i}")
+        else:
+            asked.append(f"{i}.png,{('empty', 'stocked')[(i + (i % 7 == 0)) % 2]},g{i}")
     (tmp_path / "index.csv").write_text("\n".join(learnt), encoding="utf-8")
     (tmp_path / "asked.csv").write_text("\n".join(asked), encoding="utf-8")
     run, bundle = tmp_path / "run", tmp_path / "m.onnx"
@@ -497,7 +572,7 @@ def test_temper_asks_a_bundle_what_it_said_before_its_own_temperature(tmp_path):
     assert result.returncode == 0, result.stderr
     assert open_classifier(bundle).info.temperature == own
 
-    pictures = read_data(str(tmp_path / "asked.csv"))
+    pictures = read_sources([str(tmp_path / "asked.csv")], None)
     of_bundle, of_run = temper([(bundle, pictures)]), temper([(run, pictures)])
     assert 2 * SUREST < of_run.value < 0.9 * VAGUEST  # at either end all would be alike
     assert of_bundle.value == pytest.approx(of_run.value, rel=0.1, abs=0.05)

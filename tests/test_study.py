@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from sklearn.metrics import roc_auc_score
 from edge.errors import UsageError
 from trainer.ablation import OFF, ablate_rows
 from trainer.data import Picture
-from trainer.folds import groups_of, split, subset
+from trainer.folds import groups_of, seen_of, split, subset
 from trainer.recipe import Recipe
 from trainer.statistics import paired_difference, resamples, weighted_auroc, wilson
 
@@ -29,13 +30,22 @@ TEACHER = (
 )
 
 
-def pictures(*rows: str) -> list[Picture]:
-    """Return a picture for each `label group photo`."""
-    found = []
-    for number, row in enumerate(rows):
-        label, group, photo = row.split()
-        found.append(Picture(Path(f"{number}.png"), label, group, {"source": photo}))
-    return found
+@pytest.fixture
+def pictures(tmp_path):
+    numbers = count()
+
+    def made(*rows: str, folder: str = "data") -> list[Picture]:
+        """Return a picture for each `label group photo`, whose files all differ."""
+        found = []
+        (tmp_path / folder).mkdir(exist_ok=True)
+        for row in rows:
+            label, group, photo = row.split()
+            file = tmp_path / folder / f"{next(numbers)}.png"
+            file.write_text(str(file))
+            found.append(Picture(file, label, group, {"source": photo}))
+        return found
+
+    return made
 
 
 def parted(found: list[Picture], folds: int, seed: int = 0):
@@ -46,7 +56,7 @@ def parted(found: list[Picture], folds: int, seed: int = 0):
 # -- folds ----------------------------------------------------------------------------------------
 
 
-def test_pictures_of_one_group_or_one_photo_are_never_on_both_sides():
+def test_pictures_of_one_group_or_one_photo_are_never_on_both_sides(pictures):
     found = pictures(*(f"{'es'[i % 2]} g{i // 3} p{i // 5}" for i in range(60)))
     found += pictures(*(f"{'es'[i % 2]} h{i} q{i}" for i in range(20)))
     for seed in range(5):
@@ -55,14 +65,32 @@ def test_pictures_of_one_group_or_one_photo_are_never_on_both_sides():
                 assert not {name(found[i]) for i in learns} & {name(found[i]) for i in asked}
 
 
-def test_what_two_data_sets_cut_from_one_photo_is_one_group_and_equal_names_alone_are_not():
-    first, second = pictures("e g0 photo", "e g1 other"), pictures("s g0 elsewhere", "s g9 photo")
-    second = [Picture(Path("b") / p.file, p.label, p.group, p.columns) for p in second]
+def test_what_two_data_sets_cut_from_one_photo_is_one_group_and_equal_names_alone_are_not(pictures):
+    first = pictures("e g0 photo", "e g1 other")
+    second = pictures("s g0 elsewhere", "s g9 photo", folder="b")
     assert groups_of([("a", first), ("b", second)]).tolist() == [0, 1, 2, 0]
     assert groups_of([("a=empty", first), ("a", second)]).tolist() == [0, 1, 0, 0]
 
 
-def test_every_picture_is_asked_about_once_and_every_fold_has_its_share_of_each_class():
+def test_one_data_set_is_itself_however_it_is_spelled(pictures, tmp_path, monkeypatch):
+    first, second = pictures("e g0 photo"), pictures("s g0 elsewhere")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HERE", str(tmp_path))
+    (tmp_path / "link").symlink_to(tmp_path / "data")
+    for same in ("data", "data/", "./data/index.csv", "$HERE/data", "link", "link=empty"):
+        assert seen_of([(str(tmp_path / "data"), first)], [(same, second)]).all(), same
+    assert not seen_of([("data", first)], [("other", second)]).any()
+
+
+def test_a_copy_of_a_picture_is_that_picture(pictures, tmp_path):
+    (first, other) = pictures("e g0 photo", "e g1 other")
+    copy = tmp_path / "renamed.png"
+    copy.write_bytes(first.file.read_bytes())
+    again = Picture(copy, "e", "renamed", {})
+    assert groups_of([("a", [first, other]), ("b", [again])]).tolist() == [0, 1, 0]
+
+
+def test_every_picture_is_asked_about_once_and_every_fold_has_its_share_of_each_class(pictures):
     found = pictures(*(f"{'essss'[i % 5]} g{i} p{i}" for i in range(100)))
     folds = parted(found, 5)
     assert sorted(i for _, asked in folds for i in asked) == list(range(100))
@@ -73,7 +101,7 @@ def test_every_picture_is_asked_about_once_and_every_fold_has_its_share_of_each_
     assert folds != parted(found, 5, seed=1)
 
 
-def test_a_subset_takes_whole_groups_and_part_of_one_at_most():
+def test_a_subset_takes_whole_groups_and_part_of_one_at_most(pictures):
     found = pictures(*(f"{'es'[i % 2]} g{i // 6} p{i // 6}" for i in range(120)))
     labels, groups = [p.label for p in found], groups_of([("data", found)])
     chosen = subset({"s": 20, "e": 7}, labels, groups, seed=3)

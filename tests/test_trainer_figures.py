@@ -53,7 +53,8 @@ def test_top5_needs_the_true_class_among_the_five_likeliest():
 def test_the_calibration_error_of_one_who_is_right_as_often_as_he_says_is_nought():
     confidence = np.full(100, 0.8)
     right = np.arange(100) % 5 != 0
-    assert expected_calibration_error(confidence, right, bins=1) == pytest.approx(0)
+    for order in (np.arange(100), np.argsort(right)):  # data often comes sorted
+        assert expected_calibration_error(confidence, right[order]) == pytest.approx(0)
     assert expected_calibration_error(confidence, np.ones(100, bool)) == pytest.approx(0.2)
 
 
@@ -74,6 +75,14 @@ def test_the_threshold_that_moved_in_another_shop_is_found_again():
     moved = honest - np.array([1.5, 0], np.float32)
     value, shift = fit_temperature(moved, truth, shift_of=0)
     assert (value, shift) == (pytest.approx(1, rel=0.05), pytest.approx(1.5, abs=0.1))
+
+
+def test_a_few_pictures_without_an_error_hardly_change_how_sure_a_net_is():
+    for each, lowest in ((1, 0.9), (20, 0.5), (2000, 0.25)):
+        truth = np.repeat([0, 1], each)
+        logits = np.where(np.eye(2)[truth] > 0, 3, 0).astype(np.float32)
+        value, _ = fit_temperature(logits, truth, shift_of=None)
+        assert lowest <= value < 1
 
 
 def test_a_shift_makes_empty_likelier_and_no_temperature_leaves_softmax():
@@ -222,7 +231,8 @@ def test_four_to_one_gives_the_daemons_general_values():
     assert found.chosen_for.startswith("a false alert at 4 and a missed one at 1;")
 
 
-@pytest.mark.parametrize("ratio", [1e-12, 1e12])
+@pytest.mark.parametrize("ratio", [1e-12, 1e12, 1e18])
 def test_however_lopsided_the_costs_the_daemon_can_use_the_thresholds(ratio):
-    found = thresholds_from(Costs(false_alert=ratio, missed_alert=1), trained_share=0.5)
+    costs = Costs(false_alert=ratio, missed_alert=1, empty_share=0.05)
+    found = thresholds_from(costs, trained_share=0.5)
     assert 0 < found.stocked_below < found.empty_above < 1

@@ -75,6 +75,10 @@ class Picture:
         return part
 
 
+Sources = Sequence[tuple[str, Sequence[Picture]]]
+"""Pictures, each list with its DATA text."""
+
+
 def read_source(source: Data, unreadable: Unreadable = "refuse") -> list[Picture]:
     """Return the pictures of a recipe's source, looked at as `usable` does."""
     return usable(read_data(source.data, source.split, source.only), unreadable)
@@ -107,18 +111,29 @@ def read_data(text: str, split: str | None = None, only: Sequence[str] = ()) -> 
     return pictures
 
 
-def _path_and_label(text: str) -> tuple[Path, str]:
+def place_of(text: str) -> str:
+    """Return where DATA lies, the same however it is spelled: without label, links, variables."""
+    path, _ = _parts(text)
+    return os.path.realpath(path.parent if path.name == "index.csv" else path)
+
+
+def _parts(text: str) -> tuple[Path, str]:
     """Return the two parts of PATH=label; a path may itself have an equals sign in it."""
     whole = Path(os.path.expandvars(text)).expanduser()
     name, _, label = (text, "", "") if whole.exists() else text.rpartition("=")
     path = Path(os.path.expandvars(name or text)).expanduser()
+    return path, label if name else ""
+
+
+def _path_and_label(text: str) -> tuple[Path, str]:
+    path, label = _parts(text)
     if "$" in str(path):
         raise UsageError(
             f"{text}: the environment variable in it is not set; set it or write a path"
         )
     if not path.exists():
         raise UnavailableError(f"{path}: no such file or folder; give an index.csv or its folder")
-    return path, label if name else ""
+    return path, label
 
 
 def usable(pictures: Sequence[Picture], unreadable: Unreadable) -> list[Picture]:
@@ -295,11 +310,12 @@ def _from_boxes(path: Path) -> list[Picture]:
 
 def check_labels(pictures: Sequence[Picture], classes: Sequence[str]) -> None:
     """Raise ConfigError where a picture's label is no class."""
-    strange = sorted({picture.label for picture in pictures} - set(classes))
-    if strange:
+    strange = next((picture for picture in pictures if picture.label not in set(classes)), None)
+    if strange is not None:
         raise ConfigError(
-            [f"{pictures[0].file.parent}: label '{strange[0]}' is none of the classes "
-             f"{', '.join(classes)}; write DATA=label to give all of its pictures one label"]
+            [f"{strange.file}: label '{strange.label}' is none of the classes "
+             f"{', '.join(classes)}; take its pictures out, or write DATA=label to give all "
+             "pictures of a folder one label"]
         )  # fmt: skip
 
 

@@ -26,11 +26,11 @@ from edge.classifier import (
 from edge.errors import ConfigError, EdgeError, UnavailableError
 from edge.preprocess import RESIZE, to_batch
 from trainer.bundle import write_bundle, write_fp32
-from trainer.data import Picture, check_labels, read_source, usable
+from trainer.data import Sources, check_labels, read_source, usable
 from trainer.evaluate import read_sources, true_columns
-from trainer.folds import groups_of
+from trainer.folds import seen_of
 from trainer.mixture import Mixture, open_mixture
-from trainer.parity import Asked, ask, parity, worst
+from trainer.parity import Asked, accuracy, ask, parity, worst
 from trainer.qat import STEPS, fine_tune
 from trainer.quantize import (
     Batch,
@@ -43,7 +43,7 @@ from trainer.quantize import (
     open_session,
 )
 from trainer.recipe import Data, Recipe
-from trainer.runs import Run, load_run
+from trainer.runs import Run, load_run, make_folder
 from trainer.temper import fit_temperature
 from trainer.thresholds import thresholds_from
 
@@ -51,9 +51,6 @@ log = logging.getLogger(__name__)
 
 REPRESENTATIVE = 400
 """So many different training pictures: ranges are measured on half of them, judged on the rest."""
-
-Sources = list[tuple[str, list[Picture]]]
-"""Pictures, each list with its DATA text."""
 Say = Callable[[int, int], None]
 """Told the step of the fine-tuning, and how many there are."""
 
@@ -113,7 +110,7 @@ def export(
     """
     found = load_run(run, unfinished=unfinished)
     _check_classes(run, found.recipe)
-    out.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(out.parent)
     mixture = _reopened(run, found, data, bool(held_out))
     few = _few(mixture)
     test = _test(mixture, held_out, only, few)
@@ -147,7 +144,8 @@ def export(
         recipe=found.recipe.model_dump(mode="json"),
         recipe_hash=found.recipe.digest(),
         data_digest=found.data_digest,
-        accuracy={"held_out": {key: report[key] for key in report if key != "worst"}},
+        accuracy=report["accuracy"]
+        | {"parity": {key: report[key] for key in report if key not in ("accuracy", "worst")}},
         quantization=_words(target, few, best.candidate, tried),
         sources=found.recipe.sources,
     )
@@ -180,7 +178,7 @@ def _reopened(run: Path, found: Run, data: Sequence[str], measures_elsewhere: bo
         pairs = zip(known, data, strict=True)
         changes["data"] = tuple(old.model_copy(update={"data": text}) for old, text in pairs)
     try:
-        mixture = open_mixture(recipe.model_copy(update=changes))
+        mixture = open_mixture(recipe.model_copy(update=changes), found.left_out)
     except EdgeError as error:
         raise UnavailableError(
             f"{run}: the export needs the pictures of the run, and cannot have them: {error}; say "
@@ -188,8 +186,8 @@ def _reopened(run: Path, found: Run, data: Sequence[str], measures_elsewhere: bo
         ) from None
     if mixture.digest() != found.data_digest:
         log.warning(
-            "%s: its data is not what it was trained on: pictures came, went or changed, or "
-            "--leave-out kept some back. The temperature may be fitted on pictures that it knows",
+            "%s: its data is not what it was trained on: pictures came, went or changed. The "
+            "temperature may be fitted on pictures that it knows",
             run,
         )
     return mixture
@@ -251,11 +249,7 @@ def _held_out(mixture: Mixture, texts: Sequence[str], only: str | None) -> Sourc
 
 def _unseen(mixture: Mixture, sources: Sources) -> NDArray[np.bool_]:
     """Return which pictures (n,) share no group, photo or file with one that was learnt from."""
-    texts = [source.data for source in mixture.recipe.data]
-    learnt: Sources = list(zip(texts, mixture.photos, strict=True))
-    groups = groups_of([*learnt, *sources])
-    count = len(mixture.pictures)
-    unseen: NDArray[np.bool_] = ~np.isin(groups[count:], groups[:count])
+    unseen = ~seen_of(mixture.sources, sources)
     if not unseen.all():
         log.warning(
             "%d of the %d pictures to measure on show what the run has learnt from: they flatter "
@@ -274,9 +268,11 @@ def _compared(
     int8 = open_session(candidate.model.SerializeToString(), threads)
     (expected, fp32_ms), (logits, int8_ms) = ask([fp32, int8], test.asked)
     truth = test.asked.truth
-    temperature = recipe.temperature or _fitted(logits[test.unseen], truth[test.unseen])
+    unseen = logits[test.unseen], truth[test.unseen]
+    temperature = recipe.temperature or _fitted(*unseen)
     report = parity(expected, logits, truth, temperature, recipe.classes) | {
         "trained_on": int(np.count_nonzero(~test.unseen)),
+        "accuracy": accuracy(*unseen, temperature, recipe.classes),
         "ms_fp32": round(fp32_ms, 3),
         "ms_int8": round(int8_ms, 3),
         "threads": threads,
@@ -331,8 +327,9 @@ def _missed(report: dict[str, Any], qat: Qat) -> str:
 def _thresholds(mixture: Mixture, temperature: Temperature) -> Thresholds:
     """Return the recipe's thresholds; where it names costs instead, what follows from them."""
     recipe = mixture.recipe
-    if recipe.costs is None or recipe.thresholds.empty_above is not None:
-        return recipe.thresholds
+    written = recipe.thresholds
+    if recipe.costs is None or (written.empty_above, written.stocked_below) != (None, None):
+        return written
     if recipe.balanced or temperature.shift:  # the shift is fitted with classes counting equally
         return thresholds_from(recipe.costs, 1 / len(recipe.classes))
     return thresholds_from(recipe.costs, len(mixture.empties) / len(mixture.pictures))

@@ -99,7 +99,8 @@ def presence_figures(
     asked = [k for k, name in enumerate(classes) if name not in (EMPTY, OTHER)]
     names = np.array(classes)[asked]
     p_present, shown = p[:, asked], np.array(labels)[:, None]
-    misplaced = p_present < MISPLACED_BELOW * p_full[:, None]  # as edge.decide states it
+    # As edge.decide asks it of a slot that is not empty.
+    misplaced = p_present < MISPLACED_BELOW * p_full[:, None]
     goods = np.broadcast_to(shown != EMPTY, p_present.shape)
     own = shown == names
     kinds = {"all": np.ones_like(own)}
@@ -147,10 +148,15 @@ class Bin:
 
 
 def calibration_bins(confidence: Floats, right: Bools, bins: int = 15) -> list[Bin]:
-    """Return bins of equally many pictures, the least sure first; fewer where there are fewer."""
+    """Return bins of equally many pictures, the least sure first; fewer where there are fewer.
+
+    Where equally sure pictures fall into several bins, each has its share of those that are right.
+    """
+    _, sure, count = np.unique(confidence, return_inverse=True, return_counts=True)
+    share_right = (np.bincount(sure, right) / count)[sure]
     order = np.argsort(confidence, kind="stable")
     return [
-        Bin(len(part), float(confidence[part].mean()), float(right[part].mean()))
+        Bin(len(part), float(confidence[part].mean()), float(share_right[part].mean()))
         for part in np.array_split(order, bins)
         if len(part)
     ]

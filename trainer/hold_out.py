@@ -6,13 +6,11 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from hashlib import sha256
 
-from trainer.data import Picture
+from trainer.data import Picture, Sources
 from trainer.folds import groups_of
 
 
-def hold_out(
-    sources: Sequence[tuple[str, Sequence[Picture]]], share: float
-) -> tuple[list[list[Picture]], list[Picture]]:
+def hold_out(sources: Sources, share: float) -> tuple[list[list[Picture]], list[Picture]]:
     """Return what is left of each source, each given with its DATA text, and what is kept back.
 
     Kept back is the share of each class's groups, at least one where there are two: a group's

@@ -29,6 +29,7 @@ from trainer.augment import vary
 from trainer.data import (
     LeaveOut,
     Picture,
+    Sources,
     check_labels,
     digest,
     read_source,
@@ -51,7 +52,8 @@ GOODS_MAY_CROP = 0.06
 class Mixture:
     """The endless row of a recipe's training pictures.
 
-    photos: a list for each source; held_out: what the run is measured on, and never shown.
+    photos: a list for each source; held_out: what the run is measured on, and never shown;
+    left_out: the rows that photos are already without.
     """
 
     def __init__(
@@ -59,9 +61,11 @@ class Mixture:
         recipe: Recipe,
         photos: Sequence[Sequence[Picture]],
         held_out: Sequence[Picture] = (),
+        left_out: LeaveOut | None = None,
     ):
         self.photos = [list(pictures) for pictures in photos]
         self.held_out = list(held_out)
+        self.left_out = left_out
         self._everything = [
             (picture, source)
             for source, pictures in zip(recipe.data, photos, strict=True)
@@ -87,6 +91,11 @@ class Mixture:
             self._kinds = {label: self._kinds_of(label) for label in self.recipe.classes}
         elif not pictures:
             raise UsageError("there is no picture to learn from; name data in the recipe or --data")
+
+    @property
+    def sources(self) -> Sources:
+        """The pictures that are learnt from, each list with its DATA text."""
+        return [(s.data, own) for s, own in zip(self.recipe.data, self.photos, strict=True)]
 
     @property
     def steps(self) -> int:
@@ -190,7 +199,7 @@ class Mixture:
         return goods.cut(self._pixels_of(goods))
 
 
-def open_mixture(recipe: Recipe, leave_out: LeaveOut | None = None) -> Mixture:
+def open_mixture(recipe: Recipe, left_out: LeaveOut | None = None) -> Mixture:
     """Return what a recipe's net is fed, and what it keeps back: `hold_out` of it, and `held_out`.
 
     Raises where data is missing or wrong.
@@ -203,7 +212,7 @@ def open_mixture(recipe: Recipe, leave_out: LeaveOut | None = None) -> Mixture:
         photos, held_out = hold_out(list(zip(texts, photos, strict=True)), recipe.hold_out)
     for source in recipe.held_out:
         held_out += read_source(source, recipe.unreadable)
-    return Mixture(recipe, leave_out.kept(photos) if leave_out else photos, held_out)
+    return Mixture(recipe, left_out.kept(photos) if left_out else photos, held_out, left_out)
 
 
 def _choose(items: Sequence[T], rng: Generator) -> T:

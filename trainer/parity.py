@@ -55,20 +55,28 @@ def parity(
 ) -> dict[str, Any]:  # fmt: skip
     """Return what quantization changed: both top-1, how often they agree, mean KL(FP32 | INT8)."""
     p, q = _probabilities(fp32, int8, temperature, classes)
-    of_q = figures(q, truth, classes)
-    top1_fp32 = float((p.argmax(axis=1) == truth).mean())
+    top1_fp32, top1_int8 = (float((each.argmax(axis=1) == truth).mean()) for each in (p, q))
     agreement = float((p.argmax(axis=1) == q.argmax(axis=1)).mean())
-    lost = top1_fp32 - of_q["top1"]
+    lost = top1_fp32 - top1_int8
     return {
         "n": len(truth),
         "top1_fp32": top1_fp32,
-        "top1_int8": of_q["top1"],
+        "top1_int8": top1_int8,
         "agreement": agreement,
         "kl": float(divergence(p, q).mean()),
         "within_contract": lost <= MOST_LOST + 1e-9 and agreement >= LEAST_AGREEMENT,
-        "nll": of_q["nll"],
-        "ece": of_q["ece"],
     }
+
+
+def accuracy(
+    logits: Floats, truth: NDArray[np.int64], temperature: Temperature, classes: Sequence[str]
+) -> dict[str, Any]:
+    """Return how good the bundle is on pictures that the run has not seen; empty without any."""
+    if not len(truth):
+        return {}
+    found = figures(tempered(logits.astype(np.float64), temperature, classes), truth, classes)
+    told = {key: found[key] for key in ("n", "top1", "nll", "ece")}
+    return {"held_out": told | {"top1_interval": list(found["top1_interval"])}}
 
 
 def worst(

@@ -28,23 +28,30 @@ STEPS, LR = 200, 1e-4
 LOOKS = 8
 """Batches from which the ranges of activations are taken before anything is rounded."""
 
-STORED: set[Any] = {operator.add, operator.iadd, torch.cat, F.relu, "mean", nn.Conv2d, nn.ReLU}
+STORED: set[Any] = {
+    operator.add, operator.iadd, torch.cat, F.relu, "mean", nn.Conv2d, nn.ReLU, nn.AvgPool2d,
+}  # fmt: skip
 """What the quantizer puts a range behind, unless only a Relu reads it."""
 
 
 class RoundedWeight(nn.Module):
-    """Weights (out, …) in steps of a 127th of each output channel's largest, or of a 64th."""
+    """Weights (out, …) in steps of a 127th of each output channel's largest, or of a 64th.
 
-    def __init__(self, reduce_range: bool):
+    scale: what they are multiplied with in the bundle, where it is rounded.
+    """
+
+    def __init__(self, reduce_range: bool, scale: Tensor):
         super().__init__()
-        self.top = 64 if reduce_range else 127
+        self.top, self.scale = 64 if reduce_range else 127, scale
 
     def forward(self, weight: Tensor) -> Tensor:
+        weight = weight * self.scale
         largest = weight.detach().abs().flatten(1).amax(dim=1).clamp(min=1e-12)
         zero = torch.zeros_like(largest, dtype=torch.int32)
-        return torch.fake_quantize_per_channel_affine(
+        rounded = torch.fake_quantize_per_channel_affine(
             weight, largest / self.top, zero, 0, -self.top, self.top
         )
+        return rounded / self.scale
 
 
 class RoundedActivation(nn.Module):
@@ -80,8 +87,10 @@ def fine_tune(
     with torch.inference_mode():
         for images, _ in batches(mixture, mixture.steps, mixture.steps + LOOKS):
             rounding(torch.from_numpy(images))
+    first_scale = _scale_before(layers[0], student, mixture.recipe.input_size)
     for layer in layers:
-        parametrize.register_parametrization(layer, "weight", RoundedWeight(reduce_range))
+        scale = first_scale if layer is layers[0] else torch.ones(())
+        parametrize.register_parametrization(layer, "weight", RoundedWeight(reduce_range, scale))
     optimizer = torch.optim.Adam(student.parameters(), lr=LR)
     first = mixture.steps + LOOKS
     for step, (images, _) in enumerate(batches(mixture, first, first + STEPS)):
@@ -98,6 +107,21 @@ def fine_tune(
     for layer in layers:
         parametrize.remove_parametrizations(layer, "weight")
     return student
+
+
+def _scale_before(first: nn.Module, net: nn.Module, size: int) -> Tensor:
+    """Return what a net's first convolution gets of a byte, by channel: (1, 3, 1, 1).
+
+    The bundle multiplies its weights with that, and rounds them then (trainer/scaling.py).
+    """
+    got: list[Tensor] = []
+    hook = first.register_forward_pre_hook(lambda _, x: got.append(x[0][:1, :, :1, :1].clone()))
+    with torch.inference_mode():
+        for byte in (0, 255):
+            net(torch.full((1, size, size, 3), byte, dtype=torch.uint8))
+    hook.remove()
+    dark, light = got
+    return ((light - dark) / 255).clone()
 
 
 def _with_rounded_activations(student: fx.GraphModule) -> fx.GraphModule:

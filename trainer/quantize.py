@@ -25,6 +25,7 @@ from onnxruntime.quantization.quant_utils import QuantType, load_model_with_shap
 from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 
 from edge.classifier import MAX_BATCH
+from edge.errors import UnavailableError
 from trainer.evaluate import softmax
 from trainer.scaling import fold_scaling, read_bytes
 
@@ -78,12 +79,15 @@ class Histogram:
     def add(self, values: Floats) -> None:
         self.low = min(self.low, float(values.min()))
         self.high = max(self.high, float(values.max()))
+        if not np.isfinite(values).all():
+            raise UnavailableError("the net's activations overflow on its own training pictures")
         while self.edge <= max(-self.low, self.high):
             pairs = self.counts.reshape(-1, 2).sum(axis=1)
             self.counts = np.pad(pairs, self.BINS // 4)
             self.edge *= 2
         bins = ((values.ravel() + np.float32(self.edge)) / np.float32(self.width)).astype(np.int32)
-        self.counts += np.bincount(bins, minlength=self.BINS)
+        # The sum is rounded: a value just below the edge may come out on it.
+        self.counts += np.bincount(bins.clip(max=self.BINS - 1), minlength=self.BINS)
 
     @property
     def width(self) -> float:

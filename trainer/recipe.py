@@ -18,6 +18,7 @@ import yaml
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from edge.classifier import EMPTY, OCCUPANCY, Source, Temperature, Thresholds
+from edge.decide import Rule
 from edge.errors import ConfigError, UsageError
 from edge.section import Section, validate
 from edge.yamlfile import Loader, read_yaml
@@ -204,6 +205,12 @@ class Recipe(Section):
                 raise ValueError("drawn and altered slots have no end: write steps")
             if self.classes and EMPTY not in self.classes:
                 raise ValueError(f"drawn and altered slots need a class '{EMPTY}'")
+        _check_names(self.classes)
+        rule, written = Rule(), self.thresholds
+        above = rule.empty_above if written.empty_above is None else written.empty_above
+        below = rule.stocked_below if written.stocked_below is None else written.stocked_below
+        if above <= below:
+            raise ValueError(f"thresholds: empty_above ({above}) not above stocked_below ({below})")
         starts = [start for start, _ in self.train_sizes]
         if starts and (starts[0] != 0 or starts != sorted(set(starts)) or starts[-1] >= 1):
             raise ValueError("train_sizes: shares begin with 0 and rise, all below 1")
@@ -220,6 +227,10 @@ class Recipe(Section):
                 [f"the data has only the class '{', '.join(classes)}'; a model tells at least two "
                  "apart: a folder for each"]
             )  # fmt: skip
+        try:
+            _check_names(classes)
+        except ValueError as error:
+            raise ConfigError([f"{error}; rename its folder, or the label in index.csv"]) from None
         return self.model_copy(update={"classes": classes})
 
     @property
@@ -233,6 +244,17 @@ class Recipe(Section):
         """
         text = self.model_dump_json(exclude=AFTERWARDS if training_only else set())
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _check_names(classes: Sequence[str]) -> None:
+    """Raise ValueError where two classes are one in two spellings: each would learn half."""
+    known = {name: name for name in OCCUPANCY}
+    for name in classes:
+        same = known.setdefault(name.strip().casefold(), name)
+        if same != name:
+            raise ValueError(f"the class '{name}' is called '{same}'")
+    if len(set(classes)) < len(classes):
+        raise ValueError("a class is named twice")
 
 
 def load_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:

@@ -28,6 +28,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from edge import __version__
 from edge.errors import UnavailableError, UsageError
+from trainer.data import LeaveOut
 from trainer.mixture import Mixture
 from trainer.net import SlotNet
 from trainer.recipe import Recipe
@@ -106,6 +107,7 @@ def claimed(run: Path, mixture: Mixture, write: bool = True) -> Iterator[None]:
     other data; UnavailableError where it cannot be written, or another process is training there.
     """
     about = {"recipe": mixture.recipe.digest(training_only=True), "data": mixture.digest()}
+    left_out = asdict(mixture.left_out) if mixture.left_out else None
     if not write:
         _check_is_same(run, about)
         yield
@@ -126,7 +128,7 @@ def claimed(run: Path, mixture: Mixture, write: bool = True) -> Iterator[None]:
         _check_is_free(run)
         for left in run.glob(f"*{NEW}"):  # by a process that was killed while it wrote
             left.unlink()
-        write_json(run / ABOUT, about | _circumstances(mixture.recipe))
+        write_json(run / ABOUT, about | {"left_out": left_out} | _circumstances(mixture.recipe))
         write_json(run / RECIPE, mixture.recipe.model_dump(mode="json"))
         yield
     finally:
@@ -193,7 +195,15 @@ def _read_checkpoint(path: Path, way_out: str) -> dict[str, Any]:
         _ = saved["step"], saved["steps"], saved["average"], saved["curve"]
     except PermissionError as error:
         raise UnavailableError(f"{path}: cannot be read: {error.strerror}") from None
-    except (pickle.UnpicklingError, OSError, RuntimeError, EOFError, KeyError, TypeError):
+    except (
+        pickle.UnpicklingError,
+        OSError,
+        RuntimeError,
+        EOFError,
+        LookupError,
+        TypeError,
+        ValueError,
+    ):
         raise UnavailableError(f"{path}: is damaged or no checkpoint; {way_out}") from None
     return saved
 
@@ -212,6 +222,14 @@ def save(run: Path, state: State) -> None:
 def _write_checkpoint(path: Path, state: State) -> None:
     with path.open("wb") as file:  # given the path, torch hides what the disk said
         torch.save(state.saved(), file)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it. Raises UnavailableError where that cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UnavailableError(f"{folder}: cannot be made: {error.strerror}") from None
 
 
 def write_json(path: Path, content: object) -> None:
@@ -251,6 +269,7 @@ class Run:
     recipe: Recipe
     net: SlotNet
     data_digest: str
+    left_out: LeaveOut | None
     curve: tuple[Row, ...]
 
 
@@ -280,7 +299,8 @@ def load_run(run: Path, unfinished: bool = False) -> Run:
         raise UnavailableError(f"{checkpoint}: is of another net than {folder / RECIPE}") from None
     model.load_state_dict(average.module.state_dict())
     curve = tuple(Row(**row) for row in saved["curve"])
-    return Run(recipe, model.eval(), about["data"], curve)
+    left_out = LeaveOut(**about["left_out"]) if about["left_out"] else None
+    return Run(recipe, model.eval(), about["data"], left_out, curve)
 
 
 def is_run(path: Path) -> bool:
@@ -298,11 +318,13 @@ def _read_recipe(run: Path) -> Recipe:
         ) from None
 
 
-def _read_about(run: Path) -> dict[str, str]:
-    """Return the digests of the run's recipe and data."""
+def _read_about(run: Path) -> dict[str, Any]:
+    """Return the digests of the run's recipe and data, and which rows of the data it left out."""
     try:
         known = json.loads((run / ABOUT).read_bytes())
-        return {word: known[word] for word in ("recipe", "data")}
+        return {word: known[word] for word in ("recipe", "data")} | {
+            "left_out": known.get("left_out")
+        }
     except (OSError, ValueError, KeyError, TypeError):
         raise UnavailableError(
             f"{run / ABOUT}: is missing or damaged; nobody knows what the run was made from"

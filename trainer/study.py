@@ -44,7 +44,7 @@ from trainer import cluster
 from trainer.findings import Findings
 from trainer.jobs import Job, is_done, read_result, tidy, work
 from trainer.layout import Layout, Plan
-from trainer.runs import replace_file, write_json
+from trainer.runs import make_folder, replace_file, write_json
 from trainer.tables import as_csv, as_markdown
 from trainer.train import StoppedError
 
@@ -126,7 +126,7 @@ def run_study(
     """
     study = Study(plan, folder, keep_runs)
     study.check_folder()
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     try:
         if on is not None:
             study.work_on(on)

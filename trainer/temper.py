@@ -18,10 +18,16 @@ from numpy.typing import NDArray
 from edge.classifier import EMPTY, MAX_BATCH, OCCUPANCY, Classifier, Temperature
 from edge.errors import UsageError
 from edge.types import Image
-from trainer.data import Picture, check_labels
+from trainer.data import Sources, check_labels
 from trainer.evaluate import Model, RunModel, open_model, true_columns
+from trainer.folds import seen_of
+from trainer.mixture import open_mixture
+from trainer.runs import is_run, load_run
 
 SUREST, VAGUEST = 0.25, 10.0
+USUAL = 0.5
+"""Standard deviation of log T before anything was asked. Logits that few pictures leave without an
+error would be least surprised by a T of nought; so few say little."""
 
 
 def fit_temperature(
@@ -30,7 +36,7 @@ def fit_temperature(
     """Return the T > 0 and the shift of one class that make softmax least surprised.
 
     Guo et al. 2017, with Platt's intercept; classes count equally however many pictures each has.
-    shift_of None: no shift.
+    Before the first picture T is expected around 1. shift_of None: no shift.
     """
     log_t = torch.zeros((), requires_grad=True)
     shift = torch.zeros((), requires_grad=shift_of is not None)
@@ -42,26 +48,35 @@ def fit_temperature(
     if shift_of is not None:
         mask[shift_of] = 1.0
 
+    def temperature() -> torch.Tensor:
+        return log_t.exp().clamp(SUREST, VAGUEST)
+
     def closure() -> torch.Tensor:
         optimizer.zero_grad()
-        cooled = (x + shift * mask) / log_t.exp()
+        cooled = (x + shift * mask) / temperature()
         loss = torch.nn.functional.cross_entropy(cooled, y, weight=len(y) / counts)
+        loss = loss + (log_t / USUAL) ** 2 / 2 / len(y)
         loss.backward()
         return loss
 
     optimizer.step(closure)
-    return float(np.clip(log_t.exp().item(), SUREST, VAGUEST)), float(shift.item())
+    return float(temperature().item()), float(shift.item())
 
 
-def temper(asked: Sequence[tuple[Path, Sequence[Picture]]]) -> Temperature:
+def temper(asked: Sequence[tuple[Path, Sources]]) -> Temperature:
     """Return what fits models, runs or bundles, that are each asked about pictures they never saw.
 
     The shift is for models of occupancy: between products there is no one threshold that moves,
-    so those get a temperature alone. Raises UsageError where there is nothing to fit on.
+    so those get a temperature alone. Raises UsageError where there is nothing to fit on, or where
+    a run has learnt from what it is asked about (of a bundle nobody can tell).
     """
-    logits, truths = [], []
+    logits, truths, integers = [], [], set()
     classes: tuple[str, ...] = ()
-    for path, pictures in asked:
+    for path, sources in asked:
+        if is_run(path):
+            _refuse_learnt(path, sources)
+        integers.add("FP32" if is_run(path) else "INT8")
+        pictures = [picture for _, each in sources for picture in each]
         model, own = open_model(path, torch.get_num_threads())
         if EMPTY not in own or own != (classes or own):
             raise UsageError(
@@ -82,8 +97,20 @@ def temper(asked: Sequence[tuple[Path, Sequence[Picture]]]) -> Temperature:
     return Temperature(
         value=round(value, 3),
         shift=round(shift, 3),
-        fitted_on=f"{len(truth)} pictures of places that {len(asked)} runs had not seen",
+        fitted_on=f"{' and '.join(sorted(integers))} logits of {len(truth)} pictures that "
+        f"{len(asked)} models had not seen",
     )
+
+
+def _refuse_learnt(run: Path, asked: Sources) -> None:
+    found = load_run(run)
+    mixture = open_mixture(found.recipe.model_copy(update={"held_out": ()}), found.left_out)
+    learnt = int(seen_of(mixture.sources, asked).sum())
+    if learnt:
+        raise UsageError(
+            f"{run}: {learnt} of the pictures show what it has learnt from; name others, or train "
+            "it with --leave-out COLUMN=VALUE and ask it about those"
+        )
 
 
 def _logits(model: Model, crops: Sequence[Image]) -> NDArray[np.float32]:

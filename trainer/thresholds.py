@@ -40,6 +40,7 @@ def thresholds_from(costs: Costs, trained_share: float) -> Thresholds:
     trained_share: how many of the pictures that the probabilities are calibrated for are empty.
     """
     pays = costs.false_alert / (costs.false_alert + costs.missed_alert)
+    pays = float(np.clip(pays, RAREST, 1 - RAREST))
     here = "as many slots empty as in training"
     if costs.empty_share is not None:
         pays = with_prior(pays, before=costs.empty_share, after=trained_share)

@@ -28,7 +28,7 @@ from trainer.report.speed import accuracy_and_time
 from trainer.report.studies import Study, open_study, out_of_fold, study_figures
 from trainer.report.svg import percent
 from trainer.report.thumbs import may_show
-from trainer.runs import replace_file
+from trainer.runs import make_folder, replace_file
 
 MOST_OTHERS = 5
 """Curves beside the one that is talked about."""
@@ -52,6 +52,7 @@ def write_report(
     """
     if not (runs or bundles or studies):
         raise UsageError("trainer report: name a run, or a --bundle or --study")
+    make_folder(out.parent)
     opened = [open_study(path) for path in studies]
     contenders = open_contenders(runs, bundles, data, threads)
     answered = [one.answers for one in contenders if one.answers is not None]
@@ -73,7 +74,6 @@ def write_report(
     text = page(
         f"Report: {name}", _lead(subject, contenders), _facts(subject), sections, _made(threads)
     )
-    out.parent.mkdir(parents=True, exist_ok=True)
     # A name may hold bytes that were no text; they are shown as question marks.
     replace_file(out, lambda path: path.write_bytes(text.encode("utf-8", "replace")))
 
