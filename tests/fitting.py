@@ -48,12 +48,13 @@ TINY = {
 """Everything that draws at random is on: it must come out the same again."""
 
 
-def write_photos(folder: Path, count: int = 8) -> Path:
+def write_photos(folder: Path, count: int = 8, seed: int = 1) -> Path:
     """Write drawn slots as a data set with an index, every other one stocked; return the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     lines = ["file,label,group"]
     for i in range(count):
-        cv2.imwrite(str(folder / f"{i}.png"), draw.slot(np.random.default_rng((1, i)), bool(i % 2)))
+        image = draw.slot(np.random.default_rng((seed, i)), bool(i % 2))
+        cv2.imwrite(str(folder / f"{i}.png"), image)
         lines.append(f"{i}.png,{'stocked' if i % 2 else 'empty'},g{i}")
     (folder / "index.csv").write_text("\n".join(lines))
     return folder

@@ -138,4 +138,4 @@ def test_where_ray_is_not_installed_it_is_said_how_to_get_it(recipe, tmp_path, m
     monkeypatch.setitem(sys.modules, "ray", None)
     result = trainer("kfold", recipe, *STUDY, "--out", tmp_path, "--on", "auto")
     assert result.returncode == 69
-    assert "pip install 'shelf-edge[cluster]'" in result.stderr
+    assert "pip install -e '.[cluster]'" in result.stderr

@@ -229,8 +229,10 @@ def test_weights_of_another_net_are_refused(net, of, file):
         (b"", "no torch state_dict"),
         ([1, 2], "no torch state_dict"),
         ({"epoch": 3}, "no torch state_dict"),
+        (b"these are words", "no torch state_dict"),
+        (b"a: 1", "no torch state_dict"),
     ],
-    ids=["missing", "another file", "empty", "a list", "no tensors"],
+    ids=["missing", "another file", "empty", "a list", "no tensors", "a text", "a short text"],
 )
 def test_a_file_without_weights_is_refused_and_says_how_to_get_them(tmp_path, content, words):
     path = tmp_path / "w.pt"
@@ -537,6 +539,19 @@ def test_logistic_tells_three_classes_apart_and_looks_at_varied_copies(tmp_path)
     changes = LOGISTIC | {"classes": ["a", "b", "c"], "augment": "crop", "epochs": 3}
     trained(tiny(tmp_path, **changes), tmp_path / "run")
     assert evaluate(tmp_path / "run", read_data(str(tmp_path)))["top1"] == 1.0
+
+
+def test_logistic_chooses_its_strength_though_a_fold_may_lack_a_class(tmp_path):
+    """Two groups hold all that is empty: who learns from the third knows one class."""
+    lines = ["file,label,group"]
+    for i, stocked in enumerate([1, 1, 1, 1, 0, 0, 1, 1, 0, 0, 0, 0]):
+        shade = 40 + 120 * stocked + i
+        cv2.imwrite(str(tmp_path / f"{i}.png"), np.full((40, 40, 3), shade, np.uint8))
+        lines.append(f"{i}.png,{'stocked' if stocked else 'empty'},g{i // 4}")
+    (tmp_path / "index.csv").write_text("\n".join(lines))
+    for seed in range(4):
+        trained(tiny(tmp_path, **LOGISTIC, seed=seed), tmp_path / f"run{seed}")
+        assert evaluate(tmp_path / f"run{seed}", read_data(str(tmp_path)))["top1"] == 1.0
 
 
 def test_a_logistic_run_is_finished_and_stays_as_it_is(photos, tmp_path):

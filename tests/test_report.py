@@ -18,7 +18,7 @@ from fitting import tiny, trained, trainer, write_photos
 from trainer.data import read_data
 from trainer.evaluate import evaluate
 from trainer.report.speed import Point, Timing, pareto
-from trainer.report.svg import percent, places_beside, width_of
+from trainer.report.svg import axis, percent, places_beside, width_of
 
 HOSTILE = '<script>alert("1")</script>'
 KOREAN = "바나나우유 240 ml"
@@ -78,10 +78,15 @@ def photos(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def run(photos, tmp_path_factory):
+def learnt(tmp_path_factory):
+    return write_photos(tmp_path_factory.mktemp("photos") / "learnt", 12, seed=2)
+
+
+@pytest.fixture(scope="module")
+def run(learnt, photos, tmp_path_factory):
     """A run too short to be right about everything, with pictures held out."""
     folder = tmp_path_factory.mktemp("runs") / "short"
-    trained(tiny(photos, epochs=3, lr=0.01, held_out=[{"data": str(photos)}]), folder)
+    trained(tiny(learnt, epochs=3, lr=0.01, held_out=[{"data": str(photos)}]), folder)
     return folder
 
 
@@ -163,17 +168,18 @@ def contrast(a: np.ndarray, b: np.ndarray) -> float:
     return (light + 0.05) / (dark + 0.05)
 
 
-def test_class_names_are_shown_and_never_obeyed(photos, tmp_path):
-    data = tmp_path / "data"
-    data.mkdir()
-    lines = ["file,label,group"]
-    for i, picture in enumerate(read_data(str(photos))):
-        label = HOSTILE if picture.label == "empty" else KOREAN
-        quoted = label.replace('"', '""')
-        lines.append(f'{picture.file},"{quoted}",{i}')
-    (data / "index.csv").write_text("\n".join(lines), encoding="utf-8")
+def test_class_names_are_shown_and_never_obeyed(learnt, photos, tmp_path):
     names = [HOSTILE, KOREAN]
-    recipe = tiny(data, classes=names, epochs=2, lr=0.001, held_out=[{"data": str(data)}])
+    for folder in (learnt, photos):
+        lines = ["file,label,group"]
+        for i, picture in enumerate(read_data(str(folder))):
+            quoted = names[picture.label != "empty"].replace('"', '""')
+            lines.append(f'{picture.file},"{quoted}",{i}')
+        index = tmp_path / folder.name / "index.csv"
+        index.parent.mkdir()
+        index.write_text("\n".join(lines), encoding="utf-8")
+    data, held_out = tmp_path / learnt.name, tmp_path / photos.name
+    recipe = tiny(data, classes=names, epochs=2, lr=0.001, held_out=[{"data": str(held_out)}])
     trained(recipe, tmp_path / "run")
     page = report(tmp_path / "r.html", tmp_path / "run")
     assert "script" not in [tag for tag, _ in page.tags]
@@ -206,8 +212,37 @@ def test_a_run_without_held_out_pictures_shows_its_curves_and_says_what_is_missi
     assert not any("reliability" in svg["aria-label"] for svg in page.of("svg"))
 
 
-def test_runs_stand_beside_each_other_with_what_differs_in_their_recipes(run, photos, tmp_path):
-    trained(tiny(photos, epochs=4, lr=0.02, held_out=[{"data": str(photos)}]), tmp_path / "short")
+def test_what_a_run_has_learnt_from_is_not_called_held_out(learnt, photos, tmp_path):
+    both = [{"data": str(photos)}, {"data": str(learnt)}]
+    trained(tiny(learnt, epochs=2, held_out=both), tmp_path / "run")
+    assert "Of 12 pictures held out" in report(tmp_path / "r.html", tmp_path / "run").words
+    trained(tiny(learnt, epochs=2, held_out=both[1:]), tmp_path / "knows")
+    page = report(tmp_path / "r.html", tmp_path / "knows")
+    assert "it has learnt from all of them" in page.words
+
+
+def test_where_the_folder_has_grown_nobody_knows_what_was_held_out(tmp_path):
+    folder = write_photos(tmp_path / "data", 16)
+    trained(tiny(folder, epochs=1, hold_out=0.25), tmp_path / "run")
+    assert "held out of training" in report(tmp_path / "r.html", tmp_path / "run").words
+    write_photos(folder, 20)
+    page = report(tmp_path / "r.html", tmp_path / "run")
+    assert "held out of training" not in page.words
+    assert "its data is not what it was trained on" in page.words
+
+
+def test_a_file_that_is_no_picture_is_skipped_where_the_recipe_says_so(learnt, photos, tmp_path):
+    trained(tiny(learnt, epochs=1, unreadable="skip"), tmp_path / "run")
+    relabelled(photos, tmp_path / "asked", {"empty": "empty", "stocked": "stocked"})
+    (tmp_path / "asked" / "empty" / "broken.png").write_text("no picture")
+    page = report(tmp_path / "r.html", tmp_path / "run", "--data", tmp_path / "asked")
+    assert "Of 12 pictures given" in page.words
+
+
+def test_runs_stand_beside_each_other_with_what_differs_in_their_recipes(
+    run, learnt, photos, tmp_path
+):
+    trained(tiny(learnt, epochs=4, lr=0.02, held_out=[{"data": str(photos)}]), tmp_path / "short")
     page = report(tmp_path / "r.html", run, tmp_path / "short")
     mine, other = f"{run.parent.name}/short", f"{tmp_path.name}/short"
     assert f"{mine} was" not in page.words
@@ -216,16 +251,18 @@ def test_runs_stand_beside_each_other_with_what_differs_in_their_recipes(run, ph
     assert "The recipes differ in 2 keys" in page.titles
 
 
-def test_eighty_one_classes_of_which_most_are_never_said(tmp_path, photos):
-    folder = tmp_path / "many"
-    folder.mkdir()
-    pixels = [picture.file.read_bytes() for picture in read_data(str(photos))]
-    lines = ["file,label,group,coarse"]
-    for i in range(81):
-        (folder / f"{i}.png").write_bytes(pixels[i % 12])
-        lines.append(f"{i}.png,product-{i:02d},{i},kind-{i % 9}")
-    (folder / "index.csv").write_text("\n".join(lines))
-    recipe = tiny(folder, classes=[], epochs=1, held_out=[{"data": str(folder)}])
+def test_eighty_one_classes_of_which_most_are_never_said(tmp_path, learnt, photos):
+    folders = []
+    for source in (learnt, photos):
+        folders.append(folder := tmp_path / source.name)
+        folder.mkdir()
+        pixels = [picture.file.read_bytes() for picture in read_data(str(source))]
+        lines = ["file,label,group,coarse"]
+        for i in range(81):
+            (folder / f"{i}.png").write_bytes(pixels[i % 12])
+            lines.append(f"{i}.png,product-{i:02d},{i},kind-{i % 9}")
+        (folder / "index.csv").write_text("\n".join(lines))
+    recipe = tiny(folders[0], classes=[], epochs=1, held_out=[{"data": str(folders[1])}])
     trained(recipe, tmp_path / "run")
     page = report(tmp_path / "r.html", tmp_path / "run")
     assert "The 12 most confused of 81 classes" in page.words
@@ -334,9 +371,18 @@ def test_what_cannot_be_reported_is_refused_with_one_message(
     assert not (tmp_path / "report.html").exists()
 
 
-def test_a_file_that_is_no_study_is_refused(tmp_path):
-    (tmp_path / "study.json").write_text('{"rows": []}')
+@pytest.mark.parametrize("about", [{"rows": [{"name": "full"}]}, {"rows": {}}, []])
+def test_a_file_that_is_no_study_is_refused(tmp_path, about):
+    if about:
+        about = dict.fromkeys(("kind", "recipe", "n", "folds"), 1) | about
+    (tmp_path / "study.json").write_text(json.dumps(about))
     assert "not what 'trainer kfold'" in trainer("report", "--study", tmp_path).stderr
+
+
+def test_an_axis_of_shares_does_not_go_below_nought():
+    for values in ([0.0, 0.0], [0.0, 0.2], [0.01, 0.02]):
+        assert min(axis("wrong", values, percent).ticks) >= 0
+    assert min(axis("points", [-1.0, 2.0]).ticks) < 0
 
 
 def test_a_percentage_never_rounds_to_a_perfection_that_is_not():

@@ -22,7 +22,14 @@ from trainer.ablation import OFF, ablate_rows
 from trainer.data import Picture
 from trainer.folds import groups_of, seen_of, split, subset
 from trainer.recipe import Recipe
-from trainer.statistics import paired_difference, resamples, weighted_auroc, wilson
+from trainer.statistics import (
+    interval_of_share,
+    paired_difference,
+    resamples,
+    weighted_auroc,
+    wilson,
+)
+from trainer.tables import as_markdown
 
 QUICK = {"epochs": 2, "net": {"arch": "resnet10", "width": 0.125, "blocks": [1]}}
 TEACHER = (
@@ -140,6 +147,16 @@ def test_pictures_that_are_right_or_wrong_together_make_a_wider_interval():
     assert spans[1] > 2.5 * spans[0]
 
 
+def test_an_interval_of_a_share_is_wilsons_where_each_picture_stands_alone_and_wider_elsewhere():
+    right = (np.arange(400) % 10 < 8).astype(float)
+    low, high = interval_of_share(right, resamples(np.arange(400)))
+    assert (low, high) == pytest.approx(wilson(0.8, 400), abs=0.005)
+    together = np.repeat(np.arange(40) % 10 < 8, 10).astype(float)
+    wider = interval_of_share(together, resamples(np.repeat(np.arange(40), 10)))
+    assert wider == pytest.approx(wilson(0.8, 40), abs=0.02)
+    assert interval_of_share(np.ones(400), resamples(np.arange(400))) == wilson(1, 400)
+
+
 def test_wilsons_interval_of_eight_in_ten_and_at_the_ends():
     assert wilson(0.8, 10) == pytest.approx((0.4902, 0.9433), abs=1e-4)
     assert wilson(1.0, 10) == pytest.approx((0.7225, 1), abs=1e-4)
@@ -198,6 +215,17 @@ def test_plain_is_the_papers_and_linear_scaling_adds_nothing_to_it(full):
     assert (plain.no_bias_decay, plain.distill) == (False, None)
     assert "plain+linear_scaling" not in rows
     assert rows["full-linear_scaling"].lr == 0.1
+
+
+def test_a_learning_rate_that_is_not_scaled_is_compared_as_what_it_comes_to(full):
+    def highest(recipe: Recipe) -> float:
+        return recipe.lr * (recipe.batch / 256 if recipe.linear_scaling else 1)
+
+    unscaled = full.model_copy(update={"lr": 0.05, "linear_scaling": False, "batch": 32})
+    found = {row.name: highest(row.recipe) for row in ablate_rows(unscaled)}
+    of_the_paper = 0.1 * 32 / 256
+    assert (found["full"], found["full-lr"]) == pytest.approx((0.05, of_the_paper))
+    assert (found["plain"], found["plain+lr"]) == pytest.approx((of_the_paper, 0.05))
 
 
 def test_a_trick_that_the_recipe_does_not_use_has_no_row(full):
@@ -291,6 +319,33 @@ def test_a_study_that_was_killed_goes_on_to_the_same_numbers(twofold, recipe, tm
     assert all(file.stat().st_mtime_ns == at for file, at in done.items()), "done once is done"
 
 
+def test_processes_that_work_along_end_with_the_one_that_began_them(recipe, tmp_path):
+    arguments = ("kfold", recipe, "--folds", 2, "--out", tmp_path / "study", "--workers", 2)
+    more = ("--set", "epochs=2000")
+    with running(command, *arguments, *more, said=tmp_path / "said") as process:
+        wait_until(lambda: len(claims(tmp_path)) == 2, process)
+        workers = claims(tmp_path)
+        os.kill(process.pid, signal.SIGKILL)
+        wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
+    assert list(tmp_path.glob("study/jobs/*/run/last.pt")), "with what they have"
+
+
+def claims(folder: Path) -> set[int]:
+    """Return which processes are training."""
+    claims = folder.glob("study/jobs/*/claim")
+    working = [claim for claim in claims if (claim.parent / "run" / "run.json").exists()]
+    return {int(words[1]) for claim in working if (words := claim.read_text().split())}
+
+
+def test_a_table_has_as_many_cells_in_each_row(twofold):
+    _, found = twofold
+    (row,) = found["rows"]
+    missing = row | {"repeats": 0, "diverged": None}
+    lines = as_markdown(found | {"rows": [row, missing]}).splitlines()
+    assert lines[3].split("|")[10].strip() == "0"
+    assert {line.count("|") for line in lines} == {13}
+
+
 def test_more_repeats_are_added_to_those_that_are_there(twofold, recipe, tmp_path):
     before = study("kfold", recipe, tmp_path, "--folds", 2, "--repeats", 1)
     after = study("kfold", recipe, tmp_path, "--folds", 2, "--repeats", 2)
@@ -375,6 +430,8 @@ def test_too_few_groups_and_pictures_are_refused_with_what_to_do(recipe, tmp_pat
     assert "fewer folds" in refusal("kfold", recipe, "--folds", 17, *out)
     assert "only 8 pictures" in refusal("kfold", recipe, "--subset", "stocked=9,empty=2", *out)
     assert "write LABEL=N" in refusal("kfold", recipe, "--subset", "stocked", *out)
+    for wrong in ("stocked=8", "stocked=8,stocked=4,empty=4"):
+        assert "two labels at least" in refusal("kfold", recipe, "--subset", wrong, *out)
     message = refusal("kfold", recipe, "--subset", "stocked=8,empty=1", "--folds", 2, *out)
     assert "class 'empty' has 1 picture in one group" in message
     assert not (tmp_path / "s").exists()
@@ -388,6 +445,14 @@ def test_a_folder_with_another_study_is_refused(twofold, recipe):
     assert (out / "study.json").read_bytes() == before
 
 
+@pytest.mark.parametrize("content", ["", "{}"])
+def test_a_folder_whose_study_is_damaged_is_refused(recipe, tmp_path, content):
+    (tmp_path / "study.json").write_text(content)
+    result = trainer("kfold", recipe, "--out", tmp_path, "--folds", 2)
+    assert result.returncode == 78
+    assert "not what 'trainer kfold'" in result.stderr
+
+
 def test_a_net_that_may_know_the_answers_is_refused(photos, tmp_path):
     taught = write_recipe(tmp_path / "a.yaml", photos, distill={"teacher": "runs/teacher"})
     assert "name a recipe" in refusal("kfold", taught, "--out", tmp_path / "s")
@@ -395,3 +460,8 @@ def test_a_net_that_may_know_the_answers_is_refused(photos, tmp_path):
     begun.write_text(yaml.safe_dump(yaml.safe_load(taught.read_text()) | {"distill": None}))
     refused = refusal("kfold", begun, "--set", f"net.weights={tmp_path}", "--out", tmp_path / "s")
     assert "a run may have seen" in refused
+    teacher = yaml.safe_load(TEACHER)
+    teacher["net"]["weights"] = str(tmp_path)
+    (tmp_path / "teacher.yaml").write_text(yaml.safe_dump(teacher))
+    taught = write_recipe(tmp_path / "c.yaml", photos, distill={"teacher": "teacher.yaml"})
+    assert "a run may have seen" in refusal("kfold", taught, "--out", tmp_path / "s")

@@ -16,7 +16,7 @@ def main() -> None:
             raise  # a bug, not an installation
         print(
             f"error: {package} is not installed; training needs more than a shop's PC: "
-            "pip install -e '.[trainer]' in the checkout, or pip install 'shelf-edge[trainer]'",
+            "pip install -e '.[trainer]' in the checkout",
             file=sys.stderr,
         )
         raise SystemExit(UnavailableError.exit_code) from None

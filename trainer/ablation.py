@@ -76,8 +76,10 @@ def ablate_rows(recipe: Recipe, names: Sequence[str] = ()) -> list[Row]:
     plain = changed(recipe, to_plain)
     rows = [Row("full", recipe), Row("plain", plain, to_plain, "full")]
     for key in tricks:
-        off = f"{key}={OFF[key]}"
-        rows.append(Row(f"full-{key}", changed(recipe, [off]), (off,), "full"))
+        off = [f"{key}={OFF[key]}"]
+        if key == "lr" and not recipe.linear_scaling:
+            off.append("linear_scaling=true")
+        rows.append(Row(f"full-{key}", changed(recipe, off), tuple(off), "full"))
     for key, value in tricks.items():
         on = f"{key}={value}"
         if key != "linear_scaling":
@@ -86,9 +88,13 @@ def ablate_rows(recipe: Recipe, names: Sequence[str] = ()) -> list[Row]:
 
 
 def _tricks(recipe: Recipe) -> dict[str, str]:
-    """Return the fields of OFF that the recipe switches on, with its values as YAML."""
+    """Return the fields of OFF that the recipe switches on, with its values as YAML.
+
+    The learning rate as one of 256 pictures a step: plain scales it.
+    """
     about = recipe.model_dump(mode="json")
     flat = about | {f"net.{key}": value for key, value in about["net"].items()}
+    flat["lr"] = recipe.lr if recipe.linear_scaling else recipe.lr * 256 / recipe.batch
     on = {key: json.dumps(flat[key]) for key in OFF if flat[key] != yaml.load(OFF[key], Loader)}
     if DEPTHS.get(recipe.net.arch, (BasicBlock,))[0] is BasicBlock:
         on.pop("net.b", None)  # it moves a stride within a bottleneck

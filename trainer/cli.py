@@ -225,7 +225,10 @@ def _counts(subset: str | None) -> tuple[tuple[str, int], ...]:
     wrong = [label for label, _, count in pairs if not count.isdecimal() or int(count) == 0]
     if wrong:
         raise UsageError(f"--subset {subset}: write LABEL=N,…, for example stocked=132,empty=42")
-    return tuple((label, int(count)) for label, _, count in pairs)
+    counts = {label: int(count) for label, _, count in pairs}
+    if len(counts) < len(pairs) or len(counts) == 1:
+        raise UsageError(f"--subset {subset}: name two labels at least, each once")
+    return tuple(counts.items())
 
 
 def _print_study(study: dict[str, Any], as_json: bool) -> None:

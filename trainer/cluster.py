@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 CLIENT_PORT, KNOCK_S = 10001, 5
 TRIES = 4  # to get a server of Ray's
-HOW_TO_GET = "pip install 'shelf-edge[cluster]', here and on each machine of the cluster"
+HOW_TO_GET = "pip install -e '.[cluster]' in the checkout, on each machine of the cluster, too"
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,8 @@ def work(
                 digest = job.teacher.digest
                 if digest not in teachers:
                     teachers[digest] = task.remote(job.teacher, recipe, None, True)
+                    if keep_runs:
+                        asked[teachers[digest]] = job.teacher
                 teacher = teachers[digest]
             asked[task.remote(job, recipe, teacher, keep_runs)] = job
         while asked:
@@ -131,7 +133,7 @@ def _knock(address: str) -> None:
 def _received(ray: Any, reference: Any) -> Sent:
     try:
         sent: Sent = ray.get(reference)
-    except ray.exceptions.RayError as error:
+    except (ray.exceptions.RayError, ConnectionError) as error:
         first = str(error).strip().partition("\n")[0]
         raise UnavailableError(
             f"a task was lost ({first}); the same command goes on with what is left"

@@ -26,10 +26,10 @@ from edge.classifier import (
 from edge.errors import ConfigError, EdgeError, UnavailableError
 from edge.preprocess import RESIZE, to_batch
 from trainer.bundle import write_bundle, write_fp32
-from trainer.data import Sources, check_labels, read_source, usable
+from trainer.data import Sources, check_labels, usable
 from trainer.evaluate import read_sources, true_columns
 from trainer.folds import seen_of
-from trainer.mixture import Mixture, open_mixture
+from trainer.mixture import Mixture, held_out_sources, open_mixture
 from trainer.parity import Asked, accuracy, ask, parity, worst
 from trainer.qat import STEPS, fine_tune
 from trainer.quantize import (
@@ -242,9 +242,7 @@ def _held_out(mixture: Mixture, texts: Sequence[str], only: str | None) -> Sourc
     recipe = mixture.recipe
     if texts:
         return [(text, usable(own, recipe.unreadable)) for text, own in read_sources(texts, only)]
-    named = [(each.data, read_source(each, recipe.unreadable)) for each in recipe.held_out]
-    kept_back = len(mixture.held_out) - sum(len(pictures) for _, pictures in named)
-    return [("", mixture.held_out[:kept_back]), *named]
+    return held_out_sources(mixture)
 
 
 def _unseen(mixture: Mixture, sources: Sources) -> NDArray[np.bool_]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.classifier import EMPTY
+from edge.errors import ConfigError, UnavailableError
 from trainer.ablation import Row
 from trainer.evaluate import figures, true_columns
 from trainer.jobs import Job, Result, is_done, read_probabilities, read_result
@@ -19,10 +21,10 @@ from trainer.statistics import (
     Interval,
     interval_of_auroc,
     interval_of_mean,
+    interval_of_share,
     paired_difference,
     resamples,
     spread,
-    wilson,
 )
 
 FIGURES = (
@@ -146,7 +148,7 @@ class Findings:
     def _intervals(self, said: NDArray[np.float32], with_auroc: bool) -> dict[str, Interval]:
         believed = np.clip(said[:, np.arange(self._n), self._truth], 1e-12, 1)
         found = {
-            "top1": wilson(float(self._right(said).mean()), self._n),
+            "top1": interval_of_share(self._right(said).mean(axis=0), self._weights),
             "nll": interval_of_mean(-np.log(believed).mean(axis=0), self._weights),
         }
         if with_auroc:
@@ -169,3 +171,27 @@ class Findings:
         right, other = self._right(said[:both]), self._right(reference[:both])
         found = paired_difference(right, other, self._layout.fold_of[:both], self._weights)
         return {"difference": found}
+
+
+def read_study(file: Path) -> dict[str, Any]:
+    """Return a study.json. Raises UnavailableError where there is none, ConfigError where it is
+    not what `trainer ablate` or `trainer kfold` writes."""
+    try:
+        about = json.loads(file.read_text())
+    except (OSError, UnicodeDecodeError):
+        raise UnavailableError(
+            f"{file.parent}: no study; make one with 'trainer kfold' or 'trainer ablate'"
+        ) from None
+    except ValueError:
+        about = None
+    wanted = {"kind", "recipe", "n", "folds", "rows"}
+    if not isinstance(about, dict) or not wanted <= about.keys() or not _are_rows(about["rows"]):
+        raise ConfigError([f"{file}: not what 'trainer kfold' or 'trainer ablate' writes"])
+    return about
+
+
+def _are_rows(rows: object) -> bool:
+    wanted = {"name", "changes", "compared_with", "diverged", "repeats", *MEASURED}
+    return isinstance(rows, list) and all(
+        isinstance(row, dict) and wanted <= row.keys() for row in rows
+    )

@@ -15,6 +15,7 @@ import fcntl
 import hashlib
 import io
 import json
+import logging
 import os
 import platform
 import shutil
@@ -37,6 +38,8 @@ from trainer.mixture import Mixture
 from trainer.recipe import Recipe
 from trainer.runs import Row, load_run, replace_file, write_json
 from trainer.train import DivergedError, fit
+
+log = logging.getLogger(__name__)
 
 LOOK_AGAIN_S = 0.5
 """How long to wait for jobs that another process works on."""
@@ -137,10 +140,16 @@ def work(
 
     Raises what a fit raises; what was done until then stays.
     """
+    idle = True
     with one_thread():
         while waiting := [job for job in jobs if not is_done(study, job)]:
-            if not any(_try(study, job, pool, keep_runs, done) for job in waiting):
-                time.sleep(LOOK_AGAIN_S)
+            if any(_try(study, job, pool, keep_runs, done) for job in waiting):
+                idle = False
+                continue
+            if idle:
+                log.warning("%s: other processes do all that is left; waiting for them", study)
+                idle = False
+            time.sleep(LOOK_AGAIN_S)
 
 
 @contextmanager
@@ -167,7 +176,7 @@ def _try(
         teacher = None if job.teacher is None else folder_of(study, job.teacher) / "run"
         carry_out(job, folder, pool, teacher)
         if job.asked and not keep_runs:
-            shutil.rmtree(folder / "run")
+            shutil.rmtree(folder / "run", ignore_errors=True)  # another process tidies up, too
     done(job)
     return True
 

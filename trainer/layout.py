@@ -144,7 +144,9 @@ def _refuse_leaks(plan: Plan) -> None:
                 "pictures that a study holds back; name a recipe (*.yaml), which is then trained "
                 "on the same pictures as its pupil"
             )
-        weights = row.recipe.net.weights
+    recipes = [row.recipe for row in plan.rows] + ([plan.teacher] if plan.teacher else [])
+    for recipe in recipes:
+        weights = recipe.net.weights
         if weights and Path(os.path.expandvars(weights)).expanduser().is_dir():
             raise UsageError(
                 f"net.weights: {weights}: a run may have seen the pictures that a study holds "

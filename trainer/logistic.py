@@ -19,6 +19,7 @@ from torch import nn
 from edge.errors import ConfigError, UsageError
 from trainer.data import Picture
 from trainer.evaluate import top1, true_columns
+from trainer.folds import groups_of
 from trainer.lesson import features_of
 from trainer.mixture import Mixture
 from trainer.net import SlotNet
@@ -51,7 +52,7 @@ def solve(mixture: Mixture, held_out: Sequence[Picture], state: State) -> None:
         raise UsageError(f"there is no picture of the class '{recipe.classes[min(missing)]}'")
     images = (mixture.image(i)[0] for i in numbers)
     features = features_of(net, images, recipe.input_size).double().cpu().numpy()
-    groups = np.array([picture.group for picture in pictures])
+    groups = groups_of(mixture.sources)[[mixture.photo_number(i) for i in numbers]]
     middle = features.mean(axis=0)
     scale = features.std(axis=0) + 1e-3  # some features never stir on a few hundred photos
     _set_head(net, _best((features - middle) / scale, truth, groups, recipe.seed), middle, scale)
@@ -72,7 +73,7 @@ def solve(mixture: Mixture, held_out: Sequence[Picture], state: State) -> None:
 
 
 def _best(
-    features: NDArray[np.float64], truth: NDArray[np.int64], groups: NDArray[np.str_], seed: int
+    features: NDArray[np.float64], truth: NDArray[np.int64], groups: NDArray[np.int64], seed: int
 ) -> LogisticRegression:
     """Return the model of the C whose predictions out of the fold surprise least."""
     losses = np.zeros(len(STRENGTHS))
@@ -84,13 +85,15 @@ def _best(
 
 
 def _splits(
-    features: NDArray[np.float64], truth: NDArray[np.int64], groups: NDArray[np.str_], seed: int
+    features: NDArray[np.float64], truth: NDArray[np.int64], groups: NDArray[np.int64], seed: int
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Yield what is learnt from and what is asked about; nothing where a class has one group."""
+    """Yield what is learnt from, two classes at least, and what is asked about; nothing where a
+    class has one group."""
     folds = min(FOLDS, *(len(set(groups[truth == column])) for column in set(truth.tolist())))
     if folds > 1:
         cut = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-        yield from cut.split(features, truth, groups)
+        parts = cut.split(features, truth, groups)
+        yield from ((learnt, asked) for learnt, asked in parts if len(set(truth[learnt])) > 1)
 
 
 def _fitted(

@@ -215,6 +215,14 @@ def open_mixture(recipe: Recipe, left_out: LeaveOut | None = None) -> Mixture:
     return Mixture(recipe, left_out.kept(photos) if left_out else photos, held_out, left_out)
 
 
+def held_out_sources(mixture: Mixture) -> Sources:
+    """Return what a run keeps back, each list with its DATA text; what `hold_out` took has none."""
+    recipe = mixture.recipe
+    named = [(each.data, read_source(each, recipe.unreadable)) for each in recipe.held_out]
+    kept_back = len(mixture.held_out) - sum(len(pictures) for _, pictures in named)
+    return [("", mixture.held_out[:kept_back]), *named]
+
+
 def _choose(items: Sequence[T], rng: Generator) -> T:
     return items[int(rng.integers(len(items)))]
 

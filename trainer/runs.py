@@ -13,7 +13,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import pickle
 import platform
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,6 +31,7 @@ from trainer.data import LeaveOut
 from trainer.mixture import Mixture
 from trainer.net import SlotNet
 from trainer.recipe import Recipe
+from trainer.weights import DAMAGED
 
 LAST, BEST = "last.pt", "best.pt"
 ABOUT, RECIPE, CURVE = "run.json", "recipe.json", "curve.json"
@@ -195,15 +195,7 @@ def _read_checkpoint(path: Path, way_out: str) -> dict[str, Any]:
         _ = saved["step"], saved["steps"], saved["average"], saved["curve"]
     except PermissionError as error:
         raise UnavailableError(f"{path}: cannot be read: {error.strerror}") from None
-    except (
-        pickle.UnpicklingError,
-        OSError,
-        RuntimeError,
-        EOFError,
-        LookupError,
-        TypeError,
-        ValueError,
-    ):
+    except (OSError, *DAMAGED):
         raise UnavailableError(f"{path}: is damaged or no checkpoint; {way_out}") from None
     return saved
 

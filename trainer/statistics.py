@@ -25,12 +25,24 @@ def spread(values: Sequence[float]) -> dict[str, float | None]:
     return {"mean": float(np.mean(values)), "std": std}
 
 
-def wilson(share: float, n: int) -> Interval:
+def wilson(share: float, n: float) -> Interval:
     """Return Wilson's interval of a share of n pictures; unlike share ± 2 σ it stays in [0, 1]."""
     z2 = Z_95**2
     middle = (share + z2 / (2 * n)) / (1 + z2 / n)
     half = Z_95 / (1 + z2 / n) * np.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
     return float(max(0, middle - half)), float(min(1, middle + half))
+
+
+def interval_of_share(values: Floats, weights: Floats) -> Interval:
+    """Return the interval of the mean of what is 0 to 1 for each picture (n,).
+
+    Wilson's, for as many pictures as would be worth as much if each stood by itself (Kish 1965): so
+    it also has a width where no picture is wrong.
+    """
+    share, n = float(values.mean()), len(values)
+    variance = float(np.var(weights @ values / weights.sum(axis=1)))
+    worth = share * (1 - share) / variance if variance else n
+    return wilson(share, min(n, worth))
 
 
 def resamples(groups: NDArray[np.int64]) -> NDArray[np.float32]:

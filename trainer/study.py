@@ -31,18 +31,21 @@ and beside it the same as table.csv and table.md.
 
 from __future__ import annotations
 
-import json
 import multiprocessing
+import os
+import signal
 import sys
+import time
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from edge.errors import EdgeError, UnavailableError, UsageError
 from trainer import cluster
-from trainer.findings import Findings
-from trainer.jobs import Job, is_done, read_result, tidy, work
+from trainer.findings import Findings, read_study
+from trainer.jobs import LOOK_AGAIN_S, Job, is_done, read_result, tidy, work
 from trainer.layout import Layout, Plan
 from trainer.runs import make_folder, replace_file, write_json
 from trainer.tables import as_csv, as_markdown
@@ -60,11 +63,11 @@ class Study:
         file = self.folder / "study.json"
         if not file.exists():
             return
-        known, own = json.loads(file.read_text()), self.layout.about()
+        known, own = read_study(file), self.layout.about()
         for word in ("kind", "recipe", "digest", "teacher", "data", "folds"):
-            if known[word] != own[word]:
+            if known.get(word) != own[word]:
                 raise UsageError(
-                    f"{self.folder}: holds a study with another {word} ({known[word]}); give "
+                    f"{self.folder}: holds a study with another {word} ({known.get(word)}); give "
                     "another folder as --out"
                 )
 
@@ -144,8 +147,9 @@ def run_study(
 
 def _work_together(plan: Plan, folder: Path, workers: int, keep_runs: bool) -> None:
     context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        working = [pool.submit(_worker, plan, folder, keep_runs) for _ in range(workers)]
+    with ProcessPoolExecutor(workers, context) as pool:
+        task = (_worker, plan, folder, keep_runs, os.getpid())
+        working = [pool.submit(*task) for _ in range(workers)]
     try:
         for failure in [each.result() for each in working]:
             if failure is not None:
@@ -156,9 +160,24 @@ def _work_together(plan: Plan, folder: Path, workers: int, keep_runs: bool) -> N
         ) from None
 
 
-def _worker(plan: Plan, folder: Path, keep_runs: bool) -> tuple[str, int] | None:
+def _end_with(parent: int) -> None:
+    """Let this process end, as on Ctrl-C, when its parent is gone, however that was ended."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(LOOK_AGAIN_S)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    Thread(target=watch, daemon=True).start()
+
+
+def _worker(plan: Plan, folder: Path, keep_runs: bool, parent: int) -> tuple[str, int] | None:
+    _end_with(parent)
+    failure = None
     try:
         Study(plan, folder, keep_runs).work()
     except EdgeError as error:
-        return str(error), error.exit_code
-    return None
+        failure = str(error), error.exit_code
+    if os.getppid() != parent:
+        os._exit(1)  # nobody is left who would hear it, or say that it is over
+    return failure

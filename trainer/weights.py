@@ -27,6 +27,10 @@ HOW_TO_GET = (
 ORIGINAL = "IMAGENET1K_V1"
 """Of torchvision's weights those that the papers began from: newer ones learnt with tricks."""
 PATIENCE_S = 10.0
+DAMAGED = (
+    pickle.UnpicklingError, RuntimeError, EOFError, LookupError, TypeError, ValueError,
+)  # fmt: skip
+"""What torch and we ourselves raise over a file that is none of torch's, or not all of one."""
 COUNTER = ".num_batches_tracked"
 """How many batches a norm has seen is no weight; old files lack it, or its shape differs."""
 
@@ -65,7 +69,7 @@ def _read(net: Net) -> Mapping[str, Tensor]:
         raise UnavailableError(
             f"{path}: cannot read the weights: {error.strerror}; {HOW_TO_GET}"
         ) from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError):
+    except DAMAGED:
         raise UnavailableError(f"{path}: no torch state_dict; {HOW_TO_GET}") from None
     if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
         raise UnavailableError(f"{path}: no torch state_dict; {HOW_TO_GET}")
@@ -76,7 +80,7 @@ def _of_run(folder: Path) -> Mapping[str, Tensor]:
     """Return the body that a run keeps."""
     try:
         kept = torch.load(folder / "last.pt", map_location="cpu", weights_only=True)["average"]
-    except (OSError, pickle.UnpicklingError, RuntimeError, EOFError):
+    except (OSError, *DAMAGED):
         raise UnavailableError(f"{folder}: holds no run to start from; {HOW_TO_GET}") from None
     body = "module.body."
     return {key.removeprefix(body): kept[key] for key in kept if key.startswith(body)}

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from edge.classifier import EMPTY, Thresholds, open_classifier
 from edge.decide import Rule
 from edge.errors import EdgeError, UsageError
-from trainer.data import Picture, check_labels
+from trainer.data import Picture, check_labels, usable
 from trainer.evaluate import Model, RunModel, predict, read_pictures, true_columns
-from trainer.mixture import open_mixture
-from trainer.runs import ABOUT, Row, load_run
+from trainer.folds import seen_of
+from trainer.mixture import held_out_sources, open_mixture
+from trainer.runs import ABOUT, Row, Run, load_run
 
 Floats = NDArray[np.float64]
 
@@ -98,8 +99,9 @@ def open_contenders(
     if bundles and not (runs or data):
         raise UsageError("trainer report: name the pictures for the bundles with --data")
     names = _names([*runs, *bundles])
-    given = read_pictures(data, None) if data else []
     found = [_open_run(path, names[path], threads, not data) for path in runs]
+    skips = any(one.recipe["unreadable"] == "skip" for one in found)
+    given = usable(read_pictures(data, None), "skip" if skips else "refuse") if data else []
     shared = given or next((list(run.held_out) for run in found if run.held_out), [])
     of = "given with --data" if data else "held out of training"
     asked = [_ask(run, given or run.held_out, of) for run in found]
@@ -133,7 +135,7 @@ def _open_run(path: Path, name: str, threads: int, reads_held_out: bool) -> Cont
     why = ""
     if reads_held_out and (recipe.held_out or recipe.hold_out):
         try:
-            held_out = tuple(open_mixture(recipe).held_out)
+            held_out = _unseen(run)
         except EdgeError as error:
             why = f"its held-out pictures: {error}"
     return Contender(
@@ -149,6 +151,26 @@ def _open_run(path: Path, name: str, threads: int, reads_held_out: bool) -> Cont
         held_out,
         why=why,
     )
+
+
+def _unseen(run: Run) -> tuple[Picture, ...]:
+    """Return of what the run kept back the pictures that share nothing with what it learnt from.
+
+    Raises UsageError where that is not known any more, or none is left, and what reading raises.
+    """
+    mixture = open_mixture(run.recipe, run.left_out)
+    if mixture.digest() != run.data_digest:
+        raise UsageError(
+            "its data is not what it was trained on: pictures came, went or changed; name others "
+            "with --data"
+        )
+    sources = held_out_sources(mixture)
+    seen = seen_of(mixture.sources, sources)
+    pictures = [picture for _, own in sources for picture in own]
+    found = tuple(picture for picture, known in zip(pictures, seen, strict=True) if not known)
+    if not found:
+        raise UsageError("it has learnt from all of them; name others with --data")
+    return found
 
 
 def _open_bundle(path: Path, name: str, threads: int) -> Contender:

@@ -6,7 +6,6 @@ repeat are named and not drawn.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from edge.errors import ConfigError, UnavailableError
 from trainer.data import Picture
+from trainer.findings import read_study
 from trainer.report.answers import Answers
 from trainer.report.page import Figure, details, table
 from trainer.report.svg import WIDE, Axis, Plot, axis, percent, shortened, width_of
@@ -56,21 +55,9 @@ class Study:
 
 
 def open_study(path: Path) -> Study:
-    """Open a study's folder. Raises UnavailableError where it is none, ConfigError where its
-    study.json is not what `trainer ablate` or `trainer kfold` writes."""
+    """Open a study's folder, or its study.json. Raises what `read_study` does."""
     file = path / "study.json" if path.is_dir() else path
-    try:
-        about = json.loads(file.read_text())
-    except (OSError, UnicodeDecodeError):
-        raise UnavailableError(
-            f"{path}: no study; make one with 'trainer kfold' or 'trainer ablate'"
-        ) from None
-    except ValueError:
-        about = None
-    wanted = {"kind", "recipe", "n", "folds", "rows"}
-    if not isinstance(about, dict) or not wanted <= about.keys():
-        raise ConfigError([f"{file}: not what 'trainer kfold' or 'trainer ablate' writes"])
-    return Study(file.parent, about)
+    return Study(file.parent, read_study(file))
 
 
 def study_figures(study: Study) -> list[Figure]:
@@ -222,7 +209,8 @@ def _table(study: Study) -> Figure:
         for row in study.measured
     ]
     heads = ("row", "top-1 %", "± repeats", "points", "± folds", "s a fit", "changed")
-    seconds = sum(row["seconds_per_fit"]["mean"] * row["fits"] for row in study.measured)
+    folds = study.about["folds"]  # an ensemble's time is that of all its members
+    seconds = sum(r["seconds_per_fit"]["mean"] * r["repeats"] * folds for r in study.measured)
     return Figure(
         f"{len(rows)} rows measured in {_duration(seconds)} of training",
         details("All rows", table(heads, rows)),

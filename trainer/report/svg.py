@@ -78,13 +78,15 @@ def axis(
     zero: bool = False,
     most: float = math.inf,
 ) -> Axis:
-    """Return an axis around finite values. zero: it holds 0 too; most: it never goes beyond."""
+    """Return an axis around finite values. zero: it holds 0 too; most: it never goes beyond. Below
+    0 it goes only where a value does."""
     known = [*values, *([0.0] if zero else [])]
     low, high = min(known), max(known)
+    least = 0.0 if low >= 0 else -math.inf
     if low == high:
-        low, high = low - abs(low or 1) / 10, high + abs(high or 1) / 10
+        low, high = low - abs(low) / 10, high + abs(high or 1) / 10
     pad = 0.06 * (high - low)
-    low, high = (low if zero and low == 0 else low - pad), min(most, high + pad)
+    low, high = max(least, low - pad), min(most, high + pad)
     return Axis(name, low, high, tuple(_round_steps(low, high)), say)
 
 
