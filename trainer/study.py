@@ -148,8 +148,8 @@ def run_study(
 def _work_together(plan: Plan, folder: Path, workers: int, keep_runs: bool) -> None:
     context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
     with ProcessPoolExecutor(workers, context) as pool:
-        task = (_worker, plan, folder, keep_runs, os.getpid())
-        working = [pool.submit(*task) for _ in range(workers)]
+        own = os.getpid()
+        working = [pool.submit(_worker, plan, folder, keep_runs, own) for _ in range(workers)]
     try:
         for failure in [each.result() for each in working]:
             if failure is not None:
