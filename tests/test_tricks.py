@@ -28,6 +28,7 @@ from trainer.net import SlotNet
 from trainer.recipe import Net, Recipe
 from trainer.runs import load_run
 from trainer.teacher import open_teacher, teacher_recipe
+from trainer.train import say_once
 from trainer.tricks import (
     half_precision,
     loss_of,
@@ -163,8 +164,10 @@ def test_half_precision_is_for_processors_that_are_faster_with_it(
 
 def test_without_such_a_processor_one_line_says_so(photos, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(tricks, "CPU_FLAGS", tmp_path / "none")
+    say_once.cache_clear()
     with caplog.at_level(logging.WARNING):
-        trained(tiny(photos, epochs=1, precision="auto"), tmp_path / "run")
+        for name in "ab":
+            trained(tiny(photos, epochs=1, precision="auto"), tmp_path / name)
     assert [record.message for record in caplog.records] == [
         "this processor does not multiply bfloat16: training in fp32"
     ]

@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from itertools import islice
 from pathlib import Path
 
@@ -129,8 +130,9 @@ def prepare(mixture: Mixture, run: Path, team: Workers) -> State:
     """Return the state that training begins or goes on with."""
     keep_memory()
     recipe, half = mixture.recipe, half_precision(mixture.recipe, team.device)
-    if recipe.precision == "auto" and half is None and team.leads:
-        log.warning("this processor does not multiply bfloat16: training in fp32")
+    steps = recipe.optimizer != "logistic"
+    if recipe.precision == "auto" and half is None and team.leads and steps:
+        say_once("this processor does not multiply bfloat16: training in fp32")
     torch.manual_seed(recipe.seed)
     model = SlotNet(recipe.net, len(recipe.classes), recipe.zero_gamma).to(team.device)
     check_sizes(model, recipe)
@@ -150,6 +152,12 @@ def prepare(mixture: Mixture, run: Path, team: Workers) -> State:
         settle(model, [resized(images, size_at(recipe, 0)) for images in shown])
     model.train()
     return state
+
+
+@cache
+def say_once(message: str) -> None:
+    """A study trains a hundred times in one process."""
+    log.warning(message)
 
 
 def descend(loss: torch.Tensor, state: State, recipe: Recipe) -> None:
