@@ -102,6 +102,11 @@ class Classifier:
         self._input_name = session.get_inputs()[0].name
         self._column = {name: column for column, name in enumerate(info.classes)}
 
+    @property
+    def input_size(self) -> int:
+        """Side in pixels of what the net itself is shown."""
+        return self.info.input_size
+
     def probabilities(self, crops: Sequence[Image]) -> NDArray[np.float32]:
         """Return (n, classes) float32, each row summing to 1; crops are BGR, of any size."""
         rows = [np.empty((0, len(self.info.classes)), np.float32)]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import os
 import shutil
 import subprocess
 import sys
+import weakref
 from collections.abc import Callable
-from errno import ENOSPC
+from errno import EACCES, ENOSPC
 from pathlib import Path
 
 import cv2
@@ -23,8 +25,12 @@ from fitting import trainer
 from PIL import Image
 
 from edge.classifier import SHIPPED, open_classifier
+from trainer.data import Picture
 from trainer.decode import UnreadableError, read_pixels
+from trainer.evaluate import predict, small_reader
+from trainer.mixture import batches, open_mixture
 from trainer.pixels import Pixels
+from trainer.recipe import Data, load_recipe
 
 RECIPE = """
 name: tiny
@@ -51,11 +57,11 @@ def coded(image: Image.Image, kind: str, **options) -> bytes:
     return content.getvalue()
 
 
-def rotated() -> bytes:
+def rotated(kind: str = "JPEG", mode: str = "RGB") -> bytes:
     """A photo whose camera was held upright: the orange left part belongs on top."""
     about = Image.Exif()
     about[0x0112] = 6
-    return coded(upright, "JPEG", exif=about)
+    return coded(upright.convert(mode), kind, exif=about)
 
 
 def of_sixteen_bits(*colour: int) -> bytes:
@@ -100,6 +106,11 @@ READABLE: dict[str, tuple[str, Callable[[], bytes], tuple[int, ...]]] = {
     "1 x 900 pixels": ("a.png", lambda: coded(picture.resize((1, 900)), "PNG"), ORANGE),
     "Korean name with a space": ("새우깡 90g.jpg", lambda: coded(picture, "JPEG"), ORANGE),
     "upper-case ending": ("A.JPG", lambda: coded(picture, "JPEG"), ORANGE),
+    "JPEG called .jfif": ("a.jfif", lambda: coded(picture, "JPEG"), ORANGE),
+    "grey with a transparent grey": (
+        "a.png", lambda: coded(picture.convert("L"), "PNG", transparency=124), WHITE),
+    "rotated PNG with alpha": ("a.png", lambda: rotated("PNG", "RGBA"), ORANGE),
+    "rotated WebP with alpha": ("a.webp", lambda: rotated("WEBP", "RGBA"), ORANGE),
     "nested folders": ("shelf 2/left/a.jpg", lambda: coded(picture, "JPEG"), ORANGE),
 }  # fmt: skip
 
@@ -113,6 +124,9 @@ UNREADABLE: dict[str, tuple[str, Callable[[], bytes], str]] = {
     "half a BMP": ("a.bmp", lambda: coded(noise(), "BMP")[:9000], "breaks off"),
     "damaged PNG": (
         "a.png", lambda: coded(noise(), "PNG").replace(b"IDAT", b"IDAT\0\0\0\0"), "damaged"),
+    "PNG of a head and an end": (
+        "a.png", lambda: b"\x89PNG\r\n\x1a\nIEND\xae\x42\x60\x82", "damaged"),
+    "WebP of a head": ("a.webp", lambda: b"RIFF\4\0\0\0WEBP", "damaged"),
     "nothing": ("a.jpg", lambda: b"", "is empty"),
     "text": ("a.jpg", lambda: b"shelf 2, the left one", "no JPEG"),
     "HEIC": ("a.heic", lambda: b"\0\0\0\x18ftypheic\0\0\0\0", "HEIC; convert"),
@@ -320,6 +334,50 @@ def test_pictures_in_no_class_folder_need_a_label(recipe, tmp_path):
     assert count(SHIPPED, f"{data}=stocked") == 1
 
 
+def test_what_cannot_be_read_is_one_message(recipe, folder, monkeypatch):
+    locked = folder / "stocked"
+    look = os.scandir
+
+    def scandir(path):
+        if Path(path) == locked:
+            raise PermissionError(EACCES, "Permission denied", str(path))
+        return look(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", scandir)
+        message = refusal(69, "fit", recipe, "--data", folder, "--out", folder.parent / "run")
+    assert f"{locked}: cannot be read: Permission denied" in message
+    write(folder / "index.csv", f"file,label,group\n{'a' * 300}.png,empty,g\n".encode())
+    message = refusal(69, "fit", recipe, "--data", folder, "--out", folder.parent / "run")
+    assert "File name too long" in message
+
+
+def test_a_dollar_in_a_folders_name_is_a_dollar(recipe, folder):
+    folder.rename(folder.parent / "pri$e")
+    assert "3 pictures of 2 classes" in fit(recipe, folder.parent / "pri$e")
+
+
+def test_leaving_out_what_is_not_there_is_refused(recipe, folder):
+    message = refusal(
+        2, "fit", recipe, "--data", folder, "--out", folder.parent / "run", "--leave-out", "veiw=A"
+    )
+    assert "no picture has 'A' in its column 'veiw'" in message
+
+
+@pytest.mark.parametrize(
+    "change", ["crop_area=[-1, 1]", "crop_area=[3, 1]", "crop_area=[0.5, 0.2]", "name=2024-01-01"]
+)
+def test_a_value_that_no_step_could_use_is_refused_at_once(recipe, folder, change):
+    out = ("--out", folder.parent / "run")
+    result = trainer("fit", recipe, "--data", folder, *out, "--set", change)
+    if change.startswith("name"):
+        assert result.returncode == 0, result.stderr
+    else:
+        assert result.returncode == 2
+        assert "crop_area" in result.stderr
+        assert "Value error" not in result.stderr
+
+
 def test_one_folder_is_no_choice(recipe, tmp_path):
     write(tmp_path / "data" / "cola" / "a.png", coded(picture, "PNG"))
     message = refusal(78, "fit", recipe, "--data", tmp_path / "data", "--out", tmp_path / "run")
@@ -400,6 +458,35 @@ def test_the_same_groups_are_held_out_whatever_the_seed_and_wherever_the_folder_
     assert back == held_out(tmp_path / "one", 7) == held_out(tmp_path / "two", 0)
 
 
+CHOSEN = """
+import random
+from pathlib import Path
+from trainer.data import Picture
+from trainer.hold_out import _chosen
+
+def group(number, labels):
+    return [Picture(Path(f"{number}.png"), label, f"g{number}", {}) for label in labels]
+
+chance, found = random.Random(0), []
+for _ in range(400):
+    labels = [chance.sample(["empty", *"abcd"], chance.randint(1, 5)) for _ in range(15)]
+    found.append(sorted(_chosen({i: group(i, each) for i, each in enumerate(labels)}, 0.3)))
+print(found)
+"""
+
+
+def test_what_is_kept_back_is_the_same_in_every_process():
+    """Names hash differently in each, so that a set of them has another order."""
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", CHOSEN], env=os.environ | {"PYTHONHASHSEED": seed},
+            capture_output=True, check=True,
+        ).stdout
+        for seed in "0123"
+    }  # fmt: skip
+    assert len(found) == 1
+
+
 # -- many and large ones ---------------------------------------------------------------------------
 
 LOOK_AT_ALL = """
@@ -442,6 +529,46 @@ def test_twenty_thousand_photos_are_listed_in_two_seconds_and_not_loaded(tmp_pat
     assert (pictures, classes) == (20_000, 100)
     assert read_s < 2
     assert grown_mb < 150
+
+
+def test_large_photos_are_asked_about_one_by_one_and_decoded_once(tmp_path, monkeypatch):
+    labelled = [Picture(Path(f"{i}.png"), "empty", str(i), {}) for i in range(40)]
+    read: list[weakref.ref] = []
+    alive = []
+
+    def photo(self) -> np.ndarray:
+        alive.append(sum(one() is not None for one in read))
+        pixels = np.zeros((300, 200, 3), np.uint8)
+        read.append(weakref.ref(pixels))
+        return pixels
+
+    monkeypatch.setattr(Picture, "read", photo)
+    model = open_classifier()
+    small = small_reader(model.input_size, room=1 << 20)
+    first, _ = predict(model, labelled, small)
+    assert len(read) == 40
+    assert max(alive) <= 1
+    assert np.array_equal(predict(model, labelled, small)[0], first)
+    assert len(read) == 40
+    few = small_reader(model.input_size, room=3 * small(labelled[0]).nbytes)
+    assert np.array_equal(predict(model, labelled, few)[0], first)
+    assert np.array_equal(predict(model, labelled)[0], first)
+
+
+@pytest.mark.parametrize("balanced", [True, False])
+def test_the_pixels_of_a_fit_are_gone_with_it(recipe, folder, balanced):
+    about = load_recipe(recipe).model_copy(
+        update={"data": (Data(data=str(folder)),), "balanced": balanced}
+    )
+    mixture = open_mixture(about)
+    list(batches(mixture, 0, 2))
+    known = weakref.ref(mixture)
+    gc.disable()
+    try:
+        del mixture
+        assert known() is None
+    finally:
+        gc.enable()
 
 
 def test_what_is_kept_in_memory_has_a_limit_and_changes_nothing(tmp_path):

@@ -214,6 +214,27 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_result(recipe, run, tmp_path
     assert_the_same(run, stopped)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"epochs": 1},
+        {"epochs": 1, "optimizer": "logistic", "augment": "none", "mixup": 0.0, "ema": 0.0,
+         "net": {"arch": "resnet10", "width": 0.125, "blocks": [1], "freeze": 2}},
+    ],
+    ids=["steps", "logistic"],
+)  # fmt: skip
+def test_who_stops_at_the_last_step_is_heard_for_more_may_follow(photos, tmp_path, changes):
+    mixture = open_mixture(tiny(photos, **changes))
+
+    def ctrl_c_at_the_end(state: State, epoch_ends: bool) -> None:
+        if state.step == state.steps:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(StoppedError):
+        fit(mixture, tmp_path / "run", ctrl_c_at_the_end)
+    assert load_run(tmp_path / "run").net  # finished all the same
+
+
 # -- a full disk ----------------------------------------------------------------------------------
 
 
@@ -320,13 +341,13 @@ def test_a_file_cannot_be_a_run_folder(recipe, tmp_path):
         trained(recipe, tmp_path / "run")
 
 
-def test_a_finished_run_takes_no_other_recipe_and_no_other_data(recipe, copy, tmp_path):
+def test_a_finished_run_takes_no_other_recipe_and_no_other_data(recipe, run, copy, tmp_path):
     with pytest.raises(UsageError, match="another recipe"):
         trained(recipe.model_copy(update={"lr": 0.01}), copy)
     _, *others = open_mixture(recipe).photos[0]
     with pytest.raises(UsageError, match="another data"):
         fit(Mixture(recipe, [others]), copy, lambda state, epoch_ends: None)
-    assert_the_same(copy, copy)
+    assert_the_same(run, copy)
 
 
 def test_a_folder_in_which_nothing_was_learnt_yet_takes_any_recipe(recipe, tmp_path):

@@ -428,6 +428,8 @@ def refusal(*arguments: object) -> str:
 def test_too_few_groups_and_pictures_are_refused_with_what_to_do(recipe, tmp_path):
     out = ("--out", tmp_path / "s")
     assert "fewer folds" in refusal("kfold", recipe, "--folds", 17, *out)
+    message = refusal("kfold", recipe, "--folds", 9, *out)
+    assert "no class has more than 8 pictures" in message
     assert "only 8 pictures" in refusal("kfold", recipe, "--subset", "stocked=9,empty=2", *out)
     assert "write LABEL=N" in refusal("kfold", recipe, "--subset", "stocked", *out)
     for wrong in ("stocked=8", "stocked=8,stocked=4,empty=4"):

@@ -175,7 +175,7 @@ def camera(image: Image, rng: Generator, may_crop: float) -> Image:
     image = _reframe(image, rng, may_crop)
     if rng.random() < 0.5:
         image = image[:, ::-1]
-    varied = _light(image.astype(np.float32), rng)
+    varied = _light(image, rng)
     if rng.random() < 0.7:
         varied = _fewer_pixels(varied, rng)
     if rng.random() < 0.3:
@@ -202,10 +202,12 @@ def _reframe(image: Image, rng: Generator, may_crop: float) -> Image:
     return np.asarray(moved, np.uint8)
 
 
-def _light(image: np.ndarray, rng: Generator) -> np.ndarray:
+def _light(pixels: Image, rng: Generator) -> np.ndarray:
     """Exposure, contrast, gamma, the lamp's colour, and how strong colours come out."""
-    image = 255 * (image / 255) ** np.exp(rng.normal(0, 0.35))
-    image = image * np.exp(rng.normal(0, 0.25)) * np.exp(rng.normal(0, 0.08, 3))
+    levels = 255 * (np.arange(256, dtype=np.float32) / 255) ** np.exp(rng.normal(0, 0.35))
+    levels = levels * np.exp(rng.normal(0, 0.25))
+    of_colours = levels[:, None] * np.exp(rng.normal(0, 0.08, 3))
+    image = cv2.LUT(np.ascontiguousarray(pixels), of_colours[:, None])
     middle = image.mean()
     image = middle + (image - middle) * np.exp(rng.normal(0, 0.25)) + rng.normal(0, 12)
     grey = image.mean(axis=2, keepdims=True)

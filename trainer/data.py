@@ -90,8 +90,18 @@ def read_data(text: str, split: str | None = None, only: Sequence[str] = ()) -> 
     `PATH=label` gives all of them that label; $NAME and ~ are expanded. Whether they can be read
     is for `usable`.
 
-    Raises UnavailableError where something is missing, ConfigError where an index is wrong.
+    Raises UnavailableError where something is missing or may not be read, ConfigError where an
+    index is wrong.
     """
+    try:
+        return _found(text, split, only)
+    except OSError as error:
+        raise UnavailableError(
+            f"{error.filename or text}: cannot be read: {error.strerror}"
+        ) from None
+
+
+def _found(text: str, split: str | None, only: Sequence[str]) -> list[Picture]:
     path, label = _path_and_label(text)
     if path.is_dir() and (path / "index.csv").exists():
         path = path / "index.csv"
@@ -127,7 +137,7 @@ def _parts(text: str) -> tuple[Path, str]:
 
 def _path_and_label(text: str) -> tuple[Path, str]:
     path, label = _parts(text)
-    if "$" in str(path):
+    if "$" in str(path) and not path.exists():
         raise UsageError(
             f"{text}: the environment variable in it is not set; set it or write a path"
         )
@@ -147,8 +157,9 @@ def usable(pictures: Sequence[Picture], unreadable: Unreadable) -> list[Picture]
     Raises UnavailableError with the unreadable files, where they are refused or no other is left.
     """
     files = sorted({picture.file for picture in pictures})
-    with ThreadPoolExecutor(THREADS) as pool:
-        told = pool.map(partial(_error_of, decoded=unreadable == "skip"), files)
+    decoding = unreadable == "skip"  # which keeps a core busy, and takes memory
+    with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1) if decoding else THREADS) as pool:
+        told = pool.map(partial(_error_of, decoded=decoding), files)
         errors = {file: error for file, error in zip(files, told, strict=True) if error}
     left = [picture for picture in pictures if picture.file not in errors]
     if errors and (unreadable == "refuse" or not left):
@@ -195,7 +206,7 @@ def _from_index(path: Path) -> list[Picture]:
             labels: dict[Path, str] = {}
             for row in rows:
                 where = f"{path}:{rows.line_num}"
-                file = path.parent / (row["file"] or "")
+                file = Path(os.path.normpath(path.parent / (row["file"] or "")))
                 label = normalize("NFC", row["label"] or "")
                 if not label or not row["group"]:
                     problems.append(f"{where}: a row needs file, label and group")
@@ -266,12 +277,17 @@ def _remark_folders(path: Path, files: Sequence[tuple[Path, tuple[str, ...]]], f
 
 def _walk(path: Path) -> Iterator[Path]:
     """Yield the pictures below a folder, through links too, but none that the system put there."""
-    for here, folders, names in os.walk(path, followlinks=True):
+    for here, folders, names in os.walk(path, onerror=_raise, followlinks=True):
         folders[:] = [n for n in folders if not (_is_hidden(n) or _leads_back(Path(here, n)))]
         for name in names:
             ending = os.path.splitext(name)[1].lower()
             if not _is_hidden(name) and (ending in ENDINGS or ending in OTHER_ENDINGS):
                 yield Path(here, name)
+
+
+def _raise(error: OSError) -> None:
+    """A folder that may not be looked into would be one that is not there."""
+    raise error
 
 
 def _leads_back(folder: Path) -> bool:
@@ -299,7 +315,13 @@ def _from_boxes(path: Path) -> list[Picture]:
                 continue  # it describes no photo
             photo, about = path / scene["image"], {"source": str(scene.get("source_image", ""))}
             pictures += [
-                Picture(photo, b["label"], file.stem, about, (b["x"], b["y"], b["w"], b["h"]))
+                Picture(
+                    photo,
+                    b["label"],
+                    file.stem,
+                    about,
+                    (int(b["x"]), int(b["y"]), int(b["w"]), int(b["h"])),
+                )
                 for b in scene["boxes"]
                 if b["label"] in BOX_LABELS
             ]
@@ -352,8 +374,16 @@ class LeaveOut:
     value: str
 
     def kept(self, sources: Sequence[Sequence[Picture]]) -> list[list[Picture]]:
-        """Return the sources without them, and without what else was cut from the same photo."""
+        """Return the sources without them, and without what else was cut from the same photo.
+
+        Raises UsageError where there is none of them.
+        """
         out = [p for pictures in sources for p in pictures if self._matches(p)]
+        if not out:
+            raise UsageError(
+                f"--leave-out {self.column}={self.value}: no picture has '{self.value}' in its "
+                f"column '{self.column}'"
+            )
         photos = {picture.columns["source"] for picture in out if "source" in picture.columns}
         return [
             [p for p in each if not self._matches(p) and p.columns.get("source") not in photos]

@@ -1,25 +1,27 @@
 """From a file to pixels: upright, BGR, 8 bits; and what is no picture, found out before it hurts.
 
-OpenCV decodes, as it does for the daemon. It may answer half of a JPEG with a picture that is grey
-from somewhere on, so a file is looked at first: it must be of a kind that is read, and have an end.
+OpenCV decodes, as it does for the daemon; Pillow what may be transparent. OpenCV may answer half of
+a JPEG with a picture that is grey from somewhere on, so a file is looked at first: it must be of a
+kind that is read, and have an end.
 """
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from PIL import Image as PillowImage
+from PIL import ImageOps
 
 from edge.errors import UnavailableError
 from edge.types import Image
 
-ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
+ENDINGS = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp"}
 OTHER_ENDINGS = {".heic", ".heif", ".avif", ".gif", ".tif", ".tiff", ".dng", ".jxl"}
 """Pictures too, of kinds that are not read: they are named, not overlooked."""
 
@@ -55,7 +57,8 @@ def read_pixels(file: Path, near: int | None = None) -> Image:
     near: pixels that the shorter side needs at most. A larger picture is shrunk to it by area, a
     JPEG already while it is decoded.
 
-    Raises UnreadableError where the file is no picture, or not all of one.
+    Raises UnreadableError where the file is no picture, or not all of one. Damage inside a JPEG
+    whose end is there is not found: no decoder at hand tells of it.
     """
     try:
         data = file.read_bytes()
@@ -168,9 +171,9 @@ def _jpeg_frame(data: bytes) -> tuple[int, int, int]:
 
 
 def _decoded(data: bytes, near: int | None) -> Image | None:
-    code = np.frombuffer(data, np.uint8)
     if _may_be_transparent(data):
-        return _on_white(cv2.imdecode(code, cv2.IMREAD_UNCHANGED))
+        return _on_white(data)
+    code = np.frombuffer(data, np.uint8)
     flag = cv2.IMREAD_COLOR
     if near is not None and _kind(data) == "JPEG":
         height, width, _ = _jpeg_frame(data)
@@ -191,21 +194,21 @@ def _scaled_decoding(side: int, near: int) -> int:
 def _may_be_transparent(data: bytes) -> bool:
     kind = _kind(data)
     if kind == "PNG":  # a colour type with alpha, or a palette with some transparent colours
-        return data[25] in (4, 6) or b"tRNS" in data[: max(0, data.find(b"IDAT"))]
-    return kind == "WebP" and (data[12:16] == b"VP8L" or bool(data[20] & 0x10))
+        return data[25:26] in (b"\4", b"\6") or b"tRNS" in data[: max(0, data.find(b"IDAT"))]
+    if kind != "WebP" or len(data) < 21:
+        return False
+    return data[12:16] == b"VP8L" or bool(data[20] & 0x10)
 
 
-def _on_white(pixels: NDArray[np.number[Any]] | None) -> Image | None:
-    if pixels is None:
+def _on_white(data: bytes) -> Image | None:
+    """By Pillow: OpenCV gives what is transparent only as it lies in the file, not upright."""
+    try:
+        picture = ImageOps.exif_transpose(PillowImage.open(io.BytesIO(data)))
+        ground = PillowImage.new("RGBA", picture.size, "white")
+        ground.alpha_composite(picture.convert("RGBA"))
+    except (OSError, ValueError, SyntaxError, PillowImage.DecompressionBombError):
         return None
-    image = np.asarray(pixels / 257 if pixels.dtype == np.uint16 else pixels, np.uint8)
-    if image.ndim == 2:
-        return np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR), np.uint8)
-    if image.shape[2] == 3:
-        return image
-    alpha = cv2.cvtColor(image[..., 3], cv2.COLOR_GRAY2BGR)
-    colour = cv2.multiply(image[..., :3], alpha, scale=1 / 255)
-    return np.asarray(cv2.add(colour, cv2.bitwise_not(alpha)), np.uint8)
+    return np.asarray(cv2.cvtColor(np.asarray(ground), cv2.COLOR_RGBA2BGR), np.uint8)
 
 
 def _shrunk(pixels: Image, near: int) -> Image:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from edge.classifier import EMPTY, MAX_BATCH, OCCUPANCY, Temperature, open_classifier
 from edge.errors import UsageError
-from edge.preprocess import to_batch
+from edge.preprocess import resize, to_batch
 from edge.types import Image
 from trainer.data import Picture, Unreadable, check_labels, read_data, usable
 from trainer.figures import coarse_figures, figures, presence_figures
@@ -23,10 +23,14 @@ from trainer.recipe import Recipe
 from trainer.runs import is_run, load_run
 
 Real = TypeVar("Real", np.float32, np.float64)
+Read = Callable[[Picture], Image]
 
 
 class Model(Protocol):
     """A bundle or a run: crops in (BGR, any size), one row of probabilities each out."""
+
+    @property
+    def input_size(self) -> int: ...
 
     def probabilities(self, crops: Sequence[Image]) -> NDArray[np.float32]: ...
 
@@ -36,6 +40,10 @@ class RunModel:
 
     def __init__(self, net: SlotNet, recipe: Recipe, threads: int):
         self._net, self._recipe, self._threads = net, recipe, threads
+
+    @property
+    def input_size(self) -> int:
+        return self._recipe.input_size
 
     @property
     def unreadable(self) -> Unreadable:
@@ -140,11 +148,37 @@ def _unknown_figures(
     return presence_figures(probabilities, labels, classes, coarse_of)
 
 
-def predict(model: Model, pictures: Sequence[Picture]) -> tuple[NDArray[np.float32], float]:
-    """Return the probabilities (n, classes) of pictures, and the seconds that the model took."""
+def small_reader(size: int, room: int = 0) -> Read:
+    """Return what reads pictures and shrinks them at once to what a net is shown.
+
+    Thirty-two photos of 12 megapixels are a gigabyte. room: bytes of them that are kept for the
+    next time.
+    """
+    kept: dict[tuple[Path, object], Image] = {}
+
+    def read(picture: Picture) -> Image:
+        key = (picture.file, picture.box)
+        small = kept.get(key)
+        if small is None:
+            small = resize(picture.read(), size)
+            if (len(kept) + 1) * small.nbytes <= room:
+                kept[key] = small
+        return small
+
+    return read
+
+
+def predict(
+    model: Model, pictures: Sequence[Picture], read: Read | None = None
+) -> tuple[NDArray[np.float32], float]:
+    """Return the probabilities (n, classes) of pictures, and the seconds that the model took.
+
+    read: a `small_reader` of the model's size that is used more than once.
+    """
     rows, elapsed_s = [], 0.0
+    read = read or small_reader(model.input_size)
     for start in range(0, len(pictures), MAX_BATCH):
-        crops = [picture.read() for picture in pictures[start : start + MAX_BATCH]]
+        crops = [read(picture) for picture in pictures[start : start + MAX_BATCH]]
         began_s = time.perf_counter()
         rows.append(model.probabilities(crops))
         elapsed_s += time.perf_counter() - began_s
@@ -156,11 +190,13 @@ def true_columns(pictures: Sequence[Picture], classes: Sequence[str]) -> NDArray
     return np.array([column[picture.label] for picture in pictures])
 
 
-def top1(net: SlotNet, recipe: Recipe, pictures: Sequence[Picture]) -> float:
+def top1(
+    net: SlotNet, recipe: Recipe, pictures: Sequence[Picture], read: Read | None = None
+) -> float:
     """Return the share of pictures whose class a net in training says, as it would be tested."""
     was_training = net.training
     model = RunModel(net.eval(), recipe, torch.get_num_threads())
-    probabilities, _ = predict(model, pictures)
+    probabilities, _ = predict(model, pictures, read)
     net.train(was_training)
     return float((probabilities.argmax(axis=1) == true_columns(pictures, recipe.classes)).mean())
 

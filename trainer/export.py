@@ -27,7 +27,7 @@ from edge.errors import ConfigError, EdgeError, UnavailableError
 from edge.preprocess import RESIZE, to_batch
 from trainer.bundle import write_bundle, write_fp32
 from trainer.data import Sources, check_labels, usable
-from trainer.evaluate import read_sources, true_columns
+from trainer.evaluate import read_sources, small_reader, true_columns
 from trainer.folds import seen_of
 from trainer.mixture import Mixture, held_out_sources, open_mixture
 from trainer.parity import Asked, accuracy, ask, parity, worst
@@ -224,10 +224,11 @@ def _test(mixture: Mixture, texts: Sequence[str], only: str | None, few: Few) ->
         asked = Asked(names, truth, lambda: in_parts(few.judged_on, MAX_BATCH))
         return Test(asked, np.zeros(len(truth), np.bool_))
     check_labels(pictures, recipe.classes)
+    read = small_reader(recipe.input_size)
 
     def parts() -> Iterator[Batch]:
         for start in range(0, len(pictures), MAX_BATCH):
-            crops = [picture.read() for picture in pictures[start : start + MAX_BATCH]]
+            crops = [read(picture) for picture in pictures[start : start + MAX_BATCH]]
             yield to_batch(crops, recipe.input_size)
 
     asked = Asked(

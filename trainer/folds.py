@@ -6,6 +6,8 @@ together: a net that has seen half of a shelf photo knows the other half.
 
 from __future__ import annotations
 
+import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -95,7 +97,9 @@ def split(
     parts = StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(
         np.zeros(len(labels)), labels, groups
     )
-    found = [(tuple(learns.tolist()), tuple(asked.tolist())) for learns, asked in parts]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that a rare class is in few folds
+        found = [(tuple(learns.tolist()), tuple(asked.tolist())) for learns, asked in parts]
     for learns, asked in found:
         lost = set(labels) - {labels[i] for i in learns}
         if lost or not asked:
@@ -112,6 +116,12 @@ def _check(labels: Sequence[str], groups: NDArray[np.int64], folds: int) -> None
         raise UsageError(
             f"--folds {folds}: there are only {count} groups of pictures that may be parted; take "
             "fewer folds, or pictures of more groups"
+        )
+    most = max(Counter(labels).values())
+    if most < folds:
+        raise UsageError(
+            f"--folds {folds}: no class has more than {_pictures(most)}; take fewer folds, or more "
+            "pictures"
         )
     for label in sorted(set(labels)):
         own = [g for name, g in zip(labels, groups.tolist(), strict=True) if name == label]

@@ -33,7 +33,7 @@ def _chosen(members: dict[int, list[Picture]], share: float) -> set[int]:
     """Return the numbers of the groups that are kept back."""
     groups_with: dict[str, list[int]] = defaultdict(list)
     for number in sorted(members, key=lambda number: _lot(members[number])):
-        for label in {picture.label for picture in members[number]}:
+        for label in sorted({picture.label for picture in members[number]}):
             groups_with[label].append(number)
     left = Counter({label: len(numbers) for label, numbers in groups_with.items()})
     back: set[int] = set()

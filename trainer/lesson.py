@@ -9,16 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 
 import torch
 from torch import Tensor, nn
 
 from edge.classifier import MAX_BATCH
-from edge.preprocess import to_batch
+from edge.preprocess import resize, to_batch
 from edge.types import Image
 from trainer.data import Picture
-from trainer.evaluate import top1, true_columns
+from trainer.evaluate import small_reader, top1, true_columns
 from trainer.mixture import Mixture, batches, size_at
 from trainer.net import SlotNet
 from trainer.recipe import Recipe
@@ -26,6 +27,8 @@ from trainer.runs import State
 from trainer.tricks import resized
 from trainer.workers import Workers
 
+HELD_OUT_BYTES = 512 << 20
+"""Of held-out pictures, small, that are not decoded anew in each epoch."""
 Test = Callable[[SlotNet], float]
 """A net that has learnt so far, to its top-1 on held-out pictures."""
 
@@ -51,12 +54,13 @@ def open_lesson(
     if features_stay(net, recipe):
         test = _test_of_features(net, recipe, held_out) if held_out and team.leads else None
         return Lesson(net.head, _features(mixture, state, team), lambda x, share: x, test)
-    test = (lambda average: top1(average, recipe, held_out)) if held_out and team.leads else None
+    read = small_reader(recipe.input_size, HELD_OUT_BYTES)
+    test = partial(top1, recipe=recipe, pictures=held_out, read=read)
     return Lesson(
         net,
         _pictures(mixture, state, team),
         lambda x, share: resized(x, size_at(recipe, share)),
-        test,
+        test if held_out and team.leads else None,
     )
 
 
@@ -104,7 +108,7 @@ def features_of(net: SlotNet, images: Iterable[Image], size: int) -> Tensor:
     """Return what the head is asked about pictures (BGR, any size): (n, features)."""
     was_training = net.training
     net.eval()
-    rows, rest = [], iter(images)
+    rows, rest = [], (resize(image, size) for image in images)  # a photo may be large
     while part := list(islice(rest, MAX_BATCH)):
         batch = torch.from_numpy(to_batch(part, size)).to(net.scale.device)
         rows.append(net.features(batch))

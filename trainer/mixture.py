@@ -17,6 +17,7 @@ from typing import TypeVar
 
 import cv2
 import numpy as np
+import torch
 from numpy.random import Generator
 from numpy.typing import NDArray
 
@@ -42,9 +43,12 @@ from trainer.recipe import Data, Recipe
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-Make = Callable[[Generator], Image]
+Make = Callable[["Mixture", Generator], Image]
+"""Not bound to its mixture: a circle would keep the pixels of each fit of a study for long."""
 Batch = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
+FEWEST_THREADS, MOST_THREADS = 2, 8
+"""That make pictures: as many as torch may use, so that one core's work does not hold up a GPU."""
 GOODS_MAY_CROP = 0.06
 """How much of a side a drawn slot may lose: its edges were drawn on purpose."""
 
@@ -86,7 +90,6 @@ class Mixture:
         starts = [0.0, *(start for start, _ in recipe.train_sizes)]
         largest = max(recipe.input_size, *(made_at(recipe, start) for start in starts))
         self._pixels = Pixels(near=2 * largest)
-        self._order = lru_cache(2)(self._shuffled)
         if recipe.balanced:
             self._kinds = {label: self._kinds_of(label) for label in self.recipe.classes}
         elif not pictures:
@@ -115,7 +118,13 @@ class Mixture:
     def describe(self) -> str:
         """Return in one line what there is to learn, and to measure on."""
         counts = Counter(picture.label for picture in self.pictures)
-        classes = [f"{name} {counts[name] or 'drawn'}" for name in self.recipe.classes]
+        recipe = self.recipe
+        classes = [
+            f"{name} drawn"
+            if recipe.drawn and not counts[name] and (name == EMPTY or recipe.only_occupancy)
+            else f"{name} {counts[name]}"
+            for name in recipe.classes
+        ]
         said = f"{len(self.pictures)} pictures of {len(classes)} classes"
         if self.held_out:
             said += f", {len(self.held_out)} more held out"
@@ -136,21 +145,16 @@ class Mixture:
     def _pick(self, i: int, rng: Generator) -> tuple[Image, float, str]:
         if not self.recipe.balanced:
             picture, source = self._everything[self.photo_number(i)]
-            return self._photo([picture], source, rng), source.may_crop, picture.label
+            return self._photo(rng, [picture], source), source.may_crop, picture.label
         label = _choose(self.recipe.classes, rng)
         kinds, limits = self._kinds[label]
         make, may_crop = kinds[int(np.searchsorted(limits, rng.random(), side="right"))]
-        return make(rng), may_crop, label
+        return make(self, rng), may_crop, label
 
     def photo_number(self, i: int) -> int:
         """Return which of `pictures` picture number i shows, where each comes once an epoch."""
         epoch, place = divmod(i, len(self._everything))
-        return int(self._order(epoch)[place])
-
-    def _shuffled(self, epoch: int) -> NDArray[np.int64]:
-        return np.random.default_rng((self.recipe.seed, epoch, 1)).permutation(
-            len(self._everything)
-        )
+        return int(_shuffled(self.recipe.seed, epoch, len(self._everything))[place])
 
     def _kinds_of(self, label: str) -> tuple[list[tuple[Make, float]], NDArray[np.float64]]:
         """Return the ways to come by a picture of a class, and where each one's share ends.
@@ -162,10 +166,13 @@ class Mixture:
         for source, pictures in zip(self.recipe.data, self.photos, strict=True):
             same = [picture for picture in pictures if picture.label == label]
             if same:
-                kinds.append((partial(self._photo, same, source), source.may_crop))
+                kinds.append(
+                    (partial(Mixture._photo, pictures=same, source=source), source.may_crop)
+                )
                 shares.append(source.share)
         if label == EMPTY or self.recipe.only_occupancy:
-            drawn = ((self.recipe.drawn, self._drawn), (self.recipe.altered, self._altered))
+            recipe = self.recipe
+            drawn = ((recipe.drawn, Mixture._drawn), (recipe.altered, Mixture._altered))
             for share, make in drawn:
                 if share:
                     kinds.append((partial(make, stocked=label != EMPTY), GOODS_MAY_CROP))
@@ -177,7 +184,7 @@ class Mixture:
             )
         return kinds, np.cumsum(shares) / sum(shares)
 
-    def _photo(self, pictures: Sequence[Picture], source: Data, rng: Generator) -> Image:
+    def _photo(self, rng: Generator, pictures: Sequence[Picture], source: Data) -> Image:
         picture = _choose(pictures, rng) if len(pictures) > 1 else pictures[0]
         return picture.cut(self._pixels_of(picture), rng, source.widen)
 
@@ -227,6 +234,11 @@ def _choose(items: Sequence[T], rng: Generator) -> T:
     return items[int(rng.integers(len(items)))]
 
 
+@lru_cache(4)
+def _shuffled(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
+    return np.random.default_rng((seed, epoch, 1)).permutation(count)
+
+
 def size_at(recipe: Recipe, share: float) -> int:
     """Return the side in pixels of training pictures after this share of the steps."""
     sizes = [size for start, size in recipe.train_sizes if start <= share]
@@ -243,7 +255,7 @@ def made_at(recipe: Recipe, share: float) -> int:
 
 
 def batches(
-    mixture: Mixture, first: int, last: int, rank: int = 0, ranks: int = 1, threads: int = 2
+    mixture: Mixture, first: int, last: int, rank: int = 0, ranks: int = 1
 ) -> Iterator[Batch]:
     """Yield the batches number first to last - 1, made a little ahead in threads.
 
@@ -252,6 +264,7 @@ def batches(
     """
     recipe = mixture.recipe
     column = {name: index for index, name in enumerate(recipe.classes)}
+    threads = min(max(FEWEST_THREADS, torch.get_num_threads()), MOST_THREADS)
 
     def make(number: int) -> Batch:
         mine = range(number * recipe.batch + rank, (number + 1) * recipe.batch, ranks)

@@ -30,6 +30,8 @@ Arch = Literal[
 ]  # fmt: skip
 Augment = Literal["none", "crop", "paper", "keras", "trivial", "camera"]
 
+Share = Annotated[float, Field(gt=0, le=1)]
+
 AFTERWARDS = {"name", "held_out", "unreadable", "temperature", "thresholds", "costs", "sources"}
 """What does not change the weights: a run need not be made anew for it."""
 STEPS_ONLY = (
@@ -134,7 +136,7 @@ class Recipe(Section):
     augment: Augment = "camera"
     """none; crop: random part and mirrored; paper: § 2.1; keras: the ImageDataGenerator set of
     small studies; trivial: crop and TrivialAugment; camera: what cameras and hands do to slots."""
-    crop_area: tuple[float, float] = (0.35, 1)
+    crop_area: tuple[Share, Share] = (0.35, 1)
     """Share of the picture that a random part has (crop, paper, trivial)."""
     mirror: bool = True
     """Mirror every other picture (crop, paper, trivial)."""
@@ -205,6 +207,8 @@ class Recipe(Section):
                 raise ValueError("drawn and altered slots have no end: write steps")
             if self.classes and EMPTY not in self.classes:
                 raise ValueError(f"drawn and altered slots need a class '{EMPTY}'")
+        if self.crop_area[0] > self.crop_area[1]:
+            raise ValueError("crop_area: the smallest share of the picture, then the largest")
         _check_names(self.classes)
         rule, written = Rule(), self.thresholds
         above = rule.empty_above if written.empty_above is None else written.empty_above
@@ -285,8 +289,11 @@ def changed(recipe: Recipe, changes: Sequence[str]) -> Recipe:
         except yaml.YAMLError:
             raise UsageError(f"--set {change}: the value is no YAML") from None
     try:
-        return Recipe.model_validate_json(json.dumps(about))  # JSON: lists become tuples
+        return Recipe.model_validate_json(
+            json.dumps(about, default=str)
+        )  # JSON: lists become tuples
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the recipe"
-        raise UsageError(f"--set: {where}: {first['msg']}") from None
+        why = first["msg"].removeprefix("Value error, ")
+        raise UsageError(f"--set: {where}: {why}") from None

@@ -19,7 +19,7 @@ from edge.classifier import EMPTY, MAX_BATCH, OCCUPANCY, Classifier, Temperature
 from edge.errors import UsageError
 from edge.types import Image
 from trainer.data import Sources, check_labels
-from trainer.evaluate import Model, RunModel, open_model, true_columns
+from trainer.evaluate import Model, RunModel, open_model, small_reader, true_columns
 from trainer.folds import seen_of
 from trainer.mixture import open_mixture
 from trainer.runs import is_run, load_run
@@ -84,9 +84,10 @@ def temper(asked: Sequence[tuple[Path, Sources]]) -> Temperature:
                 f"'{EMPTY}' among them"
             )
         classes = own
+        read = small_reader(model.input_size)
         check_labels(pictures, classes)
         for start in range(0, len(pictures), MAX_BATCH):
-            crops = [picture.read() for picture in pictures[start : start + MAX_BATCH]]
+            crops = [read(picture) for picture in pictures[start : start + MAX_BATCH]]
             logits.append(_logits(model, crops))
         truths.append(true_columns(pictures, classes))
     truth = np.concatenate(truths)

@@ -79,6 +79,7 @@ def fit(
         state = prepare(mixture, run, team)
         if recipe.optimizer == "logistic":
             finish(mixture, run, say, held_out, state, team)
+            stop_if(asked(), run, state)
             return
         lesson = open_lesson(mixture, held_out, state, team)
         model, half = team.share(lesson.learner), half_precision(recipe, team.device)
@@ -106,12 +107,17 @@ def fit(
                     check_weights(state)
                     save(run, state)
                 say(state, epoch_ends)
-            if asked_by and state.step < state.steps:
-                raise StoppedError(
-                    f"{run}: stopped at step {state.step} of {state.steps}; "
-                    "the same command goes on",
-                    asked_by,
-                )
+            stop_if(asked_by, run, state)
+        stop_if(int(team.highest(asked())), run, state)
+
+
+def stop_if(asked_by: int, run: Path, state: State) -> None:
+    """Raise StoppedError where somebody asked to, also after the last step: more may follow."""
+    if asked_by:
+        raise StoppedError(
+            f"{run}: stopped at step {state.step} of {state.steps}; the same command goes on",
+            asked_by,
+        )
 
 
 def finish(

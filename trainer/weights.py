@@ -28,7 +28,8 @@ ORIGINAL = "IMAGENET1K_V1"
 """Of torchvision's weights those that the papers began from: newer ones learnt with tricks."""
 PATIENCE_S = 10.0
 DAMAGED = (
-    pickle.UnpicklingError, RuntimeError, EOFError, LookupError, TypeError, ValueError,
+    pickle.UnpicklingError, RuntimeError, EOFError,
+    AttributeError, LookupError, TypeError, ValueError,
 )  # fmt: skip
 """What torch and we ourselves raise over a file that is none of torch's, or not all of one."""
 COUNTER = ".num_batches_tracked"
