@@ -8,12 +8,12 @@ import json
 import logging
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from unicodedata import normalize
 
 import numpy as np
@@ -315,13 +315,7 @@ def _from_boxes(path: Path) -> list[Picture]:
                 continue  # it describes no photo
             photo, about = path / scene["image"], {"source": str(scene.get("source_image", ""))}
             pictures += [
-                Picture(
-                    photo,
-                    b["label"],
-                    file.stem,
-                    about,
-                    (int(b["x"]), int(b["y"]), int(b["w"]), int(b["h"])),
-                )
+                Picture(photo, b["label"], file.stem, about, _sides(b))
                 for b in scene["boxes"]
                 if b["label"] in BOX_LABELS
             ]
@@ -330,9 +324,15 @@ def _from_boxes(path: Path) -> list[Picture]:
     return pictures
 
 
+def _sides(box: Mapping[str, Any]) -> tuple[int, int, int, int]:
+    x, y, wide, high = (int(box[side]) for side in "xywh")
+    return x, y, wide, high
+
+
 def check_labels(pictures: Sequence[Picture], classes: Sequence[str]) -> None:
     """Raise ConfigError where a picture's label is no class."""
-    strange = next((picture for picture in pictures if picture.label not in set(classes)), None)
+    known = set(classes)
+    strange = next((picture for picture in pictures if picture.label not in known), None)
     if strange is not None:
         raise ConfigError(
             [f"{strange.file}: label '{strange.label}' is none of the classes "

@@ -289,9 +289,8 @@ def changed(recipe: Recipe, changes: Sequence[str]) -> Recipe:
         except yaml.YAMLError:
             raise UsageError(f"--set {change}: the value is no YAML") from None
     try:
-        return Recipe.model_validate_json(
-            json.dumps(about, default=str)
-        )  # JSON: lists become tuples
+        # By way of JSON lists become tuples, and a date is the text that somebody wrote.
+        return Recipe.model_validate_json(json.dumps(about, default=str))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the recipe"
