@@ -325,6 +325,13 @@ def test_an_unfinished_ablation_shows_what_each_trick_brings_and_names_the_rest(
     assert "−2" in page.words
 
 
+def test_tricks_that_cost_accuracy_together_are_said_to_cost_it(tmp_path):
+    rows = [row("full", None, 0, 0, 0), row("plain", "full", 3.94, 1, 6.6)]
+    page = report(tmp_path / "r.html", "--study", write_study(tmp_path / "study", "ablate", rows))
+    assert "together cost 3.9 points of the plain recipe's accuracy (1.0 to 6.6" in page.words
+    assert "2 rows measured in 12 minutes" in page.titles[-1]
+
+
 def test_a_study_that_has_not_finished_anything_is_a_page_too(tmp_path):
     study = write_study(tmp_path / "study", "kfold", [missing("tricks")])
     assert "Not measured yet: tricks." in report(tmp_path / "r.html", "--study", study).words

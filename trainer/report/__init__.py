@@ -23,7 +23,7 @@ from trainer.report.certainty import alerts, reliability, risk_over_coverage
 from trainer.report.curves import training_curves
 from trainer.report.facts import circumstances, recipes, this_machine
 from trainer.report.mistakes import confusion, per_class, worst
-from trainer.report.page import Figure, Section, page
+from trainer.report.page import Figure, Section, count, page
 from trainer.report.speed import accuracy_and_time
 from trainer.report.studies import Study, open_study, out_of_fold, study_figures
 from trainer.report.svg import percent
@@ -134,6 +134,6 @@ def _facts(subject: Answers | None) -> list[tuple[str, str]]:
 def _made(threads: int) -> str:
     now = datetime.datetime.now(datetime.UTC)
     return (
-        f"Written {now:%Y-%m-%d %H:%M} UTC by shelf-edge {__version__}; measured on {threads} of "
-        f"the threads of {this_machine()}."
+        f"Written {now:%Y-%m-%d %H:%M} UTC by shelf-edge {__version__}; measured with "
+        f"{count(threads, 'thread')} on {this_machine()}."
     )

@@ -143,14 +143,17 @@ def _of_empty(answers: Answers, p_empty: Floats) -> Figure:
     title = of_100(hits, int(alert.sum()), "alerts", "are right at the chosen threshold")
     if not alert.any():
         title = f"There is no alert at the chosen threshold of {above:g}"
-    chosen = answers.thresholds.chosen_for if answers.thresholds else "the general value"
+    written = answers.thresholds
+    chosen = "the general value"
+    if written is not None and written.empty_above is not None:
+        chosen = f"chosen for {written.chosen_for}"
     return Figure(
         f"{title}, and {of_100(hits, found, 'empty slots', 'are found')}".replace(", and Of",
                                                                                   "; of"),
         plot.svg("precision against recall of alerts"),
         f"Precision and recall of 'empty' over all thresholds; average precision {area:.4f}. "
         f"{percent(float(is_empty.mean()))} of {len(is_empty)} pictures show an empty slot. "
-        f"Threshold {above:g}: {chosen}. Single looks; the daemon asks for "
+        f"Threshold {above:g}, {chosen}. Single looks; the daemon asks for "
         "several in a row.",
     )  # fmt: skip
 

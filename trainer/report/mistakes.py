@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from trainer.data import Picture
 from trainer.report.answers import Answers
-from trainer.report.page import Figure, details, table
+from trainer.report.page import Figure, count, details, table
 from trainer.report.svg import escape, percent, shortened
 from trainer.report.thumbs import thumbnail
 
@@ -20,10 +20,6 @@ MOST_PAIRS, MOST_MISTAKES = 6, 24
 
 Counts = NDArray[np.int64]
 MayShow = Callable[[Picture], bool]
-
-
-def count(n: int, what: str) -> str:
-    return f"1 {what}" if n == 1 else f"{n} {what}s"
 
 
 def confusion(answers: Answers, coarse_of: Mapping[str, str], may_show: MayShow) -> Figure:

@@ -182,3 +182,7 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[object]], numbers: bool 
 def details(summary: str, body: str) -> str:
     """Return what only who asks for it sees."""
     return f"<details><summary>{escape(summary)}</summary>{body}</details>"
+
+
+def count(n: int, what: str) -> str:
+    return f"1 {what}" if n == 1 else f"{n} {what}s"

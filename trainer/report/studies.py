@@ -16,7 +16,7 @@ import numpy as np
 from trainer.data import Picture
 from trainer.findings import read_study
 from trainer.report.answers import Answers
-from trainer.report.page import Figure, details, table
+from trainer.report.page import Figure, count, details, table
 from trainer.report.svg import WIDE, Axis, Plot, axis, percent, shortened, width_of
 
 Row = Mapping[str, Any]
@@ -212,7 +212,7 @@ def _table(study: Study) -> Figure:
     folds = study.about["folds"]  # an ensemble's time is that of all its members
     seconds = sum(r["seconds_per_fit"]["mean"] * r["repeats"] * folds for r in study.measured)
     return Figure(
-        f"{len(rows)} rows measured in {_duration(seconds)} of training",
+        f"{count(len(rows), 'row')} measured in {_duration(seconds)} of training",
         details("All rows", table(heads, rows)),
         "Paired differences on the same pictures in the same folds. " + _how(study),
         wide=True,
@@ -225,14 +225,18 @@ def _together(study: Study) -> str:
     if plain is None or not plain["difference"]:
         return ""
     points, low, high = _points(plain, -1)
-    return (
-        f"All tricks together bring {points:.1f} points of accuracy over the plain recipe "
-        f"({low:.1f} to {high:.1f} with 95 % confidence)."
-    )
+    if points < 0:
+        points, low, high = -points, -high, -low
+        said = f"All tricks together cost {points:.1f} points of the plain recipe's accuracy "
+    else:
+        said = f"All tricks together bring {points:.1f} points of accuracy over the plain recipe "
+    return f"{said}({low:.1f} to {high:.1f} with 95 % confidence)."
 
 
 def _duration(seconds: float) -> str:
-    return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.0f} hours"
+    if seconds < 7200:
+        return count(round(seconds / 60), "minute")
+    return f"{seconds / 3600:.0f} hours"
 
 
 def _difference(row: Row) -> str:
@@ -249,8 +253,10 @@ def _spread(std: float | None, scale: float) -> str:
 def _how(study: Study) -> str:
     about = study.about
     repeats = sorted({row["repeats"] for row in study.measured})
-    times = f"{repeats[0]}" if len(repeats) == 1 else f"{repeats[0]} to {repeats[-1]}"
-    return f"{about['n']} pictures, {about['folds']} folds by group, {times} repeats."
+    times = count(repeats[-1], "repeat")
+    if len(repeats) > 1:
+        times = f"{repeats[0]} to {times}"
+    return f"{about['n']} pictures, {about['folds']} folds by group, {times}."
 
 
 def _plain_name(trick: str) -> str:
