@@ -95,6 +95,18 @@ def test_a_study_on_a_cluster_gives_the_same_numbers_as_here(cluster, recipe, tm
 
 
 @pytest.mark.slow
+def test_runs_are_kept_there_as_here_the_teachers_too(cluster, recipe, tmp_path):
+    kept = []
+    for name, where in (("here", ()), ("there", ("--on", cluster))):
+        result = trainer("kfold", recipe, *STUDY, "--keep-runs", "--out", tmp_path / name, *where)
+        assert result.returncode == 0, result.stderr
+        runs = (tmp_path / name / "jobs").glob("*/run/last.pt")
+        kept.append(sorted(file.parent.parent.name for file in runs))
+    assert kept[0] == kept[1]
+    assert len(kept[0]) == 4
+
+
+@pytest.mark.slow
 def test_what_went_wrong_there_is_said_here(cluster, recipe, tmp_path):
     pupil = tmp_path / "tiny.yaml"
     pupil.write_text(recipe.read_text())
