@@ -421,6 +421,13 @@ def test_the_same_picture_under_two_labels_is_told_and_in_an_index_refused(recip
     assert "has the label 'empty' already" in message
 
 
+def test_a_picture_that_an_index_names_twice_counts_once(recipe, folder, caplog):
+    rows = "file,label,group\nempty/1.png,empty,a\n./empty/1.png,empty,b\nstocked/3.png,stocked,c"
+    write(folder / "index.csv", rows.encode())
+    assert "2 pictures of 2 classes" in fit(recipe, folder)
+    assert "1 rows name a picture once more" in caplog.text
+
+
 def test_an_index_that_excel_wrote_is_read(recipe, folder):
     rows = "file,label,group\nempty/1.png,빈칸,a\nstocked/3.png,새우깡,b\n"
     write(folder / "index.csv", b"\xef\xbb\xbf" + rows.encode())

@@ -202,7 +202,7 @@ def _from_index(path: Path) -> list[Picture]:
                     [f"{path}:1: no column {', '.join(sorted(missing))}; the first line must name "
                      "file,label,group"]
                 )  # fmt: skip
-            pictures, problems = [], []
+            pictures, problems, again = [], [], 0
             labels: dict[Path, str] = {}
             for row in rows:
                 where = f"{path}:{rows.line_num}"
@@ -212,15 +212,20 @@ def _from_index(path: Path) -> list[Picture]:
                     problems.append(f"{where}: a row needs file, label and group")
                 elif not file.is_file():
                     problems.append(f"{where}: no such picture: {file}")
-                elif labels.setdefault(file, label) != label:
+                elif labels.get(file, label) != label:
                     problems.append(f"{where}: {file} has the label '{labels[file]}' already")
+                elif file in labels:
+                    again += 1
                 else:
+                    labels[file] = label
                     pictures.append(Picture(file, label, row["group"], row))
     except (UnicodeDecodeError, csv.Error):
         raise ConfigError(
             [f"{path}: not a CSV text in UTF-8 (in Excel: save as 'CSV UTF-8'); give an index.csv "
              "or a folder"]
         ) from None  # fmt: skip
+    if again:
+        log.warning("%s: %d rows name a picture once more, which counts once", path, again)
     if problems:
         more = [f"{path}: and {len(problems) - 5} more"] if len(problems) > 5 else []
         raise ConfigError(problems[:5] + more)
