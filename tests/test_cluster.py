@@ -22,7 +22,7 @@ from conftest import REPOSITORY, missing
 from fitting import trainer, wait_until, write_photos, write_recipe
 
 from edge.errors import UnavailableError
-from trainer.cluster import TRIES, _connect
+from trainer.cluster import TRIES, _connect, _received
 
 TEACHER = (
     "name: teacher\ninput_size: 32\nepochs: 1\nbatch: 8\nnet: {arch: resnet10, width: 0.125}\n"
@@ -135,6 +135,23 @@ def test_a_server_of_rays_that_dies_when_it_is_forked_is_asked_for_again(monkeyp
         with pytest.raises(UnavailableError, match=said):
             _connect("auto")
     assert len(begun) == TRIES
+
+
+@pytest.mark.parametrize("call", ["wait", "get"])
+def test_a_head_that_is_lost_is_one_message(call):
+    def lost(_):
+        raise ConnectionError(
+            "Request can't be sent because the Ray client has already been closed"
+        )
+
+    fake = SimpleNamespace(
+        wait=lambda tasks: (tasks, []),
+        get=lambda task: task,
+        exceptions=SimpleNamespace(RayError=RuntimeError),
+    )
+    setattr(fake, call, lost)
+    with pytest.raises(UnavailableError, match=r"a task was lost .*; the same command goes on"):
+        _received(fake, ["task"])
 
 
 def test_a_cluster_that_is_not_there_is_one_message(recipe, tmp_path):

@@ -325,6 +325,10 @@ def test_processes_that_work_along_end_with_the_one_that_began_them(recipe, tmp_
     with running(command, *arguments, *more, said=tmp_path / "said") as process:
         wait_until(lambda: len(claims(tmp_path)) == 2, process)
         workers = claims(tmp_path)
+        said = tmp_path / "second"  # who comes now finds nothing to do, and says so
+        said.touch()
+        with running(command, *arguments[:-2], *more, said=said) as second:
+            wait_until(lambda: "waiting for them" in said.read_text(), second)
         os.kill(process.pid, signal.SIGKILL)
         wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
     assert list(tmp_path.glob("study/jobs/*/run/last.pt")), "with what they have"

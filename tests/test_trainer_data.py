@@ -82,6 +82,13 @@ def test_a_class_without_any_picture_is_refused(tmp_path):
         mixture(tmp_path, drawn=0)
 
 
+def test_only_what_is_drawn_is_called_drawn(tmp_path):
+    write_photos(tmp_path, "ss")
+    assert mixture(tmp_path, drawn=1).describe().endswith("empty drawn, stocked 2")
+    about = {"drawn": 0, "balanced": False, "classes": ("empty", "stocked", "third")}
+    assert mixture(tmp_path, **about).describe().endswith("empty 0, stocked 2, third 0")
+
+
 def test_there_must_be_an_empty_slot_to_alter(tmp_path):
     write_photos(tmp_path, "ss")
     with pytest.raises(ConfigError, match="altered: there is no photo of an empty slot"):

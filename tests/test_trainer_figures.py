@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 pytest.importorskip("torch", reason="the trainer is an extra: pip install -e .[trainer]")
 
-from edge.classifier import Temperature
+from edge.classifier import Temperature, Thresholds
 from trainer.evaluate import tempered
+from trainer.export import _thresholds as chosen_thresholds
 from trainer.figures import (
     coarse_figures,
     expected_calibration_error,
@@ -14,7 +17,7 @@ from trainer.figures import (
     presence_figures,
 )
 from trainer.parity import parity
-from trainer.recipe import Costs
+from trainer.recipe import Costs, Recipe
 from trainer.temper import fit_temperature
 from trainer.thresholds import aurc, risk_coverage, thresholds_from, with_prior
 
@@ -229,6 +232,23 @@ def test_four_to_one_gives_the_daemons_general_values():
     found = thresholds_from(Costs(false_alert=4, missed_alert=1), trained_share=0.5)
     assert (found.empty_above, found.stocked_below) == (0.8, 0.4)
     assert found.chosen_for.startswith("a false alert at 4 and a missed one at 1;")
+
+
+@pytest.mark.parametrize(
+    "written", [{"empty_above": 0.3, "stocked_below": 0.6}, {"empty_above": 0.35}]
+)
+def test_thresholds_that_the_daemon_would_refuse_are_refused_in_the_recipe(written):
+    thresholds = Thresholds(chosen_for="nothing", **written)
+    with pytest.raises(ValueError, match="not above stocked_below"):
+        Recipe(name="r", input_size=32, steps=1, thresholds=thresholds)
+
+
+def test_a_threshold_that_somebody_wrote_counts_more_than_costs():
+    costs = Costs(false_alert=1, missed_alert=9)
+    for key in ("empty_above", "stocked_below"):
+        thresholds = Thresholds(chosen_for="what I saw", **{key: 0.5 if "empty" in key else 0.1})
+        recipe = Recipe(name="r", input_size=32, steps=1, thresholds=thresholds, costs=costs)
+        assert chosen_thresholds(SimpleNamespace(recipe=recipe), PLAIN) == thresholds
 
 
 @pytest.mark.parametrize("ratio", [1e-12, 1e12, 1e18])

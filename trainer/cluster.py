@@ -78,8 +78,8 @@ def work(
                 teacher = teachers[digest]
             asked[task.remote(job, recipe, teacher, keep_runs)] = job
         while asked:
-            (first, *_), _ = ray.wait(list(asked))
-            job, sent = asked.pop(first), _received(ray, first)
+            first, sent = _received(ray, list(asked))
+            job = asked.pop(first)
             _write(folder_of(study, job), sent)
             done(job)
     finally:
@@ -130,9 +130,11 @@ def _knock(address: str) -> None:
         socket.create_connection((parts.hostname or "", parts.port or CLIENT_PORT), KNOCK_S).close()
 
 
-def _received(ray: Any, reference: Any) -> Sent:
+def _received(ray: Any, references: Sequence[Any]) -> tuple[Any, Sent]:
+    """Wait for the first task that ends; return its reference and what it sends."""
     try:
-        sent: Sent = ray.get(reference)
+        (first, *_), _ = ray.wait(references)
+        sent: Sent = ray.get(first)
     except (ray.exceptions.RayError, ConnectionError) as error:
         first = str(error).strip().partition("\n")[0]
         raise UnavailableError(
@@ -140,7 +142,7 @@ def _received(ray: Any, reference: Any) -> Sent:
         ) from None
     if sent.message is not None:
         raise TaskError(sent)
-    return sent
+    return first, sent
 
 
 def _write(folder: Path, sent: Sent) -> None:

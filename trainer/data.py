@@ -203,21 +203,22 @@ def _from_index(path: Path) -> list[Picture]:
                      "file,label,group"]
                 )  # fmt: skip
             pictures, problems, again = [], [], 0
-            labels: dict[Path, str] = {}
+            labels: dict[str, str] = {}
             for row in rows:
                 where = f"{path}:{rows.line_num}"
-                file = Path(os.path.normpath(path.parent / (row["file"] or "")))
+                file = path.parent / (row["file"] or "")
+                name = os.path.normpath(file)  # ./a.png is a.png
                 label = normalize("NFC", row["label"] or "")
                 if not label or not row["group"]:
                     problems.append(f"{where}: a row needs file, label and group")
                 elif not file.is_file():
                     problems.append(f"{where}: no such picture: {file}")
-                elif labels.get(file, label) != label:
-                    problems.append(f"{where}: {file} has the label '{labels[file]}' already")
-                elif file in labels:
+                elif labels.get(name, label) != label:
+                    problems.append(f"{where}: {file} has the label '{labels[name]}' already")
+                elif name in labels:
                     again += 1
                 else:
-                    labels[file] = label
+                    labels[name] = label
                     pictures.append(Picture(file, label, row["group"], row))
     except (UnicodeDecodeError, csv.Error):
         raise ConfigError(

@@ -29,7 +29,7 @@ from trainer.bundle import write_bundle, write_fp32
 from trainer.data import Sources, check_labels, usable
 from trainer.evaluate import read_sources, small_reader, true_columns
 from trainer.folds import seen_of
-from trainer.mixture import Mixture, held_out_sources, open_mixture
+from trainer.mixture import Mixture, open_mixture
 from trainer.parity import Asked, accuracy, ask, parity, worst
 from trainer.qat import STEPS, fine_tune
 from trainer.quantize import (
@@ -243,7 +243,7 @@ def _held_out(mixture: Mixture, texts: Sequence[str], only: str | None) -> Sourc
     recipe = mixture.recipe
     if texts:
         return [(text, usable(own, recipe.unreadable)) for text, own in read_sources(texts, only)]
-    return held_out_sources(mixture)
+    return mixture.held_out_sources
 
 
 def _unseen(mixture: Mixture, sources: Sources) -> NDArray[np.bool_]:

@@ -10,8 +10,8 @@ from trainer.data import Picture, Sources
 from trainer.folds import groups_of
 
 
-def hold_out(sources: Sources, share: float) -> tuple[list[list[Picture]], list[Picture]]:
-    """Return what is left of each source, each given with its DATA text, and what is kept back.
+def hold_out(sources: Sources, share: float) -> tuple[list[list[Picture]], list[list[Picture]]]:
+    """Return what is left of each source, and what is kept back of it.
 
     Kept back is the share of each class's groups, at least one where there are two: a group's
     pictures show the same thing, so half of it would tell of the other half. Rare classes choose
@@ -26,7 +26,7 @@ def hold_out(sources: Sources, share: float) -> tuple[list[list[Picture]], list[
             members[number].append(picture)
     back = _chosen(members, share)
     left = [[picture for picture, number in each if number not in back] for each in numbered]
-    return left, [picture for each in numbered for picture, number in each if number in back]
+    return left, [[picture for picture, number in each if number in back] for each in numbered]
 
 
 def _chosen(members: dict[int, list[Picture]], share: float) -> set[int]:

@@ -56,7 +56,7 @@ GOODS_MAY_CROP = 0.06
 class Mixture:
     """The endless row of a recipe's training pictures.
 
-    photos: a list for each source; held_out: what the run is measured on, and never shown;
+    photos: a list for each source; held_out_sources: what the run is measured on, and never shown;
     left_out: the rows that photos are already without.
     """
 
@@ -64,11 +64,12 @@ class Mixture:
         self,
         recipe: Recipe,
         photos: Sequence[Sequence[Picture]],
-        held_out: Sequence[Picture] = (),
+        held_out_sources: Sources = (),
         left_out: LeaveOut | None = None,
     ):
         self.photos = [list(pictures) for pictures in photos]
-        self.held_out = list(held_out)
+        self.held_out_sources = held_out_sources
+        self.held_out = [picture for _, own in held_out_sources for picture in own]
         self.left_out = left_out
         self._everything = [
             (picture, source)
@@ -118,12 +119,9 @@ class Mixture:
     def describe(self) -> str:
         """Return in one line what there is to learn, and to measure on."""
         counts = Counter(picture.label for picture in self.pictures)
-        recipe = self.recipe
         classes = [
-            f"{name} drawn"
-            if recipe.drawn and not counts[name] and (name == EMPTY or recipe.only_occupancy)
-            else f"{name} {counts[name]}"
-            for name in recipe.classes
+            f"{name} {'drawn' if self._may_draw(name) and not counts[name] else counts[name]}"
+            for name in self.recipe.classes
         ]
         said = f"{len(self.pictures)} pictures of {len(classes)} classes"
         if self.held_out:
@@ -170,8 +168,8 @@ class Mixture:
                     (partial(Mixture._photo, pictures=same, source=source), source.may_crop)
                 )
                 shares.append(source.share)
-        if label == EMPTY or self.recipe.only_occupancy:
-            recipe = self.recipe
+        recipe = self.recipe
+        if self._may_draw(label):
             drawn = ((recipe.drawn, Mixture._drawn), (recipe.altered, Mixture._altered))
             for share, make in drawn:
                 if share:
@@ -183,6 +181,11 @@ class Mixture:
                 "recipe or with --data"
             )
         return kinds, np.cumsum(shares) / sum(shares)
+
+    def _may_draw(self, label: str) -> bool:
+        """Whether slots of a class are drawn or altered, as far as the recipe does: no products."""
+        recipe = self.recipe
+        return recipe.drawn + recipe.altered > 0 and (label == EMPTY or recipe.only_occupancy)
 
     def _photo(self, rng: Generator, pictures: Sequence[Picture], source: Data) -> Image:
         picture = _choose(pictures, rng) if len(pictures) > 1 else pictures[0]
@@ -213,21 +216,14 @@ def open_mixture(recipe: Recipe, left_out: LeaveOut | None = None) -> Mixture:
     """
     photos = [read_source(source, recipe.unreadable) for source in recipe.data]
     warn_of_contradictions([picture for pictures in photos for picture in pictures])
-    held_out: list[Picture] = []
+    held_out: list[tuple[str, Sequence[Picture]]] = []
     if recipe.hold_out:  # before rows are left out, so that an export finds the same ones
         texts = [source.data for source in recipe.data]
-        photos, held_out = hold_out(list(zip(texts, photos, strict=True)), recipe.hold_out)
+        photos, back = hold_out(list(zip(texts, photos, strict=True)), recipe.hold_out)
+        held_out += zip(texts, back, strict=True)
     for source in recipe.held_out:
-        held_out += read_source(source, recipe.unreadable)
+        held_out.append((source.data, read_source(source, recipe.unreadable)))
     return Mixture(recipe, left_out.kept(photos) if left_out else photos, held_out, left_out)
-
-
-def held_out_sources(mixture: Mixture) -> Sources:
-    """Return what a run keeps back, each list with its DATA text; what `hold_out` took has none."""
-    recipe = mixture.recipe
-    named = [(each.data, read_source(each, recipe.unreadable)) for each in recipe.held_out]
-    kept_back = len(mixture.held_out) - sum(len(pictures) for _, pictures in named)
-    return [("", mixture.held_out[:kept_back]), *named]
 
 
 def _choose(items: Sequence[T], rng: Generator) -> T:

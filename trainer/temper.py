@@ -70,12 +70,12 @@ def temper(asked: Sequence[tuple[Path, Sources]]) -> Temperature:
     so those get a temperature alone. Raises UsageError where there is nothing to fit on, or where
     a run has learnt from what it is asked about (of a bundle nobody can tell).
     """
-    logits, truths, integers = [], [], set()
+    logits, truths, formats = [], [], set()
     classes: tuple[str, ...] = ()
     for path, sources in asked:
         if is_run(path):
             _refuse_learnt(path, sources)
-        integers.add("FP32" if is_run(path) else "INT8")
+        formats.add("FP32" if is_run(path) else "INT8")
         pictures = [picture for _, each in sources for picture in each]
         model, own = open_model(path, torch.get_num_threads())
         if EMPTY not in own or own != (classes or own):
@@ -98,7 +98,7 @@ def temper(asked: Sequence[tuple[Path, Sources]]) -> Temperature:
     return Temperature(
         value=round(value, 3),
         shift=round(shift, 3),
-        fitted_on=f"{' and '.join(sorted(integers))} logits of {len(truth)} pictures that "
+        fitted_on=f"{' and '.join(sorted(formats))} logits of {len(truth)} pictures that "
         f"{len(asked)} models had not seen",
     )
 

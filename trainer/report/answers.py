@@ -18,7 +18,7 @@ from edge.errors import EdgeError, UsageError
 from trainer.data import Picture, check_labels, usable
 from trainer.evaluate import Model, RunModel, predict, read_pictures, true_columns
 from trainer.folds import seen_of
-from trainer.mixture import held_out_sources, open_mixture
+from trainer.mixture import open_mixture
 from trainer.runs import ABOUT, Row, Run, load_run
 
 Floats = NDArray[np.float64]
@@ -164,10 +164,8 @@ def _unseen(run: Run) -> tuple[Picture, ...]:
             "its data is not what it was trained on: pictures came, went or changed; name others "
             "with --data"
         )
-    sources = held_out_sources(mixture)
-    seen = seen_of(mixture.sources, sources)
-    pictures = [picture for _, own in sources for picture in own]
-    found = tuple(picture for picture, known in zip(pictures, seen, strict=True) if not known)
+    seen = seen_of(mixture.sources, mixture.held_out_sources)
+    found = tuple(p for p, known in zip(mixture.held_out, seen, strict=True) if not known)
     if not found:
         raise UsageError("it has learnt from all of them; name others with --data")
     return found
