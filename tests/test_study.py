@@ -320,14 +320,14 @@ def test_a_study_that_was_killed_goes_on_to_the_same_numbers(twofold, recipe, tm
 
 
 def test_processes_that_work_along_end_with_the_one_that_began_them(recipe, tmp_path):
-    arguments = ("kfold", recipe, "--folds", 2, "--out", tmp_path / "study", "--workers", 2)
-    more = ("--set", "epochs=2000")
-    with running(command, *arguments, *more, said=tmp_path / "said") as process:
+    arguments = ("kfold", recipe, "--folds", 2, "--repeats", 1, "--out", tmp_path / "study")
+    more = ("--set", "epochs=20000")
+    with running(command, *arguments, *more, "--workers", 2, said=tmp_path / "said") as process:
         wait_until(lambda: len(claims(tmp_path)) == 2, process)
         workers = claims(tmp_path)
         said = tmp_path / "second"  # who comes now finds nothing to do, and says so
         said.touch()
-        with running(command, *arguments[:-2], *more, said=said) as second:
+        with running(command, *arguments, *more, said=said) as second:
             wait_until(lambda: "waiting for them" in said.read_text(), second)
         os.kill(process.pid, signal.SIGKILL)
         wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
