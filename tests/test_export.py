@@ -25,7 +25,7 @@ from edge.errors import UnavailableError
 from edge.preprocess import to_batch
 from trainer import draw
 from trainer.bundle import write_fp32
-from trainer.evaluate import read_sources
+from trainer.evaluate import read_pictures
 from trainer.mixture import open_mixture
 from trainer.net import SlotNet
 from trainer.parity import Asked, parity, worst
@@ -572,7 +572,7 @@ def test_temper_asks_a_bundle_what_it_said_before_its_own_temperature(tmp_path):
     assert result.returncode == 0, result.stderr
     assert open_classifier(bundle).info.temperature == own
 
-    pictures = read_sources([str(tmp_path / "asked.csv")], None)
+    pictures = read_pictures([str(tmp_path / "asked.csv")], None)
     of_bundle, of_run = temper([(bundle, pictures)]), temper([(run, pictures)])
     assert 2 * SUREST < of_run.value < 0.9 * VAGUEST  # at either end all would be alike
     assert of_bundle.value == pytest.approx(of_run.value, rel=0.1, abs=0.05)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from sklearn.metrics import roc_auc_score
 
 from edge.errors import UsageError
 from trainer.ablation import OFF, ablate_rows
-from trainer.data import Picture
+from trainer.data import Picture, read_data
 from trainer.folds import groups_of, seen_of, split, subset
 from trainer.recipe import Recipe
 from trainer.statistics import (
@@ -49,7 +50,8 @@ def pictures(tmp_path):
             label, group, photo = row.split()
             file = tmp_path / folder / f"{next(numbers)}.png"
             file.write_text(str(file))
-            found.append(Picture(file, label, group, {"source": photo}))
+            about = {"source": photo}
+            found.append(Picture(file, label, group, about, data_set=str(tmp_path / folder)))
         return found
 
     return made
@@ -57,7 +59,7 @@ def pictures(tmp_path):
 
 def parted(found: list[Picture], folds: int, seed: int = 0):
     labels = [picture.label for picture in found]
-    return split(labels, groups_of([("data", found)]), folds, seed)
+    return split(labels, groups_of(found), folds, seed)
 
 
 # -- folds ----------------------------------------------------------------------------------------
@@ -75,18 +77,23 @@ def test_pictures_of_one_group_or_one_photo_are_never_on_both_sides(pictures):
 def test_what_two_data_sets_cut_from_one_photo_is_one_group_and_equal_names_alone_are_not(pictures):
     first = pictures("e g0 photo", "e g1 other")
     second = pictures("s g0 elsewhere", "s g9 photo", folder="b")
-    assert groups_of([("a", first), ("b", second)]).tolist() == [0, 1, 2, 0]
-    assert groups_of([("a=empty", first), ("a", second)]).tolist() == [0, 1, 0, 0]
+    assert groups_of(first + second).tolist() == [0, 1, 2, 0]
+    again = [replace(picture, data_set=first[0].data_set) for picture in second]
+    assert groups_of(first + again).tolist() == [0, 1, 0, 0]
 
 
-def test_one_data_set_is_itself_however_it_is_spelled(pictures, tmp_path, monkeypatch):
-    first, second = pictures("e g0 photo"), pictures("s g0 elsewhere")
+def test_one_data_set_is_itself_however_it_is_spelled(tmp_path, monkeypatch):
+    for name in ("data", "other"):
+        write_photos(tmp_path / name, seed=len(name))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HERE", str(tmp_path))
     (tmp_path / "link").symlink_to(tmp_path / "data")
+    learnt, others = read_data(str(tmp_path / "data"))[:4], read_data("other")
     for same in ("data", "data/", "./data/index.csv", "$HERE/data", "link", "link=empty"):
-        assert seen_of([(str(tmp_path / "data"), first)], [(same, second)]).all(), same
-    assert not seen_of([("data", first)], [("other", second)]).any()
+        picture, *rest = read_data(same)
+        other = replace(others[0], data_set=picture.data_set)  # of the first one's group
+        assert seen_of(learnt, [picture, other, *rest]).tolist() == [True] * 5 + [False] * 4, same
+    assert not seen_of(learnt, others).any()
 
 
 def test_a_copy_of_a_picture_is_that_picture(pictures, tmp_path):
@@ -94,7 +101,7 @@ def test_a_copy_of_a_picture_is_that_picture(pictures, tmp_path):
     copy = tmp_path / "renamed.png"
     copy.write_bytes(first.file.read_bytes())
     again = Picture(copy, "e", "renamed", {})
-    assert groups_of([("a", [first, other]), ("b", [again])]).tolist() == [0, 1, 0]
+    assert groups_of([first, other, again]).tolist() == [0, 1, 0]
 
 
 def test_every_picture_is_asked_about_once_and_every_fold_has_its_share_of_each_class(pictures):
@@ -110,7 +117,7 @@ def test_every_picture_is_asked_about_once_and_every_fold_has_its_share_of_each_
 
 def test_a_subset_takes_whole_groups_and_part_of_one_at_most(pictures):
     found = pictures(*(f"{'es'[i % 2]} g{i // 6} p{i // 6}" for i in range(120)))
-    labels, groups = [p.label for p in found], groups_of([("data", found)])
+    labels, groups = [p.label for p in found], groups_of(found)
     chosen = subset({"s": 20, "e": 7}, labels, groups, seed=3)
     assert [labels[i] for i in chosen].count("s") == 20
     assert [labels[i] for i in chosen].count("e") == 7
@@ -149,12 +156,22 @@ def test_pictures_that_are_right_or_wrong_together_make_a_wider_interval():
 
 def test_an_interval_of_a_share_is_wilsons_where_each_picture_stands_alone_and_wider_elsewhere():
     right = (np.arange(400) % 10 < 8).astype(float)
-    low, high = interval_of_share(right, resamples(np.arange(400)))
-    assert (low, high) == pytest.approx(wilson(0.8, 400), abs=0.005)
+    assert interval_of_share(right, np.arange(400)) == pytest.approx(wilson(0.8, 400))
     together = np.repeat(np.arange(40) % 10 < 8, 10).astype(float)
-    wider = interval_of_share(together, resamples(np.repeat(np.arange(40), 10)))
-    assert wider == pytest.approx(wilson(0.8, 40), abs=0.02)
-    assert interval_of_share(np.ones(400), resamples(np.arange(400))) == wilson(1, 400)
+    tens = np.repeat(np.arange(40), 10)
+    assert interval_of_share(together, tens) == pytest.approx(wilson(0.8, 40), abs=0.005)
+    assert interval_of_share(right, tens) == wilson(0.8, 400), "groups that are all alike"
+    assert interval_of_share(np.ones(400), tens) == wilson(1, 400)
+    assert interval_of_share(right, np.full(400, 7)) == wilson(0.8, 1), "one shelf, one picture"
+
+
+def test_the_interval_of_a_share_holds_what_resampled_groups_say():
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(120), rng.integers(1, 9, 120))
+    right = (rng.random(len(groups)) < rng.beta(4, 1, 120)[groups]).astype(float)
+    weights = resamples(groups)
+    drawn = np.percentile(weights @ right / weights.sum(axis=1), [2.5, 97.5])
+    assert interval_of_share(right, groups) == pytest.approx(drawn, abs=0.01)
 
 
 def test_wilsons_interval_of_eight_in_ten_and_at_the_ends():

@@ -208,6 +208,19 @@ def test_all_of_a_data_sets_pictures_can_be_given_one_label(bundle, photos):
     assert figures["per_class"]["empty"]["recall"] is None
 
 
+def test_an_interval_knows_which_pictures_show_the_same(bundle, photos, tmp_path):
+    rows = [line.split(",")[:2] for line in (photos / "index.csv").read_text().split()[1:]]
+    labels = ["empty" if i < 4 else label for i, (_, label) in enumerate(rows)]  # two are wrong
+    spans = []
+    for groups in (range(8), [0, 0, 0, 0, 1, 1, 2, 2]):
+        lines = [f"{photos}/{rows[i][0]},{labels[i]},g{group}" for i, group in enumerate(groups)]
+        (tmp_path / "index.csv").write_text("\n".join(["file,label,group", *lines]))
+        found = trainer("evaluate", bundle[0], "--data", tmp_path, "--json")
+        low, high = json.loads(found.stdout)["top1_interval"]
+        spans.append(high - low)
+    assert spans[0] < spans[1]
+
+
 def test_only_some_rows_can_be_looked_at(bundle, photos):
     result = trainer("evaluate", bundle[0], "--data", photos, "--only", "view=A", "--json")
     assert json.loads(result.stdout)["n"] == 4

@@ -18,6 +18,7 @@ from trainer.figures import (
 )
 from trainer.parity import parity
 from trainer.recipe import Costs, Recipe
+from trainer.statistics import wilson
 from trainer.temper import fit_temperature
 from trainer.thresholds import aurc, risk_coverage, thresholds_from, with_prior
 
@@ -31,8 +32,13 @@ CLASSES = ("empty", "stocked")
 PLAIN = Temperature(value=1, fitted_on="nothing")
 
 
+def alone(p, truth, classes) -> dict:
+    """Return the figures of pictures that have nothing to do with each other."""
+    return figures(p, truth, classes, np.arange(len(truth)))
+
+
 def test_figures_of_four_pictures_by_hand():
-    found = figures(rows(0.9, 0.6, 0.7, 0.2), np.array([0, 0, 1, 1]), CLASSES)
+    found = alone(rows(0.9, 0.6, 0.7, 0.2), np.array([0, 0, 1, 1]), CLASSES)
     assert found["top1"] == 0.75
     assert found["macro_recall"] == 0.75
     assert found["per_class"]["empty"] == {"precision": 2 / 3, "recall": 1.0, "support": 2}
@@ -42,14 +48,14 @@ def test_figures_of_four_pictures_by_hand():
 
 
 def test_where_nothing_is_known_the_figure_is_null_and_never_nan():
-    found = figures(rows(0.1, 0.2), np.array([1, 1]), CLASSES)
+    found = alone(rows(0.1, 0.2), np.array([1, 1]), CLASSES)
     assert found["auroc"] is None
     assert found["per_class"]["empty"] == {"precision": None, "recall": None, "support": 0}
 
 
 def test_top5_needs_the_true_class_among_the_five_likeliest():
     p = np.tile(np.linspace(1, 7, 7, dtype=np.float32), (2, 1))
-    found = figures(p / p.sum(axis=1, keepdims=True), np.array([1, 2]), tuple("abcdefg"))
+    found = alone(p / p.sum(axis=1, keepdims=True), np.array([1, 2]), tuple("abcdefg"))
     assert found["top5"] == 0.5
 
 
@@ -181,14 +187,19 @@ def test_answers_that_are_equally_sure_cannot_be_told_apart_whatever_their_order
 
 def test_the_figures_show_the_curve_at_ten_points_up_to_all_pictures():
     p = rows(*np.linspace(0, 1, 40))
-    found = figures(p, (np.arange(40) < 20).astype(np.int64), CLASSES)
+    found = alone(p, (np.arange(40) < 20).astype(np.int64), CLASSES)
     assert [coverage for coverage, _ in found["risk_coverage"]] == pytest.approx(
         np.linspace(0.1, 1, 10)
     )
     assert found["risk_coverage"][-1][1] == pytest.approx(1 - found["top1"])
-    low, high = found["top1_interval"]
-    assert low < found["top1"] <= high
-    assert len(figures(rows(0.1, 0.9), np.array([1, 0]), CLASSES)["risk_coverage"]) == 2
+    assert len(alone(rows(0.1, 0.9), np.array([1, 0]), CLASSES)["risk_coverage"]) == 2
+
+
+def test_what_is_right_or_wrong_together_says_less():
+    p, truth = rows(*np.repeat([0.9, 0.9, 0.9, 0.1], 10)), np.zeros(40, np.int64)
+    fours = figures(p, truth, CLASSES, np.repeat(np.arange(4), 10))["top1_interval"]
+    assert alone(p, truth, CLASSES)["top1_interval"] == pytest.approx(wilson(0.75, 40))
+    assert fours == pytest.approx(wilson(0.75, 40 * (40 / 39) / (10 * 4 / 3)))
 
 
 # --- thresholds from costs ------------------------------------------------------------------------

@@ -15,7 +15,7 @@ import typer
 from edge.errors import EdgeError, UsageError
 from trainer.ablation import ablate_rows, kfold_rows
 from trainer.data import LeaveOut
-from trainer.evaluate import coarse_classes, read_pictures, read_sources
+from trainer.evaluate import coarse_classes, read_pictures
 from trainer.evaluate import evaluate as evaluate_model
 from trainer.export import Qat
 from trainer.export import export as export_run
@@ -166,7 +166,7 @@ def temper(
     if not data:
         raise UsageError("trainer temper: name the pictures with --data")
     pairs = [one.rpartition(":")[::2] for one in asked]
-    found = fit_temper([(Path(run), read_sources(data, only)) for run, only in pairs])
+    found = fit_temper([(Path(run), read_pictures(data, only)) for run, only in pairs])
     _print(found.model_dump(), as_json)
 
 

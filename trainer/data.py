@@ -44,14 +44,16 @@ NAME_AT_MOST = 5
 
 @dataclass(frozen=True)
 class Picture:
-    """One labelled file, or a box in it. group names what pictures of the same thing share;
-    columns has the rest of its row; box is x, y, width, height in pixels."""
+    """One labelled file, or a box in it. group names what pictures of the same thing share in their
+    data set; columns has the rest of its row; box is x, y, width, height in pixels; data_set is
+    where that lies, the same however its DATA is spelled."""
 
     file: Path
     label: str
     group: str
     columns: dict[str, str]
     box: tuple[int, int, int, int] | None = None
+    data_set: str = ""
 
     def read(self) -> Image:
         """Return the picture, or its box. Raises UnavailableError where the file is no picture."""
@@ -73,10 +75,6 @@ class Picture:
         if part.size == 0:
             raise ConfigError([f"{self.file}: its box {self.box} lies beside the photo"])
         return part
-
-
-Sources = Sequence[tuple[str, Sequence[Picture]]]
-"""Pictures, each list with its DATA text."""
 
 
 def read_source(source: Data, unreadable: Unreadable = "refuse") -> list[Picture]:
@@ -116,34 +114,22 @@ def _found(text: str, split: str | None, only: Sequence[str]) -> list[Picture]:
     if not pictures:
         what = (f" of split '{split}'" if split else "") + (f" labelled {only}" if only else "")
         raise UnavailableError(f"{path}: no picture{what}")
-    if label:
-        return [replace(picture, label=label) for picture in pictures]
-    return pictures
+    data_set = os.path.realpath(path.parent if path.name == "index.csv" else path)
+    return [replace(p, label=label or p.label, data_set=data_set) for p in pictures]
 
 
-def place_of(text: str) -> str:
-    """Return where DATA lies, the same however it is spelled: without label, links, variables."""
-    path, _ = _parts(text)
-    return os.path.realpath(path.parent if path.name == "index.csv" else path)
-
-
-def _parts(text: str) -> tuple[Path, str]:
+def _path_and_label(text: str) -> tuple[Path, str]:
     """Return the two parts of PATH=label; a path may itself have an equals sign in it."""
     whole = Path(os.path.expandvars(text)).expanduser()
     name, _, label = (text, "", "") if whole.exists() else text.rpartition("=")
     path = Path(os.path.expandvars(name or text)).expanduser()
-    return path, label if name else ""
-
-
-def _path_and_label(text: str) -> tuple[Path, str]:
-    path, label = _parts(text)
     if "$" in str(path) and not path.exists():
         raise UsageError(
             f"{text}: the environment variable in it is not set; set it or write a path"
         )
     if not path.exists():
         raise UnavailableError(f"{path}: no such file or folder; give an index.csv or its folder")
-    return path, label
+    return path, label if name else ""
 
 
 def usable(pictures: Sequence[Picture], unreadable: Unreadable) -> list[Picture]:

@@ -18,6 +18,7 @@ from edge.preprocess import resize, to_batch
 from edge.types import Image
 from trainer.data import Picture, Unreadable, check_labels, read_data, usable
 from trainer.figures import coarse_figures, figures, presence_figures
+from trainer.folds import groups_of
 from trainer.net import SlotNet
 from trainer.recipe import Recipe
 from trainer.runs import is_run, load_run
@@ -113,7 +114,7 @@ def evaluate(
     coarse_of = coarse_classes([*pictures, *unknown]) if coarse_of is None else coarse_of
     probabilities, elapsed_s = predict(model, pictures)
     truth = true_columns(pictures, classes)
-    found = figures(probabilities, truth, classes)
+    found = figures(probabilities, truth, classes, groups_of(pictures))
     if coarse_of:
         found |= coarse_figures(probabilities, truth, classes, coarse_of)
     if set(classes) != OCCUPANCY:
@@ -203,19 +204,11 @@ def top1(
 
 def read_pictures(texts: Sequence[str], only: str | None) -> list[Picture]:
     """Return the pictures of all DATA, only those with COLUMN=VALUE where that is given."""
-    return [picture for _, own in read_sources(texts, only) for picture in own]
-
-
-def read_sources(texts: Sequence[str], only: str | None) -> list[tuple[str, list[Picture]]]:
-    """Return the same, each DATA with its own pictures."""
-    sources = [(text, read_data(text)) for text in texts]
+    pictures = [picture for text in texts for picture in read_data(text)]
     if only is None:
-        return sources
+        return pictures
     column, _, value = only.partition("=")
-    sources = [
-        (text, [picture for picture in own if picture.columns.get(column) == value])
-        for text, own in sources
-    ]
-    if not any(own for _, own in sources):
+    pictures = [picture for picture in pictures if picture.columns.get(column) == value]
+    if not pictures:
         raise UsageError(f"--only {only}: no picture has '{value}' in its column '{column}'")
-    return sources
+    return pictures

@@ -26,9 +26,9 @@ from edge.classifier import (
 from edge.errors import ConfigError, EdgeError, UnavailableError
 from edge.preprocess import RESIZE, to_batch
 from trainer.bundle import write_bundle, write_fp32
-from trainer.data import Sources, check_labels, usable
-from trainer.evaluate import read_sources, small_reader, true_columns
-from trainer.folds import seen_of
+from trainer.data import Picture, check_labels, usable
+from trainer.evaluate import read_pictures, small_reader, true_columns
+from trainer.folds import groups_of, seen_of
 from trainer.mixture import Mixture, open_mixture
 from trainer.parity import Asked, accuracy, ask, parity, worst
 from trainer.qat import STEPS, fine_tune
@@ -75,10 +75,12 @@ class Few:
 
 @dataclass(frozen=True)
 class Test:
-    """What both nets are asked about, and which of it (n,) the run did not learn from."""
+    """What both nets are asked about, which of it (n,) the run did not learn from, and the number
+    of each picture's group (n,)."""
 
     asked: Asked
     unseen: NDArray[np.bool_]
+    groups: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -211,8 +213,7 @@ def _few(mixture: Mixture) -> Few:
 def _test(mixture: Mixture, texts: Sequence[str], only: str | None, few: Few) -> Test:
     """Return the pictures to measure on: the named ones, else what the run kept back."""
     recipe = mixture.recipe
-    sources = _held_out(mixture, texts, only)
-    pictures = [picture for _, own in sources for picture in own]
+    pictures = _held_out(mixture, texts, only)
     column = {name: number for number, name in enumerate(recipe.classes)}
     if not pictures:
         log.warning(
@@ -222,7 +223,7 @@ def _test(mixture: Mixture, texts: Sequence[str], only: str | None, few: Few) ->
         names = [f"training picture {i}" for i in range(len(few.labels))]
         truth = np.array([column[label] for label in few.labels])
         asked = Asked(names, truth, lambda: in_parts(few.judged_on, MAX_BATCH))
-        return Test(asked, np.zeros(len(truth), np.bool_))
+        return Test(asked, np.zeros(len(truth), np.bool_), np.arange(len(truth)))
     check_labels(pictures, recipe.classes)
     read = small_reader(recipe.input_size)
 
@@ -236,19 +237,18 @@ def _test(mixture: Mixture, texts: Sequence[str], only: str | None, few: Few) ->
         true_columns(pictures, recipe.classes),
         parts,
     )
-    return Test(asked, _unseen(mixture, sources))
+    return Test(asked, _unseen(mixture, pictures), groups_of(pictures))
 
 
-def _held_out(mixture: Mixture, texts: Sequence[str], only: str | None) -> Sources:
-    recipe = mixture.recipe
+def _held_out(mixture: Mixture, texts: Sequence[str], only: str | None) -> Sequence[Picture]:
     if texts:
-        return [(text, usable(own, recipe.unreadable)) for text, own in read_sources(texts, only)]
-    return mixture.held_out_sources
+        return usable(read_pictures(texts, only), mixture.recipe.unreadable)
+    return mixture.held_out
 
 
-def _unseen(mixture: Mixture, sources: Sources) -> NDArray[np.bool_]:
+def _unseen(mixture: Mixture, pictures: Sequence[Picture]) -> NDArray[np.bool_]:
     """Return which pictures (n,) share no group, photo or file with one that was learnt from."""
-    unseen = ~seen_of(mixture.sources, sources)
+    unseen = ~seen_of(mixture.pictures, pictures)
     if not unseen.all():
         log.warning(
             "%d of the %d pictures to measure on show what the run has learnt from: they flatter "
@@ -271,7 +271,7 @@ def _compared(
     temperature = recipe.temperature or _fitted(*unseen)
     report = parity(expected, logits, truth, temperature, recipe.classes) | {
         "trained_on": int(np.count_nonzero(~test.unseen)),
-        "accuracy": accuracy(*unseen, temperature, recipe.classes),
+        "accuracy": accuracy(*unseen, test.groups[test.unseen], temperature, recipe.classes),
         "ms_fp32": round(fp32_ms, 3),
         "ms_int8": round(int8_ms, 3),
         "threads": threads,

@@ -15,7 +15,7 @@ from sklearn.metrics import average_precision_score, precision_recall_fscore_sup
 
 from edge.classifier import EMPTY
 from edge.decide import MISPLACED_BELOW
-from trainer.statistics import wilson
+from trainer.statistics import interval_of_share
 from trainer.thresholds import aurc, risk_coverage
 
 OTHER = "other"
@@ -26,9 +26,15 @@ Floats = NDArray[np.float64]
 
 
 def figures(
-    probabilities: NDArray[np.floating[Any]], truth: NDArray[np.int64], classes: Sequence[str]
+    probabilities: NDArray[np.floating[Any]],
+    truth: NDArray[np.int64],
+    classes: Sequence[str],
+    groups: NDArray[np.int64],
 ) -> dict[str, Any]:
-    """Return what is asked of every model. No threshold is used."""
+    """Return what is asked of every model. No threshold is used.
+
+    groups: number of each picture's group (n,): what is right or wrong together.
+    """
     n = len(truth)
     p = probabilities.astype(np.float64)
     guess = p.argmax(axis=1)
@@ -39,7 +45,7 @@ def figures(
     result: dict[str, Any] = {
         "n": n,
         "top1": float(right.mean()),
-        "top1_interval": wilson(float(right.mean()), n),
+        "top1_interval": interval_of_share(right, groups),
         "top5": float((order[:, :5] == truth[:, None]).any(axis=1).mean()),
         "macro_recall": _macro_recall(per_class),
         "nll": float(-np.log(np.clip(p[np.arange(n), truth], 1e-12, 1)).mean()),

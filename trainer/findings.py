@@ -129,7 +129,7 @@ class Findings:
 
     def _measured(self, said: NDArray[np.float32]) -> dict[str, Any]:
         """Return the figures of what a row's nets say, (repeats, n, classes)."""
-        repeats = [figures(p, self._truth, self._classes) for p in said]
+        repeats = [figures(p, self._truth, self._classes, self._layout.groups) for p in said]
         right = self._right(said)
         return {
             "top1_per_repeat": [found["top1"] for found in repeats],
@@ -148,7 +148,7 @@ class Findings:
     def _intervals(self, said: NDArray[np.float32], with_auroc: bool) -> dict[str, Interval]:
         believed = np.clip(said[:, np.arange(self._n), self._truth], 1e-12, 1)
         found = {
-            "top1": interval_of_share(self._right(said).mean(axis=0), self._weights),
+            "top1": interval_of_share(self._right(said).mean(axis=0), self._layout.groups),
             "nll": interval_of_mean(-np.log(believed).mean(axis=0), self._weights),
         }
         if with_auroc:

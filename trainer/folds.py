@@ -15,19 +15,19 @@ from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
 
 from edge.errors import UsageError
-from trainer.data import Sources, place_of
+from trainer.data import Picture
 from trainer.decode import fingerprints
 
 Indices = tuple[int, ...]
 
 
-def groups_of(sources: Sources) -> NDArray[np.int64]:
-    """Return the group number of each picture (n,) of all sources, each with its DATA text.
+def groups_of(pictures: Sequence[Picture]) -> NDArray[np.int64]:
+    """Return the group number of each picture (n,).
 
-    Joined are pictures of one `group` of a data set, however its DATA is spelled, of one photo
-    (column `source`, over all data sets) and of one file or its copies.
+    Joined are pictures of one `group` of a data set, of one photo (column `source`, over all data
+    sets) and of one file or its copies.
     """
-    content = fingerprints(picture.file for _, pictures in sources for picture in pictures)
+    content = fingerprints(picture.file for picture in pictures)
     first_with: dict[tuple[str, ...], int] = {}
     parent: list[int] = []
 
@@ -36,25 +36,21 @@ def groups_of(sources: Sources) -> NDArray[np.int64]:
             i = parent[i]
         return i
 
-    for text, pictures in sources:
-        place = place_of(text)
-        for picture in pictures:
-            here = len(parent)
-            parent.append(here)
-            shared = [("group", place, picture.group), ("file", content[picture.file])]
-            if picture.columns.get("source"):
-                shared.append(("photo", picture.columns["source"]))
-            for key in shared:
-                parent[root(here)] = root(first_with.setdefault(key, here))
+    for here, picture in enumerate(pictures):
+        parent.append(here)
+        shared = [("group", picture.data_set, picture.group), ("file", content[picture.file])]
+        if picture.columns.get("source"):
+            shared.append(("photo", picture.columns["source"]))
+        for key in shared:
+            parent[root(here)] = root(first_with.setdefault(key, here))
     roots = np.array([root(i) for i in range(len(parent))])
     return np.asarray(np.unique(roots, return_inverse=True)[1], np.int64)
 
 
-def seen_of(learnt: Sources, asked: Sources) -> NDArray[np.bool_]:
+def seen_of(learnt: Sequence[Picture], asked: Sequence[Picture]) -> NDArray[np.bool_]:
     """Return which pictures (n,) that are asked about share a group with one that was learnt."""
     groups = groups_of([*learnt, *asked])
-    count = sum(len(pictures) for _, pictures in learnt)
-    return np.isin(groups[count:], groups[:count])
+    return np.isin(groups[len(learnt) :], groups[: len(learnt)])
 
 
 def subset(

@@ -6,27 +6,30 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from hashlib import sha256
 
-from trainer.data import Picture, Sources
+from trainer.data import Picture
 from trainer.folds import groups_of
 
 
-def hold_out(sources: Sources, share: float) -> tuple[list[list[Picture]], list[list[Picture]]]:
-    """Return what is left of each source, and what is kept back of it.
+def hold_out(
+    sources: Sequence[Sequence[Picture]], share: float
+) -> tuple[list[list[Picture]], list[Picture]]:
+    """Return what is left of each source, and what is kept back of them.
 
     Kept back is the share of each class's groups, at least one where there are two: a group's
     pictures show the same thing, so half of it would tell of the other half. Rare classes choose
     first, and no class loses its last group. Which groups does not depend on the seed, on paths or
     on the order: runs can be compared, and an export years later finds the same ones.
     """
-    numbers = iter(groups_of(sources).tolist())
+    pictures = [picture for source in sources for picture in source]
+    numbers = groups_of(pictures).tolist()
     members: dict[int, list[Picture]] = defaultdict(list)
-    numbered = [[(picture, next(numbers)) for picture in pictures] for _, pictures in sources]
-    for pictures in numbered:
-        for picture, number in pictures:
-            members[number].append(picture)
+    for picture, number in zip(pictures, numbers, strict=True):
+        members[number].append(picture)
     back = _chosen(members, share)
-    left = [[picture for picture, number in each if number not in back] for each in numbered]
-    return left, [[picture for picture, number in each if number in back] for each in numbered]
+    number_of = iter(numbers)
+    left = [[picture for picture in source if next(number_of) not in back] for source in sources]
+    kept = [p for p, number in zip(pictures, numbers, strict=True) if number in back]
+    return left, kept
 
 
 def _chosen(members: dict[int, list[Picture]], share: float) -> set[int]:

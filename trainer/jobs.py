@@ -49,14 +49,15 @@ class Pool:
     """All pictures of a study, in the order of its recipe's sources."""
 
     def __init__(self, recipe: Recipe):
-        self.sources = [(each.data, read_source(each, recipe.unreadable)) for each in recipe.data]
-        self.pictures = [picture for _, own in self.sources for picture in own]
+        sources = [read_source(each, recipe.unreadable) for each in recipe.data]
+        self.pictures = [picture for own in sources for picture in own]
         self.labels = [picture.label for picture in self.pictures]
-        self._source_of = [number for number, (_, own) in enumerate(self.sources) for _ in own]
+        self._sources = len(sources)
+        self._source_of = [number for number, own in enumerate(sources) for _ in own]
 
     def of_sources(self, indices: Indices) -> list[list[Picture]]:
         """Return the pictures with these numbers, a list for each source."""
-        chosen: list[list[Picture]] = [[] for _ in self.sources]
+        chosen: list[list[Picture]] = [[] for _ in range(self._sources)]
         for index in indices:
             chosen[self._source_of[index]].append(self.pictures[index])
         return chosen

@@ -50,7 +50,7 @@ class Layout:
         _refuse_leaks(plan)
         self.plan = plan
         self.pool = Pool(plan.recipe)
-        groups = groups_of(self.pool.sources)
+        groups = groups_of(self.pool.pictures)
         self.chosen: Indices = tuple(range(len(groups)))
         if plan.subset:
             self.chosen = subset(dict(plan.subset), self.pool.labels, groups, plan.recipe.seed)

@@ -52,7 +52,7 @@ def solve(mixture: Mixture, held_out: Sequence[Picture], state: State) -> None:
         raise UsageError(f"there is no picture of the class '{recipe.classes[min(missing)]}'")
     images = (mixture.image(i)[0] for i in numbers)
     features = features_of(net, images, recipe.input_size).double().cpu().numpy()
-    groups = groups_of(mixture.sources)[[mixture.photo_number(i) for i in numbers]]
+    groups = groups_of(mixture.pictures)[[mixture.photo_number(i) for i in numbers]]
     middle = features.mean(axis=0)
     scale = features.std(axis=0) + 1e-3  # some features never stir on a few hundred photos
     _set_head(net, _best((features - middle) / scale, truth, groups, recipe.seed), middle, scale)

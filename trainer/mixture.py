@@ -30,7 +30,6 @@ from trainer.augment import vary
 from trainer.data import (
     LeaveOut,
     Picture,
-    Sources,
     check_labels,
     digest,
     read_source,
@@ -56,7 +55,7 @@ GOODS_MAY_CROP = 0.06
 class Mixture:
     """The endless row of a recipe's training pictures.
 
-    photos: a list for each source; held_out_sources: what the run is measured on, and never shown;
+    photos: a list for each source; held_out: what the run is measured on, and never shown;
     left_out: the rows that photos are already without.
     """
 
@@ -64,12 +63,11 @@ class Mixture:
         self,
         recipe: Recipe,
         photos: Sequence[Sequence[Picture]],
-        held_out_sources: Sources = (),
+        held_out: Sequence[Picture] = (),
         left_out: LeaveOut | None = None,
     ):
         self.photos = [list(pictures) for pictures in photos]
-        self.held_out_sources = held_out_sources
-        self.held_out = [picture for _, own in held_out_sources for picture in own]
+        self.held_out = list(held_out)
         self.left_out = left_out
         self._everything = [
             (picture, source)
@@ -95,11 +93,6 @@ class Mixture:
             self._kinds = {label: self._kinds_of(label) for label in self.recipe.classes}
         elif not pictures:
             raise UsageError("there is no picture to learn from; name data in the recipe or --data")
-
-    @property
-    def sources(self) -> Sources:
-        """The pictures that are learnt from, each list with its DATA text."""
-        return [(s.data, own) for s, own in zip(self.recipe.data, self.photos, strict=True)]
 
     @property
     def steps(self) -> int:
@@ -216,13 +209,11 @@ def open_mixture(recipe: Recipe, left_out: LeaveOut | None = None) -> Mixture:
     """
     photos = [read_source(source, recipe.unreadable) for source in recipe.data]
     warn_of_contradictions([picture for pictures in photos for picture in pictures])
-    held_out: list[tuple[str, Sequence[Picture]]] = []
+    held_out: list[Picture] = []
     if recipe.hold_out:  # before rows are left out, so that an export finds the same ones
-        texts = [source.data for source in recipe.data]
-        photos, back = hold_out(list(zip(texts, photos, strict=True)), recipe.hold_out)
-        held_out += zip(texts, back, strict=True)
+        photos, held_out = hold_out(photos, recipe.hold_out)
     for source in recipe.held_out:
-        held_out.append((source.data, read_source(source, recipe.unreadable)))
+        held_out += read_source(source, recipe.unreadable)
     return Mixture(recipe, left_out.kept(photos) if left_out else photos, held_out, left_out)
 
 

@@ -69,12 +69,14 @@ def parity(
 
 
 def accuracy(
-    logits: Floats, truth: NDArray[np.int64], temperature: Temperature, classes: Sequence[str]
-) -> dict[str, Any]:
+    logits: Floats, truth: NDArray[np.int64], groups: NDArray[np.int64],
+    temperature: Temperature, classes: Sequence[str],
+) -> dict[str, Any]:  # fmt: skip
     """Return how good the bundle is on pictures that the run has not seen; empty without any."""
     if not len(truth):
         return {}
-    found = figures(tempered(logits.astype(np.float64), temperature, classes), truth, classes)
+    p = tempered(logits.astype(np.float64), temperature, classes)
+    found = figures(p, truth, classes, groups)
     told = {key: found[key] for key in ("n", "top1", "nll", "ece")}
     return {"held_out": told | {"top1_interval": list(found["top1_interval"])}}
 

@@ -1,7 +1,8 @@
 """How sure a figure is: spread over repeats, intervals over pictures, differences in pairs.
 
-Intervals are 95 %. Resampling draws whole groups with replacement: pictures of one shelf are right
-or wrong together, and counting each by itself would make the interval too narrow.
+Intervals are 95 %, and over groups (n,), the number of each picture's own: pictures of one shelf
+are right or wrong together, and counting each by itself would make the interval too narrow.
+Resampling draws whole groups with replacement.
 """
 
 from __future__ import annotations
@@ -33,16 +34,20 @@ def wilson(share: float, n: float) -> Interval:
     return float(max(0, middle - half)), float(min(1, middle + half))
 
 
-def interval_of_share(values: Floats, weights: Floats) -> Interval:
+def interval_of_share(values: Floats | NDArray[np.bool_], groups: NDArray[np.int64]) -> Interval:
     """Return the interval of the mean of what is 0 to 1 for each picture (n,).
 
-    Wilson's, for as many pictures as would be worth as much if each stood by itself (Kish 1965): so
-    it also has a width where no picture is wrong.
+    Wilson's, for as many pictures as would be worth as much if each stood by itself: so it also has
+    a width where no picture is wrong. How much they vary together is taken from the sums over
+    groups (Kish 1965, Survey Sampling, section 6.5); a single group is worth one picture.
     """
     share, n = float(values.mean()), len(values)
-    variance = float(np.var(weights @ values / weights.sum(axis=1)))
-    worth = share * (1 - share) / variance if variance else n
-    return wilson(share, min(n, worth))
+    sums = np.bincount(np.unique(groups, return_inverse=True)[1], values - share)
+    if len(sums) == 1:
+        return wilson(share, 1)
+    alone = share * (1 - share) * n * n / (n - 1)
+    together = float((sums**2).sum()) * len(sums) / (len(sums) - 1)
+    return wilson(share, min(n, n * alone / together) if together else n)
 
 
 def resamples(groups: NDArray[np.int64]) -> NDArray[np.float32]:

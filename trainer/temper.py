@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from edge.classifier import EMPTY, MAX_BATCH, OCCUPANCY, Classifier, Temperature
 from edge.errors import UsageError
 from edge.types import Image
-from trainer.data import Sources, check_labels
+from trainer.data import Picture, check_labels
 from trainer.evaluate import Model, RunModel, open_model, small_reader, true_columns
 from trainer.folds import seen_of
 from trainer.mixture import open_mixture
@@ -63,7 +63,7 @@ def fit_temperature(
     return float(temperature().item()), float(shift.item())
 
 
-def temper(asked: Sequence[tuple[Path, Sources]]) -> Temperature:
+def temper(asked: Sequence[tuple[Path, Sequence[Picture]]]) -> Temperature:
     """Return what fits models, runs or bundles, that are each asked about pictures they never saw.
 
     The shift is for models of occupancy: between products there is no one threshold that moves,
@@ -72,11 +72,10 @@ def temper(asked: Sequence[tuple[Path, Sources]]) -> Temperature:
     """
     logits, truths, formats = [], [], set()
     classes: tuple[str, ...] = ()
-    for path, sources in asked:
+    for path, pictures in asked:
         if is_run(path):
-            _refuse_learnt(path, sources)
+            _refuse_learnt(path, pictures)
         formats.add("FP32" if is_run(path) else "INT8")
-        pictures = [picture for _, each in sources for picture in each]
         model, own = open_model(path, torch.get_num_threads())
         if EMPTY not in own or own != (classes or own):
             raise UsageError(
@@ -103,10 +102,10 @@ def temper(asked: Sequence[tuple[Path, Sources]]) -> Temperature:
     )
 
 
-def _refuse_learnt(run: Path, asked: Sources) -> None:
+def _refuse_learnt(run: Path, asked: Sequence[Picture]) -> None:
     found = load_run(run)
     mixture = open_mixture(found.recipe.model_copy(update={"held_out": ()}), found.left_out)
-    learnt = int(seen_of(mixture.sources, asked).sum())
+    learnt = int(seen_of(mixture.pictures, asked).sum())
     if learnt:
         raise UsageError(
             f"{run}: {learnt} of the pictures show what it has learnt from; name others, or train "

@@ -17,7 +17,6 @@ from edge import __version__
 from edge.errors import UsageError
 from trainer.data import Picture
 from trainer.evaluate import coarse_classes
-from trainer.figures import figures as figures_of
 from trainer.report.answers import Answers, Contender, open_contenders, same_pictures
 from trainer.report.certainty import alerts, reliability, risk_over_coverage
 from trainer.report.curves import training_curves
@@ -81,7 +80,6 @@ def write_report(
 def _of_subject(subject: Answers, others: Sequence[Answers], pictures: bool) -> list[Section]:
     show: Callable[[Picture], bool] = may_show if pictures else lambda picture: False
     coarse_of = coarse_classes(subject.pictures)
-    found = figures_of(subject.p, subject.truth, subject.classes)
     return [
         Section(
             "sure",
@@ -91,7 +89,7 @@ def _of_subject(subject: Answers, others: Sequence[Answers], pictures: bool) -> 
         Section(
             "mistakes",
             "What it gets wrong",
-            [confusion(subject, coarse_of, show), *worst(subject, show), per_class(subject, found)],
+            [confusion(subject, coarse_of, show), *worst(subject, show), per_class(subject)],
         ),
     ]
 
@@ -107,7 +105,7 @@ def _lead(subject: Answers | None, contenders: Sequence[Contender]) -> str:
     if subject is None:
         return " ".join(["No picture was asked about; --data names some.", *silent])
     n, right = len(subject.truth), int(subject.right.sum())
-    low, high = figures_of(subject.p, subject.truth, subject.classes)["top1_interval"]
+    low, high = subject.top1_interval
     said = (
         f"Of {n} pictures {subject.of} {subject.name} names {right} right: {percent(right / n)}; "
         f"with 95 % confidence between {percent(low)} and {percent(high)}."
@@ -118,7 +116,7 @@ def _lead(subject: Answers | None, contenders: Sequence[Contender]) -> str:
 def _facts(subject: Answers | None) -> list[tuple[str, str]]:
     if subject is None:
         return []
-    found = figures_of(subject.p, subject.truth, subject.classes)
+    found = subject.figures
     facts = [("right (top-1)", percent(found["top1"])), ("pictures", str(found["n"]))]
     if found["auroc"] is not None:
         facts.append(("AUROC of empty", f"{found['auroc']:.3f}"))

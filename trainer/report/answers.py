@@ -17,16 +17,19 @@ from edge.decide import Rule
 from edge.errors import EdgeError, UsageError
 from trainer.data import Picture, check_labels, usable
 from trainer.evaluate import Model, RunModel, predict, read_pictures, true_columns
-from trainer.folds import seen_of
+from trainer.figures import figures
+from trainer.folds import groups_of, seen_of
 from trainer.mixture import open_mixture
 from trainer.runs import ABOUT, Row, Run, load_run
+from trainer.statistics import Interval, interval_of_share
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Answers:
-    """p: (n, classes), one row a picture; truth: (n,), the column of what is really there.
+    """p: (n, classes), one row a picture; truth: (n,), the column of what is really there; groups:
+    (n,), the number of each one's group.
 
     of: where the pictures are from, as words after "pictures".
     """
@@ -36,6 +39,7 @@ class Answers:
     pictures: Sequence[Picture]
     p: Floats
     truth: NDArray[np.int64]
+    groups: NDArray[np.int64]
     of: str
     thresholds: Thresholds | None = None
 
@@ -54,6 +58,14 @@ class Answers:
     @property
     def top1(self) -> float:
         return float(self.right.mean())
+
+    @cached_property
+    def figures(self) -> dict[str, Any]:
+        return figures(self.p, self.truth, self.classes, self.groups)
+
+    @property
+    def top1_interval(self) -> Interval:
+        return interval_of_share(self.right, self.groups)
 
     @property
     def empty_above(self) -> float:
@@ -121,8 +133,8 @@ def _ask(contender: Contender, pictures: Sequence[Picture], of: str) -> Contende
     p, _ = predict(contender.model, pictures)
     truth = true_columns(pictures, contender.classes)
     answers = Answers(
-        contender.name, contender.classes, pictures, p.astype(np.float64), truth, of,
-        contender.thresholds,
+        contender.name, contender.classes, pictures, p.astype(np.float64), truth,
+        groups_of(pictures), of, contender.thresholds,
     )  # fmt: skip
     return replace(contender, answers=answers)
 
@@ -164,7 +176,7 @@ def _unseen(run: Run) -> tuple[Picture, ...]:
             "its data is not what it was trained on: pictures came, went or changed; name others "
             "with --data"
         )
-    seen = seen_of(mixture.sources, mixture.held_out_sources)
+    seen = seen_of(mixture.pictures, mixture.held_out)
     found = tuple(p for p, known in zip(mixture.held_out, seen, strict=True) if not known)
     if not found:
         raise UsageError("it has learnt from all of them; name others with --data")

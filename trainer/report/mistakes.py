@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -221,12 +220,12 @@ def worst(answers: Answers, may_show: MayShow) -> list[Figure]:
     ]
 
 
-def per_class(answers: Answers, found: Mapping[str, Any]) -> Figure:
-    """Return the table of all classes. found: what trainer.figures says of the answers."""
+def per_class(answers: Answers) -> Figure:
+    """Return the table of all classes."""
     rows = [
         (name, one["support"], _say(one["precision"]), _say(one["recall"]))
         for name, one in sorted(
-            found["per_class"].items(),
+            answers.figures["per_class"].items(),
             key=lambda item: (item[1]["recall"] is None, item[1]["recall"]),
         )
     ]

@@ -13,7 +13,6 @@ from trainer.evaluate import Model
 from trainer.report.answers import Answers, Contender, same_pictures
 from trainer.report.page import Figure, table
 from trainer.report.svg import Plot, axis, log_axis, percent
-from trainer.statistics import wilson
 
 BATCH, ROUNDS = 16, 7
 
@@ -121,7 +120,7 @@ def _title(points: Sequence[Point], front: Sequence[Point]) -> str:
 
 
 def _plot(points: Sequence[Point], front: Sequence[Point], subject: str) -> str:
-    spans = [(p, wilson(p.answers.top1, len(p.answers.truth))) for p in points]
+    spans = [(p, p.answers.top1_interval) for p in points]
     plot = Plot(
         log_axis("milliseconds a picture",
                  [v for p in points for v in (p.timing.low, p.timing.high)]),

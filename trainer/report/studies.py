@@ -85,9 +85,9 @@ def out_of_fold(study: Study) -> Answers | None:
                 found["picture"], truth, found["group"], found["box"], strict=True
             )
         ]
-        p = found["probabilities"][0].astype(np.float64)
+        p, groups = found["probabilities"][0].astype(np.float64), found["group"]
     name = f"{study.about['recipe']}, {row['name']}"
-    return Answers(name, classes, pictures, p, truth, "asked about out of fold")
+    return Answers(name, classes, pictures, p, truth, groups, "asked about out of fold")
 
 
 def _box(sides: Sequence[int]) -> tuple[int, int, int, int] | None:
