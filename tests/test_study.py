@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("torch", reason="the trainer is an extra: pip install -e .[trainer]")
 
 import yaml
-from fitting import command, running, trainer, wait_until, write_photos, write_recipe
+from fitting import command, ended, running, trainer, wait_until, write_photos, write_recipe
 from sklearn.metrics import roc_auc_score
 
 from edge.errors import UsageError
@@ -349,6 +349,22 @@ def test_processes_that_work_along_end_with_the_one_that_began_them(recipe, tmp_
         os.kill(process.pid, signal.SIGKILL)
         wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
     assert list(tmp_path.glob("study/jobs/*/run/last.pt")), "with what they have"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_who_stops_a_study_stops_those_that_work_along_and_they_keep_what_they_have(
+    recipe, tmp_path, number
+):
+    arguments = ("kfold", recipe, "--folds", 2, "--repeats", 1, "--out", tmp_path / "study")
+    more = ("--set", "epochs=20000", "--workers", 2)
+    with running(command, *arguments, *more, said=tmp_path / "said") as process:
+        wait_until(lambda: len(claims(tmp_path)) == 2, process)
+        workers = claims(tmp_path)
+        os.kill(process.pid, number)  # it alone, as a service manager does
+        assert ended(process) == 128 + number
+    assert (tmp_path / "said").read_text().endswith("stopped; the same command goes on\n")
+    assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
+    assert len(list(tmp_path.glob("study/jobs/*/run/last.pt"))) == 2
 
 
 def claims(folder: Path) -> set[int]:

@@ -36,7 +36,7 @@ import os
 import signal
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from threading import Thread
@@ -49,7 +49,7 @@ from trainer.jobs import LOOK_AGAIN_S, Job, is_done, read_result, tidy, work
 from trainer.layout import Layout, Plan
 from trainer.runs import make_folder, replace_file, write_json
 from trainer.tables import as_csv, as_markdown
-from trainer.train import StoppedError
+from trainer.train import StoppedError, asked_to_stop
 
 
 class Study:
@@ -125,7 +125,7 @@ def run_study(
     """Do all fits of a plan that are not done yet; return what study.json then holds.
 
     workers: processes of one thread each. on: a Ray cluster's address, instead of them. Neither
-    changes a result. Raises StoppedError after Ctrl-C, and what a fit raises.
+    changes a result. Raises StoppedError when somebody asked to stop, and what a fit raises.
     """
     study = Study(plan, folder, keep_runs)
     study.check_folder()
@@ -138,18 +138,29 @@ def run_study(
         else:
             _work_together(plan, folder, workers, keep_runs)
     except KeyboardInterrupt:
-        raise StoppedError(f"{folder}: stopped; the same command goes on") from None
+        raise StoppedError(_stopped(folder)) from None
     finally:
         found = study.write(oof=True)
     study.tidy()
     return found
 
 
+def _stopped(folder: Path) -> str:
+    return f"{folder}: stopped; the same command goes on"
+
+
 def _work_together(plan: Plan, folder: Path, workers: int, keep_runs: bool) -> None:
     context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
-    with ProcessPoolExecutor(workers, context) as pool:
+    with asked_to_stop() as asked, ProcessPoolExecutor(workers, context) as pool:
         own = os.getpid()
         working = [pool.submit(_worker, plan, folder, keep_runs, own) for _ in range(workers)]
+        while wait(working, LOOK_AGAIN_S).not_done:
+            if asked():
+                for process in multiprocessing.active_children():
+                    process.terminate()
+                break
+    if number := asked():
+        raise StoppedError(_stopped(folder), number)
     try:
         for failure in [each.result() for each in working]:
             if failure is not None:
@@ -158,6 +169,10 @@ def _work_together(plan: Plan, folder: Path, workers: int, keep_runs: bool) -> N
         raise UnavailableError(
             f"{folder}: a worker was killed, perhaps for want of memory; the same command goes on"
         ) from None
+
+
+def _stop(number: int, frame: object) -> None:
+    raise StoppedError("stopped", number)
 
 
 def _end_with(parent: int) -> None:
@@ -172,6 +187,8 @@ def _end_with(parent: int) -> None:
 
 
 def _worker(plan: Plan, folder: Path, keep_runs: bool, parent: int) -> tuple[str, int] | None:
+    os.setpgrp()  # Ctrl-C is for the parent alone, which hands it on
+    signal.signal(signal.SIGTERM, _stop)  # between two fits; a fit has its own way
     _end_with(parent)
     failure = None
     try:
