@@ -7,7 +7,7 @@ the temperature in its graph; class names, thresholds, figures and licences in i
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,8 @@ SHIPPED = Path(__file__).parent / "models" / "slots.onnx"
 FORMAT = 1
 METADATA_KEY = "shelf-edge"
 EMPTY = "empty"
+OTHER = "other"
+"""The class of goods that are shown so that the model knows them for none of its products."""
 OCCUPANCY = {EMPTY, "stocked"}
 
 MAX_BATCH = 32
@@ -126,18 +128,18 @@ class Classifier:
         return [self._score(crop.slot, row) for crop, row in zip(crops, rows, strict=True)]
 
     def _score(self, slot: Slot, row: NDArray[np.float32]) -> Score:
-        product = self._product_column(slot)
+        product = product_of(slot, self.info.classes)
         return Score(
             p_empty=float(row[self._column[EMPTY]]),
-            p_present=None if product is None else float(row[product]),
+            p_present=None if product is None else float(row[self._column[product]]),
         )
 
-    def _product_column(self, slot: Slot) -> int | None:
-        """The class that is the slot's own product; None where the model does not know it."""
-        if set(self._column) == OCCUPANCY:
-            return None
-        names = [name for name in (slot.sku, slot.name) if name in self._column and name != EMPTY]
-        return self._column[names[0]] if names else None
+
+def product_of(slot: Slot, classes: Collection[str]) -> str | None:
+    """Return the class that is the slot's own product; None where the model does not know it."""
+    if set(classes) == OCCUPANCY:
+        return None
+    return next((name for name in (slot.sku, slot.name) if name in classes and name != EMPTY), None)
 
 
 def open_classifier(path: Path | None = None, threads: int = 1) -> Classifier:

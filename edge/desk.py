@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from edge import messages, payloads
 from edge.board import Board
+from edge.classifier import OTHER, product_of
 from edge.decide import acknowledge, deny, release, snooze, undo_denial, wake
 from edge.errors import ActError, ClosedError, EdgeError, RequestError
 from edge.ledger import Ledger
@@ -95,8 +96,9 @@ class Desk:
 
     def _label(self, slot_id: str) -> str:
         """Return what the model should have said: the product, where it knows products."""
-        sku = next(slot.sku for slot in self._plan.slots if slot.slot_id == slot_id)
-        return sku if sku and sku in self._plan.classifier.info.classes else STOCKED
+        slot = next(slot for slot in self._plan.slots if slot.slot_id == slot_id)
+        classes = self._plan.classifier.info.classes
+        return product_of(slot, classes) or (STOCKED if STOCKED in classes else OTHER)
 
     def _reload(self) -> None:
         """Read the configuration anew. The log says how that went: a signal has no answer."""

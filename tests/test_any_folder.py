@@ -21,13 +21,14 @@ import pytest
 pytest.importorskip("torch", reason="the trainer is an extra: pip install -e .[trainer]")
 
 from conftest import REPOSITORY
-from fitting import trainer
+from fitting import trainer, write_photos
 from PIL import Image
 
 from edge.classifier import SHIPPED, open_classifier
-from trainer.data import Picture
+from trainer.data import Picture, read_data
 from trainer.decode import UnreadableError, read_pixels
 from trainer.evaluate import predict, small_reader
+from trainer.hold_out import hold_out
 from trainer.mixture import batches, open_mixture
 from trainer.pixels import Pixels
 from trainer.recipe import Data, load_recipe
@@ -463,6 +464,15 @@ def test_the_same_groups_are_held_out_whatever_the_seed_and_wherever_the_folder_
     back = held_out(tmp_path / "one", 0)
     assert len(back) == 4  # a fifth of the twenty groups, two of each class; the rare one has one
     assert back == held_out(tmp_path / "one", 7) == held_out(tmp_path / "two", 0)
+
+
+def test_what_is_held_out_does_not_hang_on_the_order_of_data_sets_whose_names_are_alike(tmp_path):
+    sets = []
+    for letter in "ab":
+        photos = write_photos(tmp_path / letter, 20, seed=ord(letter))
+        sets.append(read_data(str(photos)))
+    one, other = (hold_out(order, 0.3)[1] for order in (sets, sets[::-1]))
+    assert {picture.file for picture in one} == {picture.file for picture in other}
 
 
 CHOSEN = """

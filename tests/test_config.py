@@ -97,7 +97,8 @@ def test_the_sample_files_are_valid(monkeypatch):
     ]
     assert site.bundle is None
     assert site.state == REPOSITORY / "configs/state"
-    assert site.decision.empty_above == 0.8
+    assert site.decision.confirm_s == 30
+    assert site.decision.empty_above is None, "a bundle's own thresholds are not overruled"
     assert site.mqtt.embedded
     assert site.web.listen_address == ("127.0.0.1", 8080)
     assert [slot.slot_id for slot in config.planogram.slots_of("aisle-1")] == [

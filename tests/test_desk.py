@@ -96,7 +96,13 @@ def test_what_cannot_be_written_is_not_done_and_can_be_tried_again(ledger, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("classes", "label"), [(("empty", "stocked"), "stocked"), (("empty", "880"), "880")]
+    ("classes", "label"),
+    [
+        (("empty", "stocked"), "stocked"),
+        (("empty", "880"), "880"),
+        (("Cola", "empty", "tea"), "Cola"),  # a slot's product is known by its name, too
+        (("empty", "tea"), "other"),
+    ],
 )
 def test_a_wrong_alarm_is_kept_under_the_label_that_the_model_knows(
     ledger, tmp_path, classes, label

@@ -32,7 +32,15 @@ from fitting import (
 from edge.errors import UnavailableError, UsageError
 from trainer.mixture import Mixture, open_mixture
 from trainer.runs import LAST, State, claimed, load_run
-from trainer.train import DivergedError, StoppedError, descend, fit, prepare, why_diverged
+from trainer.train import (
+    DivergedError,
+    StoppedError,
+    asked_to_stop,
+    descend,
+    fit,
+    prepare,
+    why_diverged,
+)
 from trainer.workers import Workers
 
 
@@ -177,6 +185,16 @@ def test_on_a_terminal_a_bar_shows_how_far_it_is(photos, tmp_path):
 
 
 # -- stopped --------------------------------------------------------------------------------------
+
+
+def test_a_service_manager_that_asks_twice_waits_for_the_step_all_the_same():
+    with asked_to_stop() as asked:
+        for _ in range(2):
+            signal.raise_signal(signal.SIGTERM)
+            assert asked() == signal.SIGTERM
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -15,14 +17,26 @@ import pytest
 pytest.importorskip("torch", reason="the trainer is an extra: pip install -e .[trainer]")
 
 import yaml
-from fitting import command, ended, running, trainer, wait_until, write_photos, write_recipe
+from fitting import (
+    PATIENCE_S,
+    command,
+    ended,
+    running,
+    trainer,
+    wait_until,
+    write_photos,
+    write_recipe,
+)
 from sklearn.metrics import roc_auc_score
 
-from edge.errors import UsageError
+from edge.classifier import Temperature
+from edge.errors import UnavailableError, UsageError
 from trainer.ablation import OFF, ablate_rows
 from trainer.data import Picture, read_data
 from trainer.folds import groups_of, seen_of, split, subset
-from trainer.recipe import Recipe
+from trainer.jobs import Pool, _train_s, claimed, make_job
+from trainer.recipe import Recipe, load_recipe
+from trainer.runs import Row
 from trainer.statistics import (
     interval_of_share,
     paired_difference,
@@ -30,7 +44,9 @@ from trainer.statistics import (
     weighted_auroc,
     wilson,
 )
+from trainer.study import _can_be_stopped
 from trainer.tables import as_markdown
+from trainer.train import StoppedError
 
 QUICK = {"epochs": 2, "net": {"arch": "resnet10", "width": 0.125, "blocks": [1]}}
 TEACHER = (
@@ -365,6 +381,62 @@ def test_who_stops_a_study_stops_those_that_work_along_and_they_keep_what_they_h
     assert (tmp_path / "said").read_text().endswith("stopped; the same command goes on\n")
     assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
     assert len(list(tmp_path.glob("study/jobs/*/run/last.pt"))) == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_study_is_stopped_between_two_fits_as_well(tmp_path, number):
+    before = signal.getsignal(number)
+    again = pytest.raises(StoppedError, match="the same command goes on")
+    with again as stopped, _can_be_stopped(tmp_path):
+        signal.raise_signal(number)
+    assert stopped.value.exit_code == 128 + number
+    assert signal.getsignal(number) is before
+
+
+@pytest.mark.slow
+def test_ctrl_c_while_the_workers_begin_is_heard_once(recipe, tmp_path):
+    arguments = ("kfold", recipe, "--folds", 2, "--repeats", 1, "--out", tmp_path / "study")
+    program = [sys.executable, "-m", "trainer", *map(str, arguments), "--workers", "2"]
+    with subprocess.Popen(
+        program, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        wait_until(lambda: len(children.read_text().split()) == 3)  # and the one that tidies up
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        _, said = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 130
+    assert said.splitlines()[-1].endswith("study: stopped; the same command goes on")
+    assert "Traceback" not in said
+
+
+def test_a_study_folder_that_takes_no_file_is_told(recipe, tmp_path):
+    arguments = ("--folds", 2, "--repeats", 1, "--out", tmp_path / "study")
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study" / "jobs").touch()
+    refused = trainer("kfold", recipe, *arguments)
+    assert refused.returncode == 69
+    assert "jobs" in refused.stderr
+    assert refused.stderr.splitlines()[-1].endswith("cannot be made: Not a directory")
+    (tmp_path / "job" / "claim").mkdir(parents=True)
+    with (
+        pytest.raises(UnavailableError, match="cannot be written to: Is a directory"),
+        claimed(tmp_path / "job"),
+    ):
+        pass
+
+
+def test_another_temperature_is_another_job_for_it_is_in_the_probabilities(recipe):
+    loaded = load_recipe(recipe)
+    tempered = loaded.model_copy(update={"temperature": Temperature(value=2, fitted_on="them")})
+    one, other = (make_job("job", each, Pool(loaded), (0, 1), (2,)) for each in (loaded, tempered))
+    assert one.digest != other.digest
+
+
+def test_what_takes_no_steps_took_the_time_of_the_pictures_it_was_shown(recipe):
+    solved = load_recipe(recipe).model_copy(update={"optimizer": "logistic", "epochs": 3})
+    job = make_job("job", solved, Pool(solved), range(10))
+    row = Row(step=48, epoch=3, lr=0, loss=0, held_out=None, ms_per_image=20)
+    assert _train_s([row], job) == pytest.approx(0.6)  # thirty pictures
 
 
 def claims(folder: Path) -> set[int]:

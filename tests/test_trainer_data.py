@@ -10,8 +10,8 @@ pytest.importorskip("torch", reason="the trainer is an extra: pip install -e .[t
 
 from edge.errors import ConfigError, UsageError
 from trainer import augment, backs, draw
-from trainer.data import LeaveOut, digest, read_data, read_source
-from trainer.mixture import Mixture, batches
+from trainer.data import LeaveOut, Picture, digest, read_data, read_source
+from trainer.mixture import Mixture, batches, open_mixture
 from trainer.recipe import Recipe, changed, load_recipe
 
 ROOT = Path(__file__).parent.parent
@@ -74,6 +74,24 @@ def test_rows_that_are_left_out_are_never_seen(tmp_path):
     kept = mixture(tmp_path, LeaveOut("view", "A"), drawn=0)
     seen = {int(kept.image(i, augmented=False)[0][0, 0, 0]) for i in range(100)}
     assert seen == {10, 30, 50, 70}  # the odd ones, which are of view B
+
+
+def test_rows_that_are_left_out_are_not_measured_on_either(tmp_path):
+    write_photos(tmp_path, "eess" * 6)
+    about = {"data": ({"data": str(tmp_path)},), "hold_out": 0.3}
+    views = [
+        {picture.columns["view"] for picture in open_mixture(recipe(**about), left_out).held_out}
+        for left_out in (None, LeaveOut("view", "A"))
+    ]
+    assert views == [{"A", "B"}, {"B"}]
+
+
+def test_an_unnamed_photo_is_no_photo_that_others_were_cut_from(tmp_path):
+    rows = [("A", ""), ("B", ""), ("A", "one"), ("B", "one"), ("B", "two")]
+    pictures = [Picture(tmp_path, "empty", "g", {"view": v, "source": s}) for v, s in rows]
+    pictures.append(Picture(tmp_path, "empty", "g", {"view": "B"}))
+    (kept,) = LeaveOut("view", "A").kept([pictures])
+    assert kept == [pictures[1], *pictures[4:]]
 
 
 def test_a_class_without_any_picture_is_refused(tmp_path):

@@ -33,12 +33,19 @@ from trainer.train import Say
 from trainer.train import fit as fit_run
 from trainer.workers import leads
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+app = typer.Typer(
+    help="Make the model that `edge` runs: from pictures to an INT8 bundle, and how good it is.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
 
 DataOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--data", help="An index.csv, a folder of class folders, or either =label; repeat"
+        "--data",
+        help="Pictures: a folder of class folders, an index.csv, or shelf photos with boxes; "
+        "PATH=label gives all of them one label. Instead of the recipe's; repeat.",
     ),
 ]
 Changes = Annotated[

@@ -376,7 +376,7 @@ class LeaveOut:
                 f"--leave-out {self.column}={self.value}: no picture has '{self.value}' in its "
                 f"column '{self.column}'"
             )
-        photos = {picture.columns["source"] for picture in out if "source" in picture.columns}
+        photos = {photo for picture in out if (photo := picture.columns.get("source"))}
         return [
             [p for p in each if not self._matches(p) and p.columns.get("source") not in photos]
             for each in sources

@@ -13,13 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, precision_recall_fscore_support, roc_auc_score
 
-from edge.classifier import EMPTY
+from edge.classifier import EMPTY, OTHER
 from edge.decide import MISPLACED_BELOW
 from trainer.statistics import interval_of_share
 from trainer.thresholds import aurc, risk_coverage
-
-OTHER = "other"
-"""The class of goods that are shown so that the model knows them for none of its products."""
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]

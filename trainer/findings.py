@@ -16,7 +16,7 @@ from trainer.ablation import Row
 from trainer.evaluate import figures, true_columns
 from trainer.jobs import Job, Result, is_done, read_probabilities, read_result
 from trainer.layout import Layout
-from trainer.runs import replace_file
+from trainer.runs import make_folder, replace_file
 from trainer.statistics import (
     Interval,
     interval_of_auroc,
@@ -56,7 +56,7 @@ class Findings:
 
     def write_oof(self) -> None:
         """Write the out-of-fold probabilities of each row that has a whole repeat."""
-        (self._study / "oof").mkdir(exist_ok=True)
+        make_folder(self._study / "oof")
         for name, said in self._said.items():
             if len(said):
                 self._write_oof(name, said)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from hashlib import sha256
 
 from trainer.data import Picture
+from trainer.decode import fingerprints
 from trainer.folds import groups_of
 
 
@@ -35,7 +36,7 @@ def hold_out(
 def _chosen(members: dict[int, list[Picture]], share: float) -> set[int]:
     """Return the numbers of the groups that are kept back."""
     groups_with: dict[str, list[int]] = defaultdict(list)
-    for number in sorted(members, key=lambda number: _lot(members[number])):
+    for number in _in_order(members):
         for label in sorted({picture.label for picture in members[number]}):
             groups_with[label].append(number)
     left = Counter({label: len(numbers) for label, numbers in groups_with.items()})
@@ -52,5 +53,15 @@ def _chosen(members: dict[int, list[Picture]], share: float) -> set[int]:
     return back
 
 
-def _lot(pictures: Sequence[Picture]) -> str:
-    return sha256(min(picture.group for picture in pictures).encode()).hexdigest()
+def _in_order(members: dict[int, list[Picture]]) -> list[int]:
+    """Return the groups as lots say: by name, and of several data sets' equal names by content."""
+    names = {number: min(p.group for p in pictures) for number, pictures in members.items()}
+    count = Counter(names.values())
+
+    def lot(number: int) -> tuple[str, list[str]]:
+        name = names[number]
+        twins = members[number] if count[name] > 1 else []
+        content = fingerprints(picture.file for picture in twins)
+        return sha256(name.encode()).hexdigest(), sorted(content.values())
+
+    return sorted(members, key=lot)

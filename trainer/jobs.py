@@ -29,14 +29,16 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
+from edge.errors import UnavailableError
 from trainer.data import Picture, read_source
 from trainer.decode import fingerprints
 from trainer.evaluate import RunModel, predict, true_columns
 from trainer.folds import Indices
 from trainer.mixture import Mixture
 from trainer.recipe import Recipe
-from trainer.runs import Row, load_run, replace_file, write_json
+from trainer.runs import Row, load_run, make_folder, replace_file, write_json
 from trainer.train import DivergedError, fit
 
 log = logging.getLogger(__name__)
@@ -93,7 +95,10 @@ def make_job(
     teacher: Job | None = None,
 ) -> Job:
     seen = [[pool.prints[i] for i in indices] for indices in (learns, asked)]
-    digest = digest_of([recipe.digest(training_only=True), seen, teacher and teacher.digest])
+    about: list[object] = [recipe.digest(training_only=True), seen, teacher and teacher.digest]
+    if recipe.temperature:  # not trained, but in the probabilities
+        about.append(recipe.temperature.model_dump())
+    digest = digest_of(about)
     return Job(name, recipe, learns, asked, digest, teacher)
 
 
@@ -159,7 +164,8 @@ def one_thread() -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        yield
+        with threadpool_limits(1):  # scikit-learn's sums
+            yield
     finally:
         torch.set_num_threads(before)
 
@@ -184,17 +190,30 @@ def _try(
 
 @contextmanager
 def claimed(folder: Path) -> Iterator[bool]:
-    """Yield whether the job is ours for now; whoever looks into the claim sees whose it is."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "claim").open("a+") as claim:
+    """Yield whether the job is ours for now; whoever looks into the claim sees whose it is.
+
+    Raises UnavailableError where the folder cannot be written to.
+    """
+    make_folder(folder)
+    try:
+        claim = (folder / "claim").open("a+")
+    except OSError as error:
+        raise _unwritable(folder, error) from None
+    with claim:
         try:
             fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            claim.truncate(0)
+            print(platform.node(), os.getpid(), file=claim, flush=True)
         except BlockingIOError:
             yield False
             return
-        claim.truncate(0)
-        print(platform.node(), os.getpid(), file=claim, flush=True)
+        except OSError as error:
+            raise _unwritable(folder, error) from None
         yield True
+
+
+def _unwritable(folder: Path, error: OSError) -> UnavailableError:
+    return UnavailableError(f"{folder}: cannot be written to: {error.strerror}")
 
 
 def carry_out(job: Job, folder: Path, pool: Pool, teacher: Path | None) -> None:
@@ -213,7 +232,7 @@ def carry_out(job: Job, folder: Path, pool: Pool, teacher: Path | None) -> None:
 
 def _asked(job: Job, folder: Path, pool: Pool) -> Result:
     run = load_run(folder / "run")
-    train_s = _train_s(run.curve, job.recipe.batch)
+    train_s = _train_s(run.curve, job)
     if not job.asked:
         return Result(train_s=train_s)
     pictures = [pool.pictures[i] for i in job.asked]
@@ -229,9 +248,12 @@ def _asked(job: Job, folder: Path, pool: Pool) -> Result:
     )
 
 
-def _train_s(curve: Sequence[Row], batch: int) -> float:
-    steps = np.diff([0, *(row.step for row in curve)])
-    return float(sum(steps * batch * [row.ms_per_image for row in curve]) / 1e3)
+def _train_s(curve: Sequence[Row], job: Job) -> float:
+    if job.recipe.optimizer == "logistic":  # without steps
+        shown = np.array([round(len(job.learns) * (job.recipe.epochs or 1))])
+    else:
+        shown = np.diff([0, *(row.step for row in curve)]) * job.recipe.batch
+    return float(sum(shown * [row.ms_per_image for row in curve]) / 1e3)
 
 
 def tidy(study: Path, jobs: Sequence[Job]) -> None:

@@ -212,9 +212,11 @@ def open_mixture(recipe: Recipe, left_out: LeaveOut | None = None) -> Mixture:
     held_out: list[Picture] = []
     if recipe.hold_out:  # before rows are left out, so that an export finds the same ones
         photos, held_out = hold_out(photos, recipe.hold_out)
+    if left_out:
+        *photos, held_out = left_out.kept([*photos, held_out])
     for source in recipe.held_out:
         held_out += read_source(source, recipe.unreadable)
-    return Mixture(recipe, left_out.kept(photos) if left_out else photos, held_out, left_out)
+    return Mixture(recipe, photos, held_out, left_out)
 
 
 def _choose(items: Sequence[T], rng: Generator) -> T:

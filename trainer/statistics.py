@@ -39,7 +39,8 @@ def interval_of_share(values: Floats | NDArray[np.bool_], groups: NDArray[np.int
 
     Wilson's, for as many pictures as would be worth as much if each stood by itself: so it also has
     a width where no picture is wrong. How much they vary together is taken from the sums over
-    groups (Kish 1965, Survey Sampling, section 6.5); a single group is worth one picture.
+    groups (Kish 1965, Survey Sampling, section 6.5); a single group is worth one picture. Where all
+    are right nothing tells, and each counts by itself.
     """
     share, n = float(values.mean()), len(values)
     sums = np.bincount(np.unique(groups, return_inverse=True)[1], values - share)

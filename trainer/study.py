@@ -8,8 +8,9 @@ STUDY/study.json, written anew after every fit, holds
 
     kind             kfold or ablate
     recipe, digest   name and digest of the recipe that was asked for
-    data, n, folds, repeats, subset, majority     digest and number of pictures; how they were
-                     parted; what always naming the commonest class gets right
+    teacher          digest of the recipe that its teacher is trained by, or null
+    data, n, groups, folds, repeats, subset, majority     digest and number of pictures and of their
+                     groups; how they were parted; what always naming the commonest class gets right
     rows             list of
       name, changes, digest      which row; KEY=VALUE against the row it is compared with
       compared_with              name of that row, or null
@@ -36,8 +37,10 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -50,6 +53,8 @@ from trainer.layout import Layout, Plan
 from trainer.runs import make_folder, replace_file, write_json
 from trainer.tables import as_csv, as_markdown
 from trainer.train import StoppedError, asked_to_stop
+
+STOPPING = {signal.SIGINT, signal.SIGTERM}
 
 
 class Study:
@@ -131,36 +136,56 @@ def run_study(
     study.check_folder()
     make_folder(folder)
     try:
-        if on is not None:
-            study.work_on(on)
-        elif workers == 1:
-            study.work()
-        else:
-            _work_together(plan, folder, workers, keep_runs)
-    except KeyboardInterrupt:
-        raise StoppedError(_stopped(folder)) from None
+        with _can_be_stopped(folder):
+            if on is not None:
+                study.work_on(on)
+            elif workers == 1:
+                study.work()
+            else:
+                _work_together(plan, folder, workers, keep_runs)
     finally:
         found = study.write(oof=True)
     study.tidy()
     return found
 
 
-def _stopped(folder: Path) -> str:
-    return f"{folder}: stopped; the same command goes on"
+@contextmanager
+def _can_be_stopped(folder: Path) -> Iterator[None]:
+    """Raise StoppedError on Ctrl-C and SIGTERM, also between two fits; a fit has its own way."""
+
+    def stop(number: int, frame: object) -> None:
+        raise _stopped(folder, number)
+
+    try:
+        before = signal.signal(signal.SIGTERM, stop)
+    except ValueError:  # not the main thread: only Ctrl-C, and that elsewhere
+        yield
+        return
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise _stopped(folder, signal.SIGINT) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _stopped(folder: Path, number: int) -> StoppedError:
+    return StoppedError(f"{folder}: stopped; the same command goes on", number)
 
 
 def _work_together(plan: Plan, folder: Path, workers: int, keep_runs: bool) -> None:
     context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
     with asked_to_stop() as asked, ProcessPoolExecutor(workers, context) as pool:
         own = os.getpid()
-        working = [pool.submit(_worker, plan, folder, keep_runs, own) for _ in range(workers)]
+        with _deaf():
+            working = [pool.submit(_worker, plan, folder, keep_runs, own) for _ in range(workers)]
         while wait(working, LOOK_AGAIN_S).not_done:
             if asked():
                 for process in multiprocessing.active_children():
                     process.terminate()
                 break
     if number := asked():
-        raise StoppedError(_stopped(folder), number)
+        raise _stopped(folder, number)
     try:
         for failure in [each.result() for each in working]:
             if failure is not None:
@@ -171,8 +196,14 @@ def _work_together(plan: Plan, folder: Path, workers: int, keep_runs: bool) -> N
         ) from None
 
 
-def _stop(number: int, frame: object) -> None:
-    raise StoppedError("stopped", number)
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Put off Ctrl-C and SIGTERM, also for processes that begin here, until they listen."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _end_with(parent: int) -> None:
@@ -188,11 +219,13 @@ def _end_with(parent: int) -> None:
 
 def _worker(plan: Plan, folder: Path, keep_runs: bool, parent: int) -> tuple[str, int] | None:
     os.setpgrp()  # Ctrl-C is for the parent alone, which hands it on
-    signal.signal(signal.SIGTERM, _stop)  # between two fits; a fit has its own way
-    _end_with(parent)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     failure = None
     try:
-        Study(plan, folder, keep_runs).work()
+        with _can_be_stopped(folder):
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+            _end_with(parent)
+            Study(plan, folder, keep_runs).work()
     except EdgeError as error:
         failure = str(error), error.exit_code
     if os.getppid() != parent:

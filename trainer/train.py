@@ -265,14 +265,16 @@ def why_diverged(loss: float, state: State) -> str:
 def asked_to_stop() -> Iterator[Callable[[], int]]:
     """Yield what tells which signal asked to stop, Ctrl-C's or a service manager's, 0 for none.
 
-    A step that has begun is finished first. A second signal ends the program at once. In a thread
-    that is not the main one nobody asks.
+    A step that has begun is finished first. A second Ctrl-C ends the program at once; a service
+    manager may ask several times, and has another signal for that. In a thread that is not the main
+    one nobody asks.
     """
     asked: list[int] = []
 
     def note(signal_number: int, frame: object) -> None:
         asked.append(signal_number)
-        restore()
+        if signal_number == signal.SIGINT:
+            restore()
 
     def restore() -> None:
         for each, handler in before.items():
