@@ -47,7 +47,7 @@ def cluster(tmp_path_factory) -> Iterator[str]:
     try:
         import ray  # noqa: F401
     except ImportError:
-        missing("Ray is not installed: pip install -e .[cluster]")
+        missing("Ray is not installed: pip install -e .[trainer,cluster]")
     port, folder = free_port(), tmp_path_factory.mktemp("ray")
     command = [Path(sys.executable).with_name("ray"), "start", "--head", "--block", "--num-cpus=2"]
     options = {
@@ -167,4 +167,4 @@ def test_where_ray_is_not_installed_it_is_said_how_to_get_it(recipe, tmp_path, m
     monkeypatch.setitem(sys.modules, "ray", None)
     result = trainer("kfold", recipe, *STUDY, "--out", tmp_path, "--on", "auto")
     assert result.returncode == 69
-    assert "pip install -e '.[cluster]'" in result.stderr
+    assert "pip install -e '.[trainer,cluster]'" in result.stderr
