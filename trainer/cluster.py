@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 CLIENT_PORT, KNOCK_S = 10001, 5
 TRIES = 4  # to get a server of Ray's
-HOW_TO_GET = "pip install -e '.[trainer,cluster]' in the checkout, on each machine of the cluster, too"
+HOW_TO_GET = "pip install -e '.[trainer,cluster]' in the checkout, also on each of its machines"
 
 
 @dataclass(frozen=True)
