@@ -143,6 +143,7 @@ net:
   freeze: 4
 augment: none
 balanced: true
+precision: fp32              # the same on every machine
 steps: 100
 batch: 32
 lr: 0.1

@@ -187,7 +187,7 @@ def test_on_a_terminal_a_bar_shows_how_far_it_is(photos, tmp_path):
 # -- stopped --------------------------------------------------------------------------------------
 
 
-def test_a_service_manager_that_asks_twice_waits_for_the_step_all_the_same():
+def test_a_service_manager_that_asks_twice_waits_for_the_step_all_the_same(ctrl_c):
     with asked_to_stop() as asked:
         for _ in range(2):
             signal.raise_signal(signal.SIGTERM)

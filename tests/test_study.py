@@ -384,7 +384,7 @@ def test_who_stops_a_study_stops_those_that_work_along_and_they_keep_what_they_h
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_study_is_stopped_between_two_fits_as_well(tmp_path, number):
+def test_a_study_is_stopped_between_two_fits_as_well(tmp_path, number, ctrl_c):
     before = signal.getsignal(number)
     again = pytest.raises(StoppedError, match="the same command goes on")
     with again as stopped, _can_be_stopped(tmp_path):
