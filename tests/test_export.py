@@ -316,7 +316,7 @@ def test_korean_product_names_survive_and_a_run_without_empty_is_refused(tmp_pat
 def test_every_kind_of_net_becomes_an_int8_graph_that_says_the_same(net, tmp_path):
     torch.manual_seed(0)
     recipe = Recipe(name="r", classes=("empty", "stocked"), input_size=32, steps=1, net=net)
-    model = SlotNet(net, 2).eval()
+    model = SlotNet(net, 64).eval()  # of two logits both may be small by chance
     images = np.random.default_rng(0).integers(0, 256, (16, 32, 32, 3), np.uint8)
     write_fp32(model, recipe, tmp_path / "fp32.onnx", images)
     ranges = {
@@ -328,8 +328,7 @@ def test_every_kind_of_net_becomes_an_int8_graph_that_says_the_same(net, tmp_pat
     found = logits_of(open_session(int8.SerializeToString()), images)
     expected = model(torch.from_numpy(images)).detach().numpy()
     spread = float(np.abs(expected).max())
-    # Thirteen convolutions of random weights, no norm between them: VGG rounds most.
-    np.testing.assert_allclose(found, expected, atol=0.25 * spread)
+    np.testing.assert_allclose(found, expected, atol=0.1 * spread)
     assert not {"Cast", "Mul"} & set(kinds), "the first convolution reads the bytes themselves"
 
 

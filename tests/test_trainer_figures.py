@@ -192,6 +192,8 @@ def test_the_figures_show_the_curve_at_ten_points_up_to_all_pictures():
         np.linspace(0.1, 1, 10)
     )
     assert found["risk_coverage"][-1][1] == pytest.approx(1 - found["top1"])
+    low, high = found["top1_interval"]
+    assert low < found["top1"] <= high
     assert len(alone(rows(0.1, 0.9), np.array([1, 0]), CLASSES)["risk_coverage"]) == 2
 
 

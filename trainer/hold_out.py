@@ -21,16 +21,15 @@ def hold_out(
     first, and no class loses its last group. Which groups does not depend on the seed, on paths or
     on the order: runs can be compared, and an export years later finds the same ones.
     """
-    pictures = [picture for source in sources for picture in source]
-    numbers = groups_of(pictures).tolist()
+    numbers = iter(groups_of([picture for own in sources for picture in own]).tolist())
+    numbered = [[(picture, next(numbers)) for picture in own] for own in sources]
     members: dict[int, list[Picture]] = defaultdict(list)
-    for picture, number in zip(pictures, numbers, strict=True):
-        members[number].append(picture)
+    for own in numbered:
+        for picture, number in own:
+            members[number].append(picture)
     back = _chosen(members, share)
-    number_of = iter(numbers)
-    left = [[picture for picture in source if next(number_of) not in back] for source in sources]
-    kept = [p for p, number in zip(pictures, numbers, strict=True) if number in back]
-    return left, kept
+    left = [[picture for picture, number in own if number not in back] for own in numbered]
+    return left, [picture for own in numbered for picture, number in own if number in back]
 
 
 def _chosen(members: dict[int, list[Picture]], share: float) -> set[int]:
@@ -57,11 +56,11 @@ def _in_order(members: dict[int, list[Picture]]) -> list[int]:
     """Return the groups as lots say: by name, and of several data sets' equal names by content."""
     names = {number: min(p.group for p in pictures) for number, pictures in members.items()}
     count = Counter(names.values())
+    twins = {number for number, name in names.items() if count[name] > 1}
+    content = fingerprints(picture.file for number in twins for picture in members[number])
 
     def lot(number: int) -> tuple[str, list[str]]:
-        name = names[number]
-        twins = members[number] if count[name] > 1 else []
-        content = fingerprints(picture.file for picture in twins)
-        return sha256(name.encode()).hexdigest(), sorted(content.values())
+        own = [content[p.file] for p in members[number]] if number in twins else []
+        return sha256(names[number].encode()).hexdigest(), sorted(own)
 
     return sorted(members, key=lot)
