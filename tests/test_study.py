@@ -518,6 +518,7 @@ def test_a_row_that_diverges_is_told_and_the_others_are_measured(recipe, tmp_pat
     )
     full, plain = found["rows"]
     assert "lower lr" in full["diverged"]
+    assert "checkpoint" not in full["diverged"], "its run is not kept"
     assert full["figures"] is None
     assert plain["figures"]["top1"]["mean"] > 0
     assert plain["difference"] is None

@@ -224,7 +224,7 @@ def carry_out(job: Job, folder: Path, pool: Pool, teacher: Path | None) -> None:
     except DivergedError as error:
         if not job.asked:
             raise  # without its teacher no pupil can go on
-        result = Result(diverged=str(error))
+        result = Result(diverged=error.why)
     else:
         result = _asked(job, folder, pool)
     write_json(folder / "result.json", asdict(result))

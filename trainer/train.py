@@ -45,9 +45,16 @@ Say = Callable[[State, bool], None]
 
 
 class DivergedError(AgreedError):
-    """The loss, or a weight, is no number any more."""
+    """The loss, or a weight, is no number any more.
+
+    why: the cause and what to change, for whom the run's folder is of no use.
+    """
 
     exit_code = 69
+
+    def __init__(self, why: str):
+        super().__init__(f"{why}. The last checkpoint is kept")
+        self.why = why
 
 
 class StoppedError(AgreedError):
@@ -258,7 +265,7 @@ def why_diverged(loss: float, state: State) -> str:
         said += "; the weights are fine, so 16 bits overflowed: precision: bf16 or fp32"
     else:
         said += "; lower lr, or lengthen warmup"
-    return f"{said}. The last checkpoint is kept"
+    return said
 
 
 @contextmanager
