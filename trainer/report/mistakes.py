@@ -209,9 +209,9 @@ def worst(answers: Answers, may_show: MayShow) -> list[Figure]:
             f"Of {count(len(wrong), 'mistake')} {sure} {'was' if sure == 1 else 'were'} made with "
             "90 % certainty or more",
             (f'<ul class="sheet">{sheet}</ul>' if items else "") + listed,
-            f"The {len(order)} mistakes it was surest of, of {len(answers.truth)} pictures: what "
-            "is there, what it says, and the probability it gives to that. Wrong labels are found "
-            "here first."
+            f"The {count(len(order), 'mistake')} it was surest of, of {len(answers.truth)} "
+            "pictures: what is there, what it says, and the probability it gives to that. Wrong "
+            "labels are found here first."
             + (
                 "" if len(items) == len(order) else " Pictures that must not be shown are left out."
             ),
