@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import random
 import shutil
 import signal
@@ -287,6 +288,7 @@ def test_a_loss_that_is_no_number_ends_the_training_with_the_cause(photos, tmp_p
         )
     assert end.value.exit_code == 69
     assert "lower lr, or lengthen warmup. The last checkpoint is kept" in str(end.value)
+    assert str(pickle.loads(pickle.dumps(end.value))) == str(end.value)
     kept = load_run(tmp_path / "run", unfinished=True)
     assert all(torch.isfinite(value).all() for value in kept.net.state_dict().values())
     assert checkpoint(tmp_path / "run")["step"] == steps[-1] < 40

@@ -53,8 +53,11 @@ class DivergedError(AgreedError):
     exit_code = 69
 
     def __init__(self, why: str):
-        super().__init__(f"{why}. The last checkpoint is kept")
+        super().__init__(why)  # pickled, it is made from this alone
         self.why = why
+
+    def __str__(self) -> str:
+        return f"{self.why}. The last checkpoint is kept"
 
 
 class StoppedError(AgreedError):
