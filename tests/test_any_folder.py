@@ -30,7 +30,7 @@ from trainer.decode import UnreadableError, read_pixels
 from trainer.evaluate import predict, small_reader
 from trainer.hold_out import hold_out
 from trainer.mixture import batches, open_mixture
-from trainer.pixels import Pixels
+from trainer.pixels import STEP, Pixels, Room
 from trainer.recipe import Data, load_recipe
 
 RECIPE = """
@@ -618,6 +618,23 @@ def test_what_memory_does_not_hold_is_decoded_once_and_then_read_from_disk(tmp_p
     assert full.of(files[2]).shape == fresh[2].shape
     with pytest.raises(UnreadableError):  # the disk's share was full by then
         full.of(files[7])
+
+
+def test_processes_of_one_machine_share_what_is_free():
+    machine = {"free": 8 << 30}
+    rooms = [Room(2 << 30, lambda: machine["free"], 1 / 4) for _ in range(16)]
+    picture, kept = 8 << 20, 0
+    for _ in range(300):
+        for room in rooms:
+            if room.take(picture):
+                machine["free"] -= picture
+                kept += picture
+    assert (2 << 30) * 0.9 < kept < (2 << 30) + len(rooms) * STEP
+
+
+def test_one_process_takes_no_more_than_its_own_limit():
+    room = Room(3 * STEP, lambda: 1 << 40, 1 / 4)
+    assert sum(room.take(STEP // 4) for _ in range(50)) == 12
 
 
 def test_a_disk_that_is_full_meanwhile_costs_time_and_no_picture(tmp_path, monkeypatch, caplog):

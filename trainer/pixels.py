@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
@@ -19,6 +20,8 @@ log = logging.getLogger(__name__)
 
 MEMORY_AT_MOST = 2 << 30  # bytes
 DISK_AT_MOST = 64 << 30  # bytes
+STEP = 64 << 20
+"""Bytes to take at a time before looking again at what is left."""
 Key = tuple[Path, bool]
 
 
@@ -29,12 +32,12 @@ class Pixels:
 
     near: pixels that the shorter side needs at most; larger pictures are shrunk to it.
     memory, disk: bytes that may be kept in either; None: a quarter of the memory that is free, half
-    of what is free on the disk with temporary files.
+    of what is free on the disk with temporary files. The processes of a study share these.
     """
 
     def __init__(self, near: int, memory: int | None = None, disk: int | None = None):
         self._near = near
-        self._room = _spare_memory() if memory is None else memory
+        self._room = Room(MEMORY_AT_MOST, free_memory, 1 / 4) if memory is None else Room(memory)
         self._lock = threading.Lock()
         self._kept: dict[Key, Image] = {}
         self._spill = _Spill(disk)
@@ -50,13 +53,41 @@ class Pixels:
         pixels = read_pixels(file, None if whole else self._near)
         pixels.flags.writeable = False
         with self._lock:
-            fits = pixels.nbytes <= self._room
-            if fits and key not in self._kept:
-                self._room -= pixels.nbytes
+            kept = self._kept.get(key)
+            if kept is not None:  # by another thread meanwhile
+                return kept
+            fits = self._room.take(pixels.nbytes)
+            if fits:
                 self._kept[key] = pixels
         if not fits:
             self._spill.put(key, pixels)
         return pixels
+
+
+class Room:
+    """How many bytes may still be kept.
+
+    at_most: by this process. free: tells how many bytes the machine has left, of which all its
+    processes together may take about this share, however many keep pixels: each looks again before
+    it takes a STEP more, and so sees what the others took.
+    """
+
+    def __init__(self, at_most: int, free: Callable[[], int] | None = None, share: float = 1):
+        self._left, self._taken = at_most, 0
+        self._free = free
+        self._leave = 0 if free is None else int((1 - share) * free())
+
+    def take(self, size: int) -> bool:
+        """Return whether so many bytes more may be kept; they then count as kept."""
+        if size > self._taken:
+            step = min(max(size, STEP), self._left)
+            if self._free is not None and self._free() - step < self._leave:
+                return False
+            self._left, self._taken = self._left - step, self._taken + step
+        if size > self._taken:
+            return False
+        self._taken -= size
+        return True
 
 
 class _Spill:
@@ -69,7 +100,7 @@ class _Spill:
 
     def __init__(self, room: int | None):
         self._folder = os.environ.get("TMPDIR", "/var/tmp")  # /tmp may be memory itself
-        self._room = room
+        self._room = None if room is None else Room(room)
         self._file: IO[bytes] | None = None
         self._end = 0
         self._lock = threading.Lock()
@@ -86,16 +117,17 @@ class _Spill:
 
     def put(self, key: Key, pixels: Image) -> None:
         """Keep pixels while there is room; a disk that is full meanwhile is no error."""
-        with self._lock:
-            if self._room is None:
-                self._room = self._spare_disk()
-            if key in self._places or self._end + pixels.nbytes > self._room:
-                return
-            start, self._end = self._end, self._end + pixels.nbytes
         try:
+            with self._lock:
+                if self._room is None:
+                    self._room = Room(DISK_AT_MOST, self._free_disk, 1 / 2)
+                if key in self._places or not self._room.take(pixels.nbytes):
+                    return
+                start, self._end = self._end, self._end + pixels.nbytes
             self._write(pixels, start)
         except OSError as error:
-            self._give_up(error)
+            self._room = Room(0)
+            log.warning("pictures are not kept on disk, which costs time: %s", error)
         else:
             self._places[key] = start, pixels.shape
 
@@ -107,32 +139,24 @@ class _Spill:
         while written < len(data):  # a write may be cut short
             written += os.pwrite(self._file.fileno(), data[written:], start + written)
 
-    def _spare_disk(self) -> int:
-        try:
-            return min(shutil.disk_usage(self._folder).free // 2, DISK_AT_MOST)
-        except OSError as error:
-            self._give_up(error)
-            return 0
-
-    def _give_up(self, error: OSError) -> None:
-        self._room = 0
-        log.warning("pictures are not kept on disk, which costs time: %s", error)
+    def _free_disk(self) -> int:
+        return shutil.disk_usage(self._folder).free
 
 
-def _spare_memory() -> int:
-    """A quarter of the memory that other programs, or this one's container, have left free."""
-    free = [4 * MEMORY_AT_MOST]
+def free_memory() -> int:
+    """Return how many bytes other programs, or this one's container, have left free."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
-        free += [1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
+        free = next(1024 * int(line.split()[1]) for line in lines if "MemAvailable:" in line)
     except OSError:
-        free.append(MEMORY_AT_MOST)  # no Linux: nobody to ask without one more package
+        free = 4 * MEMORY_AT_MOST  # no Linux: nobody to ask without one more package
     group = Path("/sys/fs/cgroup")
     try:
         limit = (group / "memory.max").read_text().strip()
         used = int((group / "memory.current").read_text())
+        stat = (line.split() for line in (group / "memory.stat").read_text().splitlines())
+        # Files that were read and can be forgotten count as used there.
+        used -= sum(int(size) for name, size in stat if name == "inactive_file")
     except OSError:
-        limit, used = "max", 0
-    if limit != "max":
-        free.append(max(0, int(limit) - used))
-    return min(free) // 4
+        return free
+    return free if limit == "max" else min(free, max(0, int(limit) - used))
