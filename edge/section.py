@@ -7,6 +7,7 @@ nearest right name.
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -45,10 +46,12 @@ def beside(path: Path, info: ValidationInfo) -> Path:
 def existing(path: Path, info: ValidationInfo) -> Path:
     """Return the path of a file that can be read, seen from the file it stands in.
 
+    ${NAME} in it is an environment variable: systemd's ${CREDENTIALS_DIRECTORY}.
+
     Raises ValueError, which does not repeat the path: somebody may have written the password
     where the name of its file belongs.
     """
-    path = beside(path, info)
+    path = beside(_filled(path), info)
     try:
         path.open("rb").close()
     except FileNotFoundError:
@@ -56,6 +59,16 @@ def existing(path: Path, info: ValidationInfo) -> Path:
     except OSError as error:
         raise ValueError(f"cannot be read: {error.strerror}") from None
     return path
+
+
+def _filled(path: Path) -> Path:
+    def value(match: re.Match[str]) -> str:
+        found = os.environ.get(match[1])
+        if not found:
+            raise ValueError("${…} in it names no environment variable that is set")
+        return found
+
+    return Path(re.sub(r"\$\{([^}]*)\}", value, str(path)))
 
 
 def read_secret(path: Path) -> str:

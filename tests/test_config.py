@@ -171,6 +171,21 @@ def test_a_password_may_come_as_a_systemd_credential(folder, monkeypatch):
     assert site.cameras[0].url == "rtsp://viewer:Sorb%3A3@192.0.2.10/stream1"
 
 
+def test_a_password_file_may_lie_where_systemd_puts_credentials(folder, monkeypatch):
+    site = SITE + (
+        "mqtt: {url: 'mqtt://h', username: u,"
+        " password_file: '${CREDENTIALS_DIRECTORY}/mqtt.password'}\n"
+    )
+    assert "${…} in it names no environment variable that is set" in problem(site)
+    Path("secrets").mkdir()
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(Path.cwd() / "secrets"))
+    assert "mqtt.password_file: there is no such file" in problem(site)
+    written = write("secrets/mqtt.password", "Quince-12\n")
+    found = load_site(write("site.yaml", site)).mqtt.password_file
+    assert found is not None
+    assert found.samefile(written)
+
+
 def test_no_text_form_of_the_site_shows_the_login(folder):
     site = load_site(write("site.yaml", SITE.replace(":Pomelo-77@", f":{PASSWORD}@")))
     assert PASSWORD not in repr(site)
