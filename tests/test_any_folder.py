@@ -30,7 +30,7 @@ from trainer.decode import UnreadableError, read_pixels
 from trainer.evaluate import predict, small_reader
 from trainer.hold_out import hold_out
 from trainer.mixture import batches, open_mixture
-from trainer.pixels import STEP, Pixels, Room
+from trainer.pixels import STEP, Pixels, Room, spare_memory
 from trainer.recipe import Data, load_recipe
 
 RECIPE = """
@@ -72,6 +72,10 @@ def of_sixteen_bits(*colour: int) -> bytes:
 def noise(high: int = 200, wide: int = 300) -> Image.Image:
     rng = np.random.default_rng(0)
     return Image.fromarray(rng.integers(0, 255, (high, wide, 3), dtype=np.uint8))
+
+
+def with_exif_that_breaks_off(kind: str) -> bytes:
+    return coded(Image.new("RGBA", (60, 40)), kind, exif=b"Exif\0\0II*\0")
 
 
 def with_thumbnail() -> bytes:
@@ -125,6 +129,10 @@ UNREADABLE: dict[str, tuple[str, Callable[[], bytes], str]] = {
     "half a BMP": ("a.bmp", lambda: coded(noise(), "BMP")[:9000], "breaks off"),
     "damaged PNG": (
         "a.png", lambda: coded(noise(), "PNG").replace(b"IDAT", b"IDAT\0\0\0\0"), "damaged"),
+    "PNG with alpha and half an EXIF": (
+        "a.png", lambda: with_exif_that_breaks_off("PNG"), "damaged"),
+    "WebP with alpha and half an EXIF": (
+        "a.webp", lambda: with_exif_that_breaks_off("WEBP"), "damaged"),
     "PNG of a head and an end": (
         "a.png", lambda: b"\x89PNG\r\n\x1a\nIEND\xae\x42\x60\x82", "damaged"),
     "WebP of a head": ("a.webp", lambda: b"RIFF\4\0\0\0WEBP", "damaged"),
@@ -366,7 +374,15 @@ def test_leaving_out_what_is_not_there_is_refused(recipe, folder):
 
 
 @pytest.mark.parametrize(
-    "change", ["crop_area=[-1, 1]", "crop_area=[3, 1]", "crop_area=[0.5, 0.2]", "name=2024-01-01"]
+    "change",
+    [
+        "crop_area=[-1, 1]",
+        "crop_area=[3, 1]",
+        "crop_area=[0.5, 0.2]",
+        "name=2024-01-01",
+        "seed=-1",
+        "seed=2147483648",
+    ],
 )
 def test_a_value_that_no_step_could_use_is_refused_at_once(recipe, folder, change):
     out = ("--out", folder.parent / "run")
@@ -375,7 +391,7 @@ def test_a_value_that_no_step_could_use_is_refused_at_once(recipe, folder, chang
         assert result.returncode == 0, result.stderr
     else:
         assert result.returncode == 2
-        assert "crop_area" in result.stderr
+        assert change.split("=")[0] in result.stderr
         assert "Value error" not in result.stderr
 
 
@@ -436,6 +452,15 @@ def test_an_index_that_excel_wrote_is_read(recipe, folder):
     write(folder / "index.csv", rows.encode("cp949"))
     message = refusal(78, "fit", recipe, "--data", folder, "--out", folder.parent / "other")
     assert "CSV UTF-8" in message
+
+
+@pytest.mark.parametrize("side", ["1e999", "NaN", '"wide"', "[]"])
+def test_a_box_whose_side_is_no_number_is_refused(recipe, tmp_path, side):
+    box = f'{{"label": "empty", "x": 0, "y": 0, "w": {side}, "h": 9}}'
+    text = f'{{"image": "a.png", "boxes": [{box}]}}'
+    data = write(tmp_path / "data" / "a.json", text.encode()).parent
+    message = refusal(78, "fit", recipe, "--data", data, "--out", tmp_path / "run")
+    assert "a.json: not a description of boxes" in message
 
 
 # -- what is kept back -----------------------------------------------------------------------------
@@ -620,21 +645,34 @@ def test_what_memory_does_not_hold_is_decoded_once_and_then_read_from_disk(tmp_p
         full.of(files[7])
 
 
-def test_processes_of_one_machine_share_what_is_free():
-    machine = {"free": 8 << 30}
-    rooms = [Room(2 << 30, lambda: machine["free"], 1 / 4) for _ in range(16)]
-    picture, kept = 8 << 20, 0
-    for _ in range(300):
+@pytest.mark.parametrize("starts_after", [0, 20])
+def test_processes_of_one_machine_share_what_is_spare(starts_after):
+    machine, picture, kept, rooms = {"spare": 2 << 30}, 8 << 20, 0, []
+    for turn in range(400):
+        if turn >= len(rooms) * starts_after and len(rooms) < 16:
+            rooms.append(Room(2 << 30, lambda: machine["spare"]))
         for room in rooms:
             if room.take(picture):
-                machine["free"] -= picture
+                machine["spare"] -= picture
                 kept += picture
     assert (2 << 30) * 0.9 < kept < (2 << 30) + len(rooms) * STEP
 
 
 def test_one_process_takes_no_more_than_its_own_limit():
-    room = Room(3 * STEP, lambda: 1 << 40, 1 / 4)
+    room = Room(3 * STEP, lambda: 1 << 40)
     assert sum(room.take(STEP // 4) for _ in range(50)) == 12
+
+
+def test_a_third_of_the_memory_stays_free(monkeypatch):
+    said = {"/proc/meminfo": "MemTotal: 9000 kB\nMemFree: 10 kB\nMemAvailable: 8000 kB\n"}
+    monkeypatch.setattr(Path, "read_text", lambda self: said[str(self)])
+    said |= {"/sys/fs/cgroup/memory.max": "max\n"}
+    assert spare_memory() == 5000 << 10
+    group = {"max": f"{6000 << 10}\n", "current": f"{3000 << 10}\n", "stat": "anon 5\n"}
+    said |= {f"/sys/fs/cgroup/memory.{name}": text for name, text in group.items()}
+    assert spare_memory() == 1000 << 10
+    said["/sys/fs/cgroup/memory.stat"] = f"anon 5\ninactive_file {500 << 10}\n"
+    assert spare_memory() == 1500 << 10
 
 
 def test_a_disk_that_is_full_meanwhile_costs_time_and_no_picture(tmp_path, monkeypatch, caplog):

@@ -11,6 +11,7 @@ from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -31,11 +32,13 @@ from sklearn.metrics import roc_auc_score
 
 from edge.classifier import Temperature
 from edge.errors import UnavailableError, UsageError
-from trainer.ablation import OFF, ablate_rows
+from trainer.ablation import OFF, ablate_rows, kfold_rows
 from trainer.data import Picture, read_data
 from trainer.folds import groups_of, seen_of, split, subset
 from trainer.jobs import Pool, _train_s, claimed, make_job
-from trainer.recipe import Recipe, load_recipe
+from trainer.layout import Plan
+from trainer.recipe import SEEDS, Recipe, changed, load_recipe
+from trainer.report.studies import open_study, study_figures
 from trainer.runs import Row
 from trainer.statistics import (
     interval_of_share,
@@ -112,12 +115,34 @@ def test_one_data_set_is_itself_however_it_is_spelled(tmp_path, monkeypatch):
     assert not seen_of(learnt, others).any()
 
 
+def test_indexes_in_one_folder_are_of_one_data_set(tmp_path):
+    photos = write_photos(tmp_path / "photos", 6)
+    first, *rows = (photos / "index.csv").read_text().split()
+    rows[3] = rows[3].replace("g3", "g0")
+    for name, own in (("train.csv", rows[:3]), ("val.csv", rows[3:])):
+        (photos / name).write_text("\n".join([first, *own]))
+    learnt, asked = (read_data(str(photos / name)) for name in ("train.csv", "val.csv"))
+    assert seen_of(learnt, asked).tolist() == [True, False, False]
+
+
 def test_a_copy_of_a_picture_is_that_picture(pictures, tmp_path):
     (first, other) = pictures("e g0 photo", "e g1 other")
     copy = tmp_path / "renamed.png"
     copy.write_bytes(first.file.read_bytes())
     again = Picture(copy, "e", "renamed", {})
     assert groups_of([first, other, again]).tolist() == [0, 1, 0]
+
+
+def test_photos_with_white_margins_are_two_pictures_also_without_compression(tmp_path):
+    shades = np.full((2, 300, 200, 3), 255, np.uint8)
+    shades[0, 140:160, 90:110] = 0
+    for number, pixels in enumerate(shades):
+        cv2.imwrite(str(tmp_path / f"{number}.bmp"), pixels)
+    copy = tmp_path / "copy.bmp"
+    copy.write_bytes((tmp_path / "0.bmp").read_bytes())
+    files = [tmp_path / "0.bmp", tmp_path / "1.bmp", copy]
+    found = [Picture(file, "e", file.name, {}) for file in files]
+    assert groups_of(found).tolist() == [0, 1, 0]
 
 
 def test_every_picture_is_asked_about_once_and_every_fold_has_its_share_of_each_class(pictures):
@@ -276,7 +301,12 @@ def test_a_value_too_small_for_a_dot_is_still_a_number_in_a_row(full):
 
 def test_rows_are_chosen_by_name_and_bring_what_they_are_compared_with(full):
     assert [row.name for row in ablate_rows(full, ["full-mixup"])] == ["full", "full-mixup"]
-    assert [row.name for row in ablate_rows(full, ["plain+mixup"])] == ["plain", "plain+mixup"]
+    alone = ablate_rows(full, ["plain+mixup"])
+    assert [(row.name, row.compared_with) for row in alone] == [
+        ("plain", None), ("plain+mixup", "plain")
+    ]  # fmt: skip
+    both = ablate_rows(full, ["plain", "plain+mixup"])
+    assert [row.compared_with for row in both] == [None, "full", "plain"]
     with pytest.raises(UsageError, match="no such row; this recipe has full, plain"):
         ablate_rows(full, ["full-mixup", "full-luck"])
 
@@ -432,6 +462,15 @@ def test_another_temperature_is_another_job_for_it_is_in_the_probabilities(recip
     assert one.digest != other.digest
 
 
+def test_after_the_last_seed_comes_the_first_for_a_run_must_take_it(recipe):
+    last = changed(load_recipe(recipe), [f"seed={SEEDS - 1}"])
+    plan = Plan("kfold", last, tuple(kfold_rows(last, 2, ensemble=True)), 2, 2)
+    seeds = [plan.seed(repeat, fold, member) for repeat, fold, member in np.ndindex(2, 2, 3)]
+    assert len(set(seeds)) == 12
+    for seed in seeds:
+        assert changed(last, [f"seed={seed}"]).seed == seed
+
+
 def test_what_takes_no_steps_took_the_time_of_the_pictures_it_was_shown(recipe):
     solved = load_recipe(recipe).model_copy(update={"optimizer": "logistic", "epochs": 3})
     job = make_job("job", solved, Pool(solved), range(10))
@@ -477,6 +516,20 @@ def test_an_ablation_does_the_first_repeat_of_all_rows_first(recipe, tmp_path):
         assert row["difference"]["points"] == pytest.approx(100 * gain.mean())
     assert result.stdout == (tmp_path / "table.md").read_text()
     assert len((tmp_path / "table.csv").read_text().splitlines()) == 4
+
+
+def test_a_trick_on_the_plain_recipe_needs_no_full_one(recipe, tmp_path):
+    more = ("--rows", "plain+mixup", "--folds", 2, "--repeats", 1)
+    plain, mixup = study("ablate", recipe, tmp_path, *more)["rows"]
+    assert (plain["name"], plain["compared_with"], plain["difference"]) == ("plain", None, None)
+    gain = mixup["top1_per_repeat"][0] - plain["top1_per_repeat"][0]
+    assert mixup["difference"]["points"] == pytest.approx(100 * gain)
+    assert [line.split("|")[5].strip() for line in (tmp_path / "table.md").open()] == [
+        "against", "---", "-", "plain"
+    ]  # fmt: skip
+    trick, table = study_figures(open_study(tmp_path))
+    assert "tricks clearly help the plain recipe" in trick.title
+    assert "2 rows measured" in table.title
 
 
 def test_an_ensemble_is_the_mean_of_models_of_inner_folds(recipe, tmp_path):
@@ -546,6 +599,14 @@ def test_too_few_groups_and_pictures_are_refused_with_what_to_do(recipe, tmp_pat
         assert "two labels at least" in refusal("kfold", recipe, "--subset", wrong, *out)
     message = refusal("kfold", recipe, "--subset", "stocked=8,empty=1", "--folds", 2, *out)
     assert "class 'empty' has 1 picture in one group" in message
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_label_that_is_no_class_is_refused_before_there_is_a_folder(recipe, photos, tmp_path):
+    more = ("--data", f"{photos}=cola", "--folds", 2, "--out", tmp_path / "s")
+    refused = trainer("kfold", recipe, *more)
+    assert refused.returncode == 78
+    assert "label 'cola' is none of the classes empty, stocked" in refused.stderr
     assert not (tmp_path / "s").exists()
 
 

@@ -362,6 +362,17 @@ def test_a_teacher_must_know_the_same_classes(photos, run):
         open_teacher(student, "cpu")
 
 
+def test_a_size_that_does_not_suit_the_teacher_is_refused(photos, tmp_path):
+    net = {"arch": "resnet10", "width": 0.125, "blocks": [1, 1], "d": True}
+    trained(tiny(photos, epochs=1, net=net), tmp_path / "run")
+    taught = tiny(photos, distill={"teacher": str(tmp_path / "run"), "size": 36})
+    with pytest.raises(ConfigError, match=r"distill\.size: 36 .*run: .* a multiple of 8"):
+        trained(taught, tmp_path / "pupil")
+    small = tiny(photos, distill={"teacher": str(tmp_path / "run"), "size": 8})
+    with pytest.raises(ConfigError, match=r"distill\.size: 8 .* needs 16 pixels"):
+        open_teacher(small, "cpu")
+
+
 def test_teachers_that_cannot_teach_are_named(photos, run, tmp_path):
     lost = tiny(photos, distill={"teacher": [str(run), "nowhere"]})
     with pytest.raises(ConfigError, match=r"distill\.teacher: nowhere: no such run or bundle"):

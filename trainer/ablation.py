@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import yaml
 from torchvision.models.resnet import BasicBlock
@@ -68,7 +68,8 @@ def kfold_rows(recipe: Recipe, folds: int, ensemble: bool) -> list[Row]:
 def ablate_rows(recipe: Recipe, names: Sequence[str] = ()) -> list[Row]:
     """Return full, plain, full less each trick and plain with each, as far as the recipe uses it.
 
-    names: only these rows, and those they are compared with. Raises UsageError for a wrong one.
+    names: only these rows, and those they are compared with, which are compared with nothing
+    unless that is there too. Raises UsageError for a wrong one.
     """
     tricks = _tricks(recipe)
     settings = {key: OFF[key] for key in tricks} | PLAIN
@@ -112,4 +113,8 @@ def _named(rows: Sequence[Row], names: Sequence[str]) -> list[Row]:
             raise UsageError(f"--rows {name}: no such row; this recipe has {', '.join(known)}")
     wanted = set(names or known)
     wanted |= {row.compared_with or "" for row in rows if row.name in wanted}
-    return [row for row in rows if row.name in wanted]
+    return [
+        row if row.compared_with in wanted else replace(row, compared_with=None)
+        for row in rows
+        if row.name in wanted
+    ]

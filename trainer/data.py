@@ -46,7 +46,8 @@ NAME_AT_MOST = 5
 class Picture:
     """One labelled file, or a box in it. group names what pictures of the same thing share in their
     data set; columns has the rest of its row; box is x, y, width, height in pixels; data_set is
-    where that lies, the same however its DATA is spelled."""
+    the folder where that lies, the same however its DATA is spelled: indexes in one folder, such as
+    train.csv and val.csv, are of one data set."""
 
     file: Path
     label: str
@@ -114,7 +115,7 @@ def _found(text: str, split: str | None, only: Sequence[str]) -> list[Picture]:
     if not pictures:
         what = (f" of split '{split}'" if split else "") + (f" labelled {only}" if only else "")
         raise UnavailableError(f"{path}: no picture{what}")
-    data_set = os.path.realpath(path.parent if path.name == "index.csv" else path)
+    data_set = os.path.realpath(path if path.is_dir() else path.parent)
     return [replace(p, label=label or p.label, data_set=data_set) for p in pictures]
 
 
@@ -311,7 +312,7 @@ def _from_boxes(path: Path) -> list[Picture]:
                 for b in scene["boxes"]
                 if b["label"] in BOX_LABELS
             ]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
             raise ConfigError([f"{file}: not a description of boxes: {error!r}"]) from None
     return pictures
 

@@ -8,6 +8,7 @@ kind that is read, and have an end.
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
@@ -38,6 +39,11 @@ KINDS = {
 }  # fmt: skip
 BRANDS = {b"avif": "AVIF", b"avis": "AVIF", b"heic": "HEIC", b"heix": "HEIC", b"heim": "HEIC",
           b"heis": "HEIC", b"hevc": "HEIC", b"mif1": "HEIC", b"msf1": "HEIC"}  # fmt: skip
+DAMAGED = (
+    OSError, SyntaxError, ValueError, PillowImage.DecompressionBombError,
+    struct.error, TypeError, AttributeError, LookupError, ArithmeticError,
+)  # fmt: skip
+"""What Pillow raises of a damaged picture, and in the second line of damaged EXIF."""
 
 
 class UnreadableError(UnavailableError):
@@ -60,10 +66,7 @@ def read_pixels(file: Path, near: int | None = None) -> Image:
     Raises UnreadableError where the file is no picture, or not all of one. Damage inside a JPEG
     whose end is there is not found: no decoder at hand tells of it.
     """
-    try:
-        data = file.read_bytes()
-    except OSError as error:
-        raise UnreadableError(file, error.strerror or str(error)) from None
+    data = _all_of(file)
     _check(file, data, data, len(data))
     try:
         pixels = _decoded(data, near)
@@ -78,7 +81,7 @@ def look(file: Path) -> None:
     """Raise UnreadableError where a file's ends show that it is no picture, or not all of one."""
     head, tail, size = _ends(file)
     if head is not tail and _kind(head) == "JPEG" and JPEG_END not in tail:
-        head = tail = file.read_bytes()  # phones append films and more to a photo
+        head = tail = _all_of(file)  # phones append films and more to a photo
     _check(file, head, tail, size)
 
 
@@ -87,8 +90,9 @@ def fingerprints(files: Iterable[Path]) -> dict[Path, str]:
 
     Not of everything: twenty thousand photos may be 60 GB. Files of up to 64 KiB, as most crops
     are, are hashed whole; in a longer one a change is seen if it reaches the first or the last
-    32 KiB or changes the length, and saving a JPEG, PNG or WebP anew does. Raises UnreadableError
-    where a file is gone.
+    32 KiB or changes the length, and saving a JPEG, PNG or WebP anew does. A BMP is hashed whole,
+    however long: without compression, two photos with white margins are alike at both ends. Raises
+    UnreadableError where a file is gone.
     """
     files = sorted(set(files))
     with ThreadPoolExecutor(THREADS) as pool:
@@ -97,7 +101,16 @@ def fingerprints(files: Iterable[Path]) -> dict[Path, str]:
 
 def _fingerprint(file: Path) -> str:
     head, tail, size = _ends(file)
+    if head is not tail and _kind(head) == "BMP":
+        head, tail = _all_of(file), b""
     return sha256(b"%d " % size + head + tail).hexdigest()
+
+
+def _all_of(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise UnreadableError(file, error.strerror or str(error)) from None
 
 
 def _ends(file: Path) -> tuple[bytes, bytes, int]:
@@ -201,12 +214,15 @@ def _may_be_transparent(data: bytes) -> bool:
 
 
 def _on_white(data: bytes) -> Image | None:
-    """By Pillow: OpenCV gives what is transparent only as it lies in the file, not upright."""
+    """By Pillow: OpenCV gives what is transparent only as it lies in the file, not upright.
+
+    None where something in it is damaged: in EXIF, Pillow raises whatever it stumbles over.
+    """
     try:
         picture = ImageOps.exif_transpose(PillowImage.open(io.BytesIO(data)))
         ground = PillowImage.new("RGBA", picture.size, "white")
         ground.alpha_composite(picture.convert("RGBA"))
-    except (OSError, ValueError, SyntaxError, PillowImage.DecompressionBombError):
+    except DAMAGED:
         return None
     return np.asarray(cv2.cvtColor(np.asarray(ground), cv2.COLOR_RGBA2BGR), np.uint8)
 

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from edge.errors import UsageError
 from trainer.ablation import Row
+from trainer.data import check_labels
 from trainer.folds import Indices, groups_of, split, subset
 from trainer.jobs import Job, Pool, digest_of, make_job
-from trainer.recipe import Recipe
+from trainer.recipe import SEEDS, Recipe
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Plan:
 
     def seed(self, repeat: int, fold: int = 0, member: int = 0) -> int:
         """Return the seed of one fit, and of a repeat's partition; no two have the same."""
-        return self.recipe.seed + 10_000 * repeat + 100 * fold + member
+        return (self.recipe.seed + 10_000 * repeat + 100 * fold + member) % SEEDS
 
 
 class Layout:
@@ -57,6 +58,7 @@ class Layout:
         self.labels = [self.pool.labels[i] for i in self.chosen]
         self.groups = np.unique(groups[list(self.chosen)], return_inverse=True)[1]
         self.classes = plan.recipe.with_classes(self.labels).classes
+        check_labels([self.pool.pictures[i] for i in self.chosen], self.classes)
         self.folds = [
             self._split(self.chosen, plan.folds, plan.seed(repeat))
             for repeat in range(plan.repeats)

@@ -71,15 +71,22 @@ def open_body(net: Net, zero_gamma: bool = False) -> ResNet | Baseline:
 
 def check_sizes(model: SlotNet, recipe: Recipe) -> None:
     """Raise ConfigError where pictures of the recipe's sizes do not suit its net."""
-    body, arch = model.body, recipe.net.arch
     for size in sorted({recipe.input_size, *(size for _, size in recipe.train_sizes)}):
-        if size < body.smallest:
-            raise ConfigError([f"input_size: {size}; {arch} needs {body.smallest} pixels at least"])
-        if size % body.divisor:
-            raise ConfigError(
-                [f"input_size: {size}; with d the side must be even wherever this {arch} halves "
-                 f"it: a multiple of {body.divisor}"]
-            )  # fmt: skip
+        if why := why_unsuited(model, recipe.net.arch, size):
+            raise ConfigError([f"input_size: {size}; {why}"])
+
+
+def why_unsuited(model: SlotNet, arch: str, size: int) -> str:
+    """Return why pictures of a size do not suit a net; empty where they do."""
+    body = model.body
+    if size < body.smallest:
+        return f"{arch} needs {body.smallest} pixels at least"
+    if size % body.divisor:
+        return (
+            f"with d the side must be even wherever this {arch} halves it: a multiple of "
+            f"{body.divisor}"
+        )
+    return ""
 
 
 def settle(model: SlotNet, batches: list[Tensor]) -> None:

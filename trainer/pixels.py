@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import sys
 import tempfile
 import threading
 from collections.abc import Callable
@@ -31,13 +32,13 @@ class Pixels:
     What comes back does not depend on what was kept. Any number of threads may ask.
 
     near: pixels that the shorter side needs at most; larger pictures are shrunk to it.
-    memory, disk: bytes that may be kept in either; None: a quarter of the memory that is free, half
-    of what is free on the disk with temporary files. The processes of a study share these.
+    memory, disk: bytes that may be kept in either; None: while a third of all memory, a twentieth
+    of the disk with temporary files stay free.
     """
 
     def __init__(self, near: int, memory: int | None = None, disk: int | None = None):
         self._near = near
-        self._room = Room(MEMORY_AT_MOST, free_memory, 1 / 4) if memory is None else Room(memory)
+        self._room = Room(MEMORY_AT_MOST, spare_memory) if memory is None else Room(memory)
         self._lock = threading.Lock()
         self._kept: dict[Key, Image] = {}
         self._spill = _Spill(disk)
@@ -67,21 +68,20 @@ class Pixels:
 class Room:
     """How many bytes may still be kept.
 
-    at_most: by this process. free: tells how many bytes the machine has left, of which all its
-    processes together may take about this share, however many keep pixels: each looks again before
-    it takes a STEP more, and so sees what the others took.
+    at_most: by this process. spare: tells how many bytes all processes together may still take,
+    however many keep pixels: each asks again before it takes a STEP more, and so sees what the
+    others took.
     """
 
-    def __init__(self, at_most: int, free: Callable[[], int] | None = None, share: float = 1):
+    def __init__(self, at_most: int, spare: Callable[[], int] = lambda: sys.maxsize):
         self._left, self._taken = at_most, 0
-        self._free = free
-        self._leave = 0 if free is None else int((1 - share) * free())
+        self._spare = spare
 
     def take(self, size: int) -> bool:
         """Return whether so many bytes more may be kept; they then count as kept."""
         if size > self._taken:
             step = min(max(size, STEP), self._left)
-            if self._free is not None and self._free() - step < self._leave:
+            if self._spare() < step:
                 return False
             self._left, self._taken = self._left - step, self._taken + step
         if size > self._taken:
@@ -120,7 +120,7 @@ class _Spill:
         try:
             with self._lock:
                 if self._room is None:
-                    self._room = Room(DISK_AT_MOST, self._free_disk, 1 / 2)
+                    self._room = Room(DISK_AT_MOST, self._spare_disk)
                 if key in self._places or not self._room.take(pixels.nbytes):
                     return
                 start, self._end = self._end, self._end + pixels.nbytes
@@ -139,24 +139,33 @@ class _Spill:
         while written < len(data):  # a write may be cut short
             written += os.pwrite(self._file.fileno(), data[written:], start + written)
 
-    def _free_disk(self) -> int:
-        return shutil.disk_usage(self._folder).free
+    def _spare_disk(self) -> int:
+        disk = shutil.disk_usage(self._folder)
+        return disk.free - disk.total // 20
 
 
-def free_memory() -> int:
-    """Return how many bytes other programs, or this one's container, have left free."""
+def spare_memory() -> int:
+    """Return how many bytes of memory, or of this program's container, may be taken.
+
+    Of all there is a third stays free: a net in training wants its own, and a share of what is
+    free would shrink with each process that begins, and never come to an end.
+    """
+    known = {}
     try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        free = next(1024 * int(line.split()[1]) for line in lines if "MemAvailable:" in line)
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            name, _, size = line.partition(":")
+            known[name] = 1024 * int(size.split()[0])
     except OSError:
-        free = 4 * MEMORY_AT_MOST  # no Linux: nobody to ask without one more package
+        return MEMORY_AT_MOST  # no Linux: nobody to ask without one more package
+    total = known["MemTotal"]
+    free = known.get("MemAvailable", known["MemFree"])
     group = Path("/sys/fs/cgroup")
     try:
-        limit = (group / "memory.max").read_text().strip()
+        limit = int((group / "memory.max").read_text())
         used = int((group / "memory.current").read_text())
         stat = (line.split() for line in (group / "memory.stat").read_text().splitlines())
-        # Files that were read and can be forgotten count as used there.
-        used -= sum(int(size) for name, size in stat if name == "inactive_file")
-    except OSError:
-        return free
-    return free if limit == "max" else min(free, max(0, int(limit) - used))
+    except (OSError, ValueError):  # no container, or one without a limit: "max"
+        return free - total // 3
+    # Files that were read and can be forgotten count as used there.
+    used -= sum(int(size) for name, size in stat if name == "inactive_file")
+    return min(free, limit - used) - min(total, limit) // 3

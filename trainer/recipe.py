@@ -32,6 +32,9 @@ Augment = Literal["none", "crop", "paper", "keras", "trivial", "camera"]
 
 Share = Annotated[float, Field(gt=0, le=1)]
 
+SEEDS = 2**31
+"""So many seeds there are; scikit-learn takes none of 2**32 or more, numpy none below 0."""
+
 AFTERWARDS = {"name", "held_out", "unreadable", "temperature", "thresholds", "costs", "sources"}
 """What does not change the weights: a run need not be made anew for it."""
 STEPS_ONLY = (
@@ -181,7 +184,7 @@ class Recipe(Section):
     ema: float = Field(default=0, ge=0, le=1)
     """The model kept is a running mean over about this share of the steps; 0: the last one."""
     channels_last: bool = True
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, lt=SEEDS)
 
     held_out: tuple[Data, ...] = ()
     """Photos that each epoch and the export measure on; the temperature is fitted there where none

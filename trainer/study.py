@@ -12,7 +12,8 @@ STUDY/study.json, written anew after every fit, holds
     data, n, groups, folds, repeats, subset, majority     digest and number of pictures and of their
                      groups; how they were parted; what always naming the commonest class gets right
     rows             list of
-      name, changes, digest      which row; KEY=VALUE against the row it is compared with
+      name, changes, digest      which row; KEY=VALUE against the row it is compared with, of plain
+                                 against the recipe, also where full takes no part
       compared_with              name of that row, or null
       fits, diverged             how many fits are done; why the first of those that diverged did
       repeats                    how many are complete. Without one, all that follows is null

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from edge.classifier import MAX_BATCH, open_classifier
 from edge.errors import ConfigError
+from trainer.net import why_unsuited
 from trainer.recipe import Distill, Recipe, load_recipe
 from trainer.runs import is_run, load_run
 from trainer.tricks import Teacher, half_precision, resized
@@ -21,7 +22,8 @@ def open_teacher(recipe: Recipe, device: str, path: Path | None = None) -> Teach
 
     path: the run or bundle that teaches, where it is not what the recipe names.
 
-    Raises ConfigError where a teacher is not there or knows other classes.
+    Raises ConfigError where a teacher is not there, knows other classes or cannot be asked at
+    `distill.size`.
     """
     if recipe.distill is None:
         return None
@@ -38,6 +40,8 @@ def _run(path: Path, recipe: Recipe, device: str) -> Teacher:
     run = load_run(path)
     _check_classes(path, run.recipe.classes, recipe.classes)
     net, size = run.net.to(device), recipe.distill.size or run.recipe.input_size
+    if why := why_unsuited(net, run.recipe.net.arch, size):
+        raise ConfigError([f"distill.size: {size} does not suit the teacher {path}: {why}"])
     dtype = half_precision(recipe, device)
 
     @torch.no_grad()
