@@ -53,6 +53,7 @@ def demo(
 @app.command()
 def check(config: SiteFile = SITE, as_json: Json = False) -> None:
     """Check the configuration and the model without starting anything."""
+    from edge.pin import PinFile
     from edge.plan import read_plan
 
     plan = read_plan(config)
@@ -65,7 +66,7 @@ def check(config: SiteFile = SITE, as_json: Json = False) -> None:
         "model": plan.classifier.info.name,
         "pages": {
             "listen": site.web.listen,
-            "pin": site.pin_file.exists(),
+            "pin": PinFile(site.pin_file).exists,
             "tls": site.web.tls is not None,
         },
         "warnings": plan.warnings(),

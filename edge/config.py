@@ -89,17 +89,20 @@ def _open_doors(file: YamlFile, site: Site) -> Iterator[Problem]:
     Not a rule of the site's own: `edge pin` has to read one that still lacks its PIN.
     """
     way_out = f"set one with `edge pin -c {file.path}`"
-    if not site.pin_file.exists():
-        if not site.web.is_local:
-            message = f"is reachable from outside, which needs a PIN: {way_out}"
-            yield file.problem(("web", "listen"), message)
-        elif site.web.pin_file is not None:
-            yield file.problem(("web", "pin_file"), f"there is no PIN yet: {way_out}")
-        return
     try:
-        read_pin(site.pin_file)
+        mark = read_pin(site.pin_file)
+    except OSError as error:  # no way out: there may be a good PIN, which another one would replace
+        message = f"{site.pin_file} cannot be read: {error.strerror}"
+        yield file.problem(("web", "pin_file"), message)
+        return
     except ValueError as error:
         yield file.problem(("web", "pin_file"), f"{site.pin_file} {error}; {way_out}")
+        return
+    if mark is None and not site.web.is_local:
+        message = f"is reachable from outside, which needs a PIN: {way_out}"
+        yield file.problem(("web", "listen"), message)
+    elif mark is None and site.web.pin_file is not None:
+        yield file.problem(("web", "pin_file"), f"there is no PIN yet: {way_out}")
 
 
 def _planogram_of(site_file: YamlFile) -> YamlFile | None:

@@ -54,7 +54,7 @@ class Health:
                 uptime_s=round(now.clock_s - self._started_s, 1),
                 cpu_percent=round(100 * busy, 1),
                 memory_bytes=memory_bytes(),
-                disk_free_bytes=shutil.disk_usage(self._state).free,
+                disk_free_bytes=disk_free_bytes(self._state),
                 outbox=payloads.OutboxPayload(
                     connected_since=delivery.connected_since,
                     waiting=delivery.backlog.count,
@@ -73,6 +73,14 @@ class Health:
         if not self._crop_ms:
             return None
         return round(float(np.percentile(self._crop_ms, percent)), 2)
+
+
+def disk_free_bytes(folder: Path) -> int | None:
+    """Return the room on the folder's disk; None where the folder or the disk is gone."""
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return None
 
 
 def memory_bytes() -> int:

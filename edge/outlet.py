@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from edge.broker import EmbeddedBroker
-from edge.errors import StoreError
+from edge.errors import StoreError, UnavailableError
 from edge.publisher import Publisher
 from edge.sinks import Destination, open_sink
-from edge.site import Site
+from edge.site import Mqtt, Site
 from edge.store import Store, open_store
 from edge.types import Asked
 
@@ -31,8 +31,8 @@ class Outlet:
 
 
 def serves(site: Site) -> tuple[object, ...]:
-    """Return the part of the configuration that an outlet depends on."""
-    return site.node, site.state, site.mqtt
+    """Return what an outlet depends on, to compare: it holds passwords and is never shown."""
+    return site.node, site.state, site.mqtt, _passwords(site.mqtt)
 
 
 @contextlib.contextmanager
@@ -71,10 +71,21 @@ def _destination(site: Site, stack: contextlib.ExitStack) -> Destination:
             cert=mqtt.cert,
             key=mqtt.key,
         )
-    broker = EmbeddedBroker(site.node, *mqtt.listen_address, mqtt.passwords())
+    broker = EmbeddedBroker(site.node, *mqtt.listen_address, _passwords(mqtt))
     broker.start()
     stack.callback(broker.stop)
     return broker.destination()
+
+
+def _passwords(mqtt: Mqtt) -> dict[str, str]:
+    """Return the embedded broker's; a remote one's is read anew at each connection.
+
+    Raises UnavailableError where a file has become unreadable since site.yaml was checked.
+    """
+    try:
+        return mqtt.passwords() if mqtt.embedded else {}
+    except ValueError as error:
+        raise UnavailableError(f"mqtt.users: a password {error}") from None
 
 
 def _open_patiently(site: Site, stop: threading.Event) -> Store:

@@ -70,7 +70,14 @@ class PinFile:
 
     @property
     def exists(self) -> bool:
-        return self._path.exists()
+        """Also where nobody can tell: then the door stays shut."""
+        try:
+            os.stat(self._path)
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
+        return True
 
     def mark(self) -> PinMark | None:
         """Return the PIN's mark; None where there is none, or none that can be read."""
@@ -86,19 +93,25 @@ class PinFile:
     def _parsed(self) -> PinMark | None:
         try:
             return read_pin(self._path)
+        except OSError as error:
+            why = f"cannot be read: {error.strerror}"
         except ValueError as error:
-            log.error("%s: %s; nobody can sign in until `edge pin` sets one", self._path, error)
-            return None
+            why = str(error)
+        log.error("%s: %s; nobody can sign in until `edge pin` sets one", self._path, why)
+        return None
 
 
-def read_pin(path: Path) -> PinMark:
-    """Return the mark that a PIN file holds. Raises ValueError."""
+def read_pin(path: Path) -> PinMark | None:
+    """Return the mark that a PIN file holds; None where there is no such file.
+
+    Raises OSError where it cannot be read, ValueError where it holds something else.
+    """
     try:
         return PinMark.parse(path.read_text(encoding="ascii"))
+    except FileNotFoundError:
+        return None
     except UnicodeDecodeError:
         raise ValueError("holds no PIN that this version has set") from None
-    except OSError as error:
-        raise ValueError(f"cannot be read: {error.strerror}") from None
 
 
 def ask_pin() -> str:

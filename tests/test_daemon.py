@@ -8,7 +8,8 @@ from pathlib import Path
 
 from daemon import Daemon, StagedShelf, write_site
 from disk import fill, mount, small_disk
-from mosquitto import Mosquitto, Subscriber, retained, wait_for
+from mosquitto import Mosquitto, Subscriber, free_port, retained, wait_for
+from test_broker import login
 from test_messages import schema_of
 
 STATE = "stock/shop/slot/slot-0/state"
@@ -164,6 +165,23 @@ def test_a_reload_takes_the_new_planogram_and_a_wrong_one_changes_nothing(
         wait_for(lambda: listener.payloads("stock/shop/slot/slot-1/state"), 20)
         assert "the configuration has been read anew" in daemon.log()
         assert daemon.end() == 0
+
+
+def test_a_reload_takes_the_changed_password_of_the_embedded_broker(tmp_path, shelf):
+    password, port = tmp_path / "password", free_port()
+    password.write_text("bef0re\n")
+    mqtt = {"listen": f"127.0.0.1:{port}", "users": {"till": "password"}}
+    with Daemon(write_site(tmp_path, shelf.url("/still.jpg"), mqtt, 1)) as daemon:
+        wait_for(lambda: "delivery: connected" in daemon.log(), 30)
+        assert login(port, "till", "bef0re") == "Success"
+        password.write_text("aft3r\n")
+        daemon.send(signal.SIGHUP)
+        wait_for(lambda: daemon.log().count("delivery: connected") == 2, 30)
+        assert login(port, "till", "aft3r") == "Success"
+        assert login(port, "till", "bef0re") == "Not authorized"
+        assert daemon.end() == 0
+    assert "bef0re" not in daemon.log()
+    assert "aft3r" not in daemon.log()
 
 
 def test_a_port_in_use_ends_it_with_69_and_one_message(tmp_path, shelf, broker):

@@ -73,7 +73,13 @@ def test_a_wrong_pin_is_said_and_after_many_one_waits(browser):
     expect(page.get_by_role("button", name="들어가기")).to_be_disabled()
 
 
-@pytest.mark.parametrize("path", ["//evil.test/", "/\\evil.test/", "https://evil.test/"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("//evil.test/", "/\\evil.test/", "https://evil.test/"),
+        *("/%09/evil.test/", "/%0A/evil.test/", "javascript:alert(1)", "https://"),
+    ],
+)
 def test_nobody_is_sent_elsewhere_after_signing_in(browser, path):
     page = browser.open("/login?next=" + path)
     sign_in(page)

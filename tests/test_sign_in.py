@@ -488,6 +488,43 @@ def test_a_pin_file_of_another_making_is_a_problem(site, text):
     assert load(site).site.pin_file == site.parent / "kept" / "pin"
 
 
+@pytest.fixture(params=["Too many levels of symbolic links", "File name too long"])
+def unreadable(site, request):
+    """A PIN file that even root cannot look at; gives the path and why."""
+    (site.parent / "loop").symlink_to("loop")
+    why = request.param
+    return site.parent / ("loop/pin" if "links" in why else "x" * 300), why
+
+
+@pytest.mark.parametrize("listen", ["0.0.0.0:8080", "127.0.0.1:8080"])
+def test_a_pin_file_that_cannot_be_looked_at_is_one_problem(site, unreadable, listen):
+    path, why = unreadable
+    data = yaml.safe_load(site.read_text())
+    data["web"] = {"listen": listen, "pin_file": path.relative_to(site.parent).as_posix()}
+    site.write_text(yaml.safe_dump(data))
+    with pytest.raises(ConfigError) as caught:
+        load(site)
+    assert len(caught.value.problems) == 1
+    assert f"web.pin_file: {path} cannot be read: {why}" in str(caught.value)
+
+
+def test_a_check_that_may_not_look_at_the_pin_ends_with_78_and_one_message(site):
+    data = yaml.safe_load(site.read_text())
+    data["web"]["pin_file"] = "x" * 300
+    site.write_text(yaml.safe_dump(data))
+    refused = run_edge("check", "-c", site)
+    assert refused.returncode == 78
+    assert refused.stderr.startswith("error: ")
+    assert refused.stderr.count("\n") == 1
+
+
+def test_where_nobody_can_tell_whether_there_is_a_pin_the_door_stays_shut(unreadable, tmp_path):
+    path, _ = unreadable
+    door = Door(site_of(tmp_path, pin_file=str(path)))
+    assert door.is_locked
+    assert not door.admits(HTTPConnection({"type": "http", "headers": []}))
+
+
 def test_a_pin_that_was_asked_for_and_never_set_is_a_problem_on_this_pc_too(site):
     data = yaml.safe_load(site.read_text())
     data["web"] = {"pin_file": "pin"}

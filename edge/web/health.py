@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from datetime import UTC, datetime
 
@@ -15,7 +14,7 @@ from starlette.routing import Route
 from edge.address import without_login
 from edge.board import Board, Notice
 from edge.errors import StoreError
-from edge.health import memory_bytes
+from edge.health import disk_free_bytes, memory_bytes
 from edge.payloads import rfc3339
 from edge.site import Mqtt
 from edge.versions import versions
@@ -50,7 +49,7 @@ def health_json(board: Board, notice: Notice, now: datetime) -> Json:
             "p95_ms": looks.get("p95_ms"),
             "looks": looks.get("looks", 0),
         },
-        "disk": {"free_bytes": shutil.disk_usage(site.state).free},
+        "disk": {"free_bytes": disk_free_bytes(site.state)},
         "cpu_percent": measured.get("cpu_percent"),
         "memory_bytes": memory_bytes(),
         "uptime_s": round(notice.now.clock_s - board.begun_s, 1),

@@ -30,9 +30,9 @@ WIDEST_PX = 1600  # of a whole picture: more than a phone or half a screen shows
 NOBODY = "staff"
 """Who acts from a page whose user has given no name."""
 
-STATUS = {"already_closed": 409, "gone": 404, "not_written": 503, "busy": 503}
-PASSING = ("not_written", "busy")
-"""After these the same act may be tried again."""
+STATUS = {"already_closed": 409, "gone": 404, "not_written": 503}
+PASSING = "not_written"
+"""Nothing was done: the same act may be tried again."""
 
 
 class Act(BaseModel):
@@ -61,7 +61,7 @@ class StaffPages:
     def __init__(self, board: Board, ask: Callable[[Asked], None]):
         self.board, self._ask = board, ask
         self._hub = Hub(board)
-        self._acts: OrderedDict[tuple[str, str], asyncio.Task[Json]] = OrderedDict()
+        self._acts: dict[tuple[str, str], asyncio.Future[Json]] = {}
         self._pictures: OrderedDict[str, tuple[int, bytes]] = OrderedDict()
         self._encoding = CapacityLimiter(1)  # the other core is the cameras'
 
@@ -82,18 +82,16 @@ class StaffPages:
     async def act(self, request: Request) -> Response:
         """Do it once, however often it is sent."""
         act = await read_body(request, Act)
-        key = act.incident_id, act.action_id
-        task = self._acts.get(key)
-        if task is None:
-            task = self._acts[key] = asyncio.create_task(self._ask_for(act))
-            while len(self._acts) > MAX_ANSWERS:
-                self._acts.popitem(last=False)
-        response = await asyncio.shield(task)  # who goes away does not take back what was sent
-        code = response["data"].get("code", "refused")
+        answered = self._acts.get((act.incident_id, act.action_id)) or self._ask_for(act)
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                # Who goes away or has waited enough does not take back what was sent.
+                response = await asyncio.shield(answered)
+        except TimeoutError:
+            raise _busy() from None
         if response["status"] == "ok":
             return JSONResponse({"status": "ok"})
-        if code in PASSING:
-            self._acts.pop(key, None)
+        code = response["data"].get("code", "refused")
         raise Refusal(STATUS.get(code, 422), code, response["error"])
 
     async def slot_picture(self, request: Request) -> Response:
@@ -126,26 +124,39 @@ class StaffPages:
                     self._pictures.popitem(last=False)
         return Response(jpeg, media_type="image/jpeg")
 
-    async def _ask_for(self, act: Act) -> Json:
-        """Lay it before the main loop and return its response."""
-        loop = asyncio.get_running_loop()
-        answered: asyncio.Future[bytes] = loop.create_future()
+    def _ask_for(self, act: Act) -> asyncio.Future[Json]:
+        """Lay it before the main loop and return what will be its response, which is remembered."""
+        self._make_room()
+        loop, key = asyncio.get_running_loop(), (act.incident_id, act.action_id)
+        answered: asyncio.Future[Json] = loop.create_future()
 
-        def settle(response: bytes) -> None:
-            if not answered.done():
-                answered.set_result(response)
+        def settle(payload: bytes) -> None:
+            response: Json = json.loads(payload)
+            if response["data"].get("code") == PASSING:
+                del self._acts[key]
+            answered.set_result(response)
 
         def reply(response: bytes) -> None:
             with contextlib.suppress(RuntimeError):  # the pages' loop has just been closed
                 loop.call_soon_threadsafe(settle, response)
 
+        self._acts[key] = answered
         self._ask(Asked(act.verb, act.request(), reply))
-        try:
-            async with asyncio.timeout(ANSWER_S):
-                response: Json = json.loads(await answered)
-        except TimeoutError:
-            return {"status": "error", "data": {"code": "busy"}, "error": "the daemon is busy"}
-        return response
+        return answered
+
+    def _make_room(self) -> None:
+        """Forget the oldest answer; never an act that still lies before the main loop."""
+        if len(self._acts) < MAX_ANSWERS:
+            return
+        oldest = next((key for key, answered in self._acts.items() if answered.done()), None)
+        if oldest is None:
+            raise _busy()
+        del self._acts[oldest]
+
+
+def _busy() -> Refusal:
+    """What the main loop has not answered yet; the same act sent again waits for that answer."""
+    return Refusal(503, "busy", "the daemon is busy")
 
 
 def routes(pages: StaffPages) -> list[Route]:

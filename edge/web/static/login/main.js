@@ -7,8 +7,17 @@ import { pinForm } from "../lib/pin.js";
 
 /** A link tapped in a messenger comes without the cookie: this page asks again from inside. */
 function goOn() {
-  const next = new URLSearchParams(location.search).get("next") ?? "/";
-  location.replace(/^\/(?![/\\])/.test(next) ? next : "/");
+  location.replace(ours(new URLSearchParams(location.search).get("next") ?? "/"));
+}
+
+/** What the link names if it is a page of ours. URL reads it as the browser will, tabs and all. */
+function ours(next) {
+  try {
+    const url = new URL(next, location.origin);
+    return url.origin === location.origin ? url.href : "/";
+  } catch {
+    return "/"; // no address at all
+  }
 }
 
 function draw(session) {

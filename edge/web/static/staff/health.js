@@ -135,9 +135,9 @@ function model({ model: one }) {
 function disk({ disk: one }) {
   return {
     title: t("health.disk"),
-    fine: one.free_bytes > LITTLE_DISK,
+    fine: one.free_bytes !== null && one.free_bytes > LITTLE_DISK, // null: nobody can tell
     sign: "check",
-    lines: [t("health.free", { n: number(one.free_bytes / 1e9, 1) })],
+    lines: one.free_bytes === null ? [] : [t("health.free", { n: number(one.free_bytes / 1e9, 1) })],
   };
 }
 
