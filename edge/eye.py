@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import replace
 
 from edge.cameras import Opener, is_recording, open_camera, scheme_of
 from edge.grabber import Condition, Grabber
 from edge.payloads import CameraHealthPayload
-from edge.types import CameraReason, CameraState, CameraStatus, Event, EventKind, Frame, Moment
+from edge.types import CameraReason, CameraState, CameraStatus, Frame, Moment
 from edge.view import View
 
 log = logging.getLogger(__name__)
@@ -44,16 +43,13 @@ class Eye:
         self._view = View(may_stand_still=is_recording(url))
         self._trouble: CameraReason | None = None
         self._wrong_size: tuple[int, int] | None = None
-        self._told: CameraState | None = None
-        self._is_known = False  # to the ledger
 
     def start(self) -> None:
         self._grabber.start()
 
     def begin_anew(self, reference_size: tuple[int, int] | None) -> None:
-        """Go on for another ledger, with slots that were drawn on a picture of this size."""
+        """Go on with slots that were drawn on a picture of this size."""
         self._reference_size, self._wrong_size = reference_size, None
-        self._is_known = False
 
     def close(self) -> None:
         self._grabber.join()
@@ -81,10 +77,10 @@ class Eye:
         """Return whether the camera gives pictures, and why not; any thread may ask."""
         return self._grabber.condition()
 
-    def news(self, now: Moment) -> tuple[CameraState, Event | None] | None:
-        """Return the camera's state if it is not the one told last, and the event it makes."""
+    def state(self, now: Moment) -> CameraState | None:
+        """Return how the camera is; None while it is opened for the first time."""
         condition = self.condition()
-        if condition is None:  # it is opened for the first time: nothing is known yet
+        if condition is None:
             return None
         status, reason = condition.status, condition.reason
         if status is CameraStatus.ONLINE and (self._trouble or self._wrong_size):
@@ -92,28 +88,15 @@ class Eye:
         moved_by = self.moved_by if status is CameraStatus.ONLINE else None
         if moved_by is not None:
             status, reason = CameraStatus.DEGRADED, CameraReason.MOVED
-        before = self._told
-        if before is not None and (before.status, before.reason) == (status, reason):
-            known, self._is_known = self._is_known and before.moved_by == moved_by, True
-            self._told = before = replace(before, moved_by=moved_by)
-            return None if known else (before, None)
-        state = CameraState(self.camera_id, status, reason, now.at, condition.last_frame, moved_by)
-        self._told, self._is_known = state, True
-        return state, self._event(before, state)
+        return CameraState(
+            self.camera_id, status, reason, now.at, condition.last_frame, moved_by
+        )  # fmt: skip
 
     def health(self, now: Moment) -> CameraHealthPayload:
         age_s = None if self.last_frame_s is None else max(0.0, now.clock_s - self.last_frame_s)
-        status = self._told.status if self._told else CameraStatus.OFFLINE
+        state = self.state(now)
+        status = state.status if state else CameraStatus.OFFLINE
         return CameraHealthPayload(status=status, frames=self.frames, last_frame_s=age_s)
-
-    def _event(self, before: CameraState | None, after: CameraState) -> Event | None:
-        was_up = before is None or before.status is CameraStatus.ONLINE
-        is_up = after.status is CameraStatus.ONLINE
-        if was_up == is_up:
-            return None
-        kind = EventKind.CAMERA_UP if is_up else EventKind.CAMERA_DOWN
-        reason = after.reason.value if after.reason else None
-        return Event(kind, f"camera/{self.camera_id}", after.since, reason=reason)
 
     def _is_another_aspect(self, frame: Frame) -> bool:
         """Say whether the slots, drawn on a picture of another shape, cannot be found on it."""

@@ -16,7 +16,16 @@ from edge.decide import remove
 from edge.errors import StoreError
 from edge.rows import QueuedEvent
 from edge.store import Store
-from edge.types import CameraState, Event, Moment, Slot, SlotState, Visibility
+from edge.types import (
+    CameraState,
+    CameraStatus,
+    Event,
+    EventKind,
+    Moment,
+    Slot,
+    SlotState,
+    Visibility,
+)
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +49,15 @@ class _Entry:
 class Ledger:
     """The states of all slots and cameras of one node."""
 
-    def __init__(self, store: Store, node: str, model: str, slots: Sequence[Slot], now: Moment):
+    def __init__(
+        self,
+        store: Store,
+        node: str,
+        model: str,
+        slots: Sequence[Slot],
+        cameras: Sequence[str],
+        now: Moment,
+    ):
         self._store, self._node, self._model = store, node, model
         self._slots = {slot.slot_id: slot for slot in slots}
         remembered = store.states()
@@ -48,7 +65,16 @@ class Ledger:
             slot_id: _resumed(remembered.get(slot_id, SlotState(slot_id)), now)
             for slot_id in self._slots
         }
-        self.cameras: dict[str, CameraState] = {}
+        self.cameras: dict[str, CameraState] = {
+            camera_id: state
+            for camera_id in cameras
+            if (told := store.document(_status_of(camera_id)))
+            and (state := messages.camera_state(camera_id, told))
+        }
+        """As they were told last, perhaps before a restart."""
+        self._configured = cameras
+        self._lasting: dict[str, bytes] = {}  # documents that are written once
+        self._files = store.files
         self.health = b""
         """The newest health document."""
         self.deeds: tuple[history.Deed, ...] = tuple(store.deeds(now.at - RECENT)[:MAX_RECENT])
@@ -67,7 +93,8 @@ class Ledger:
 
         Raises StoreError and has written nothing; it may be called again.
         """
-        wanted = {f"slot/{slot_id}/state" for slot_id in self._slots}
+        wanted = {_state_of(slot_id) for slot_id in self._slots}
+        wanted |= {_status_of(camera_id) for camera_id in self._configured}
         entry = _Entry(documents=dict(documents), events=list(events))
         for document in self._store.documents():
             ours = document.topic.startswith(("slot/", "camera/"))
@@ -81,13 +108,13 @@ class Ledger:
         gone = [state.slot_id for state in self._gone]
         self._store.record(entry.states, entry.documents, entry.events, gone, entry.history)
         self._add_deeds(entry)
-        self._gone = []
+        self._gone, self._lasting = [], dict(documents)
         self._told_s = dict.fromkeys(self._slots, now.clock_s)
 
     def note(
         self,
         slots: Iterable[tuple[SlotState, Event | None]],
-        cameras: Iterable[tuple[CameraState, Event | None]],
+        cameras: Iterable[CameraState],
         documents: Mapping[str, bytes],
         now: Moment,
     ) -> bool:
@@ -95,7 +122,9 @@ class Ledger:
 
         Slots and cameras that are as they were cost nothing but memory.
         """
-        entry = _Entry(documents=dict(documents))
+        files = self._store.files
+        entry = _Entry() if files == self._files else self._everything()
+        entry.documents |= documents
         self._tally.add(self.states.values(), now)
         after: dict[str, SlotState] = {}
         for state, event in slots:
@@ -107,27 +136,24 @@ class Ledger:
             elif now.clock_s - self._told_s[state.slot_id] >= HEARTBEAT_S:
                 self._tell(entry, state)
             after[state.slot_id] = state
-        for camera, event in cameras:
-            entry.documents[f"camera/{camera.camera_id}/status"] = messages.camera_status(camera)
-            if event is not None:
-                payload = messages.camera_event(event, camera, self._node)
-                entry.events.append(QueuedEvent.of(event, payload))
-            self.cameras[camera.camera_id] = camera
+        seen = {camera.camera_id: self._note_camera(entry, camera) for camera in cameras}
         if entry.states:
             known_states = self.states | after
             entry.documents["inventory"] = messages.inventory(self._slots.values(), known_states)
         if not self._write(entry, now):
             return False
         self.states |= after
+        self.cameras |= seen
+        self._files = files
         self.health = documents.get("health", self.health)
         self._told_s |= {state.slot_id: now.clock_s for state in entry.states}
         return True
 
     def close(self, now: Moment) -> None:
-        """Write what has been counted since the last minute."""
+        """Write what has been counted since the last minute, and when each slot was seen last."""
         self._tally.add(self.states.values(), now)
         self._counted_s = -HISTORY_EVERY_S
-        self._write(_Entry(), now)
+        self._write(_Entry(states=list(self.states.values())), now)
 
     @property
     def store(self) -> Store:
@@ -147,19 +173,38 @@ class Ledger:
         """Return the slots about which something is being decided: each clear picture counts."""
         return {slot_id for slot_id, state in self.states.items() if state.pending}
 
+    def _everything(self) -> _Entry:
+        """Return all that is stated, for a file that is new: a damaged one was moved aside."""
+        entry = _Entry(documents=dict(self._lasting))
+        for state in self.states.values():
+            self._tell(entry, state)
+        for camera in self.cameras.values():
+            entry.documents[_status_of(camera.camera_id)] = messages.camera_status(camera)
+        return entry
+
+    def _note_camera(self, entry: _Entry, camera: CameraState) -> CameraState:
+        """Add what is new of a camera; return how it is, and since when."""
+        known = self.cameras.get(camera.camera_id)
+        if known is not None and (known.status, known.reason) == (camera.status, camera.reason):
+            return replace(known, moved_by=camera.moved_by)
+        entry.documents[_status_of(camera.camera_id)] = messages.camera_status(camera)
+        event = _camera_event(known, camera)
+        if event is not None:
+            payload = messages.camera_event(event, camera, self._node)
+            entry.events.append(QueuedEvent.of(event, payload))
+        return camera
+
     def _tell(self, entry: _Entry, state: SlotState, event: Event | None = None) -> None:
         slot = self._slots[state.slot_id]
         entry.states.append(state)
-        entry.documents[f"slot/{state.slot_id}/state"] = messages.slot_state(
-            slot, state, self._model
-        )
+        entry.documents[_state_of(state.slot_id)] = messages.slot_state(slot, state, self._model)
         if event is not None:
             payload = messages.slot_event(event, slot, state, self._node, self._model)
             entry.events.append(QueuedEvent.of(event, payload))
 
     def _close_removed(self, entry: _Entry, state: SlotState, now: Moment) -> None:
         event = remove(state, now.at)
-        last = self._store.document(f"slot/{state.slot_id}/state")
+        last = self._store.document(_state_of(state.slot_id))
         if event is not None and last is not None:
             payload = messages.removed_slot_event(event, last, self._node)
             entry.events.append(QueuedEvent.of(event, payload))
@@ -202,6 +247,25 @@ class Ledger:
         if hour != self._pruned_hour:
             first = hour - int(history.KEEP.total_seconds()) // 3600
             entry.history.before = first, now.at - history.KEEP
+
+
+def _state_of(slot_id: str) -> str:
+    return f"slot/{slot_id}/state"
+
+
+def _status_of(camera_id: str) -> str:
+    return f"camera/{camera_id}/status"
+
+
+def _camera_event(before: CameraState | None, after: CameraState) -> Event | None:
+    """Return what a camera's change makes; one that was never told of is expected to be up."""
+    was_up = before is None or before.status is CameraStatus.ONLINE
+    is_up = after.status is CameraStatus.ONLINE
+    if was_up == is_up:
+        return None
+    kind = EventKind.CAMERA_UP if is_up else EventKind.CAMERA_DOWN
+    reason = after.reason.value if after.reason else None
+    return Event(kind, f"camera/{after.camera_id}", after.since, reason=reason)
 
 
 def _remember(

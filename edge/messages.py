@@ -65,6 +65,18 @@ def camera_status(camera: CameraState) -> bytes:
     return encode(CameraStatusPayload(**_camera_fields(camera)))
 
 
+def camera_state(camera_id: str, status: bytes) -> CameraState | None:
+    """Return what `camera_status` made a payload of, but for how far the camera has moved.
+
+    None where another version made it, which knew other reasons.
+    """
+    try:
+        told = CameraStatusPayload.model_validate_json(status)
+    except ValidationError:
+        return None
+    return CameraState(camera_id, told.status, told.reason, told.since, told.last_frame)
+
+
 def camera_event(event: Event, camera: CameraState, node: str) -> bytes:
     data = CameraEventData(**_camera_fields(camera), camera=camera.camera_id, replayed=False)
     return encode(CameraEventPayload(**_envelope(event, node), data=data))

@@ -84,7 +84,7 @@ def watch(post: Post, stop: threading.Event) -> None:
         decided = [
             decide(ledger.states[one.slot.slot_id], one, rules[one.slot.slot_id]) for one in seen
         ]
-        cameras = [news for eye in post.eyes if (news := eye.news(now))]
+        cameras = [state for eye in post.eyes if (state := eye.state(now))]
         ledger.note(decided, cameras, health_report(post, now), now)
 
         if now.clock_s - expired_s >= EXPIRE_EVERY_S:
@@ -189,10 +189,10 @@ def serve(
     with contextlib.closing(Lookout()) as lookout, contextlib.closing(Aims(board)) as aims:
         while following is not None:
             plan = following
+            ours = serves(plan.config.site)
             with open_outlet(plan.config.site, requests.put, stop) as outlet:
                 on_open(outlet)
                 board.delivery = outlet.publisher.delivery
-                ours = serves(plan.config.site)
                 while following is not None and serves(following.config.site) == ours:
                     plan = following
                     on_plan(plan.config.site)
@@ -241,6 +241,7 @@ def _take_up_ledger(
 ) -> Ledger:
     """Read what was stated last and write that the node is there, however long that takes."""
     node, model = plan.config.site.node, plan.classifier.info.name
+    cameras = [camera.id for camera in plan.config.site.cameras]
     events = []
     if started is not None:
         payload = messages.node_started(started, node, __version__, model)
@@ -248,7 +249,7 @@ def _take_up_ledger(
     while True:
         now = Moment.now()
         try:
-            ledger = Ledger(outlet.store, node, model, plan.slots, now)
+            ledger = Ledger(outlet.store, node, model, plan.slots, cameras, now)
             ledger.begin(events, {"info": plan.info(now)}, now)
             return ledger
         except StoreError as error:

@@ -86,9 +86,10 @@ def is_held(directory: Path) -> bool:
     return False
 
 
-def open_or_begin_anew(path: Path) -> sqlite3.Connection:
+def open_or_begin_anew(path: Path) -> tuple[sqlite3.Connection, bool]:
+    """Return the opened file, and whether a damaged one was moved aside for it."""
     try:
-        return _open(path)
+        return _open(path), False
     except sqlite3.DatabaseError as error:
         if not is_damage(error):
             raise
@@ -103,7 +104,7 @@ def open_or_begin_anew(path: Path) -> sqlite3.Connection:
             error,
             aside,
         )
-        return _open(path)
+        return _open(path), True
 
 
 def is_damage(error: Exception) -> bool:

@@ -66,6 +66,9 @@ class Store:
         self.path = directory / "state.db"
         self.news = threading.Event()
         """Set after each record(), so that delivery need not ask again and again."""
+        self.files = 0
+        """How many damaged files were moved aside: the one that is written to now has nothing of
+        them, and its numbers begin again."""
         self._max_events, self._reserve_bytes = max_events, reserve_bytes
         self._lock = threading.Lock()
         self._dropping = False
@@ -216,7 +219,8 @@ class Store:
         if self._held.closed:
             raise StoreError(f"{self.path}: the state file has been closed")
         if self._db is None:
-            self._db = open_or_begin_anew(self.path)
+            self._db, is_new = open_or_begin_anew(self.path)
+            self.files += is_new
         return self._db
 
     def _drop_connection(self) -> None:

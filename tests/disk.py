@@ -1,4 +1,5 @@
-"""A real file system of one megabyte, to be filled and made read-only. It takes root."""
+"""A disk's ways to fail: full and read-only, on a real file system of one megabyte, which takes
+root; and a state file that is garbage from one call to the next."""
 
 from __future__ import annotations
 
@@ -9,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from edge.store import Store
 
 
 @contextlib.contextmanager
@@ -44,3 +47,11 @@ def fill(disk: Path) -> Path:
         while file.write(b"x"):
             pass
     return ballast
+
+
+def spoil(store: Store) -> None:
+    """Make the state file garbage while it is in use: the next call moves it aside."""
+    with store._lock:
+        store._drop_connection()
+        for path in store.path.parent.glob("state.db*"):
+            path.write_bytes(b"no database at all" * 1000)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from disk import spoil
 
 import edge.past
 from edge import history
@@ -15,9 +16,9 @@ from edge.errors import StoreError
 from edge.ledger import HEARTBEAT_S, Ledger
 from edge.store import Store, open_store
 from edge.types import (
+    CameraReason,
     CameraState,
     CameraStatus,
-    Event,
     EventKind,
     Moment,
     Observation,
@@ -45,8 +46,8 @@ def store(tmp_path):
     opened.close()
 
 
-def take_up(store: Store, slots=SLOTS, seconds: float = 0.0) -> Ledger:
-    ledger = Ledger(store, "shop", "model", slots, at(seconds))
+def take_up(store: Store, slots=SLOTS, seconds: float = 0.0, cameras=("cam",)) -> Ledger:
+    ledger = Ledger(store, "shop", "model", slots, cameras, at(seconds))
     ledger.begin([], {"info": b"{}"}, at(seconds))
     return ledger
 
@@ -172,13 +173,97 @@ def test_a_slot_that_is_no_longer_configured_is_closed_and_removed(store):
     assert "a1" not in store.states()
 
 
-def test_a_camera_that_goes_down_is_a_document_and_an_event(store):
+def look(ledger: Ledger, seconds: float, reason: CameraReason | None) -> bool:
+    """Note that the camera gives pictures, or why it does not."""
+    status = CameraStatus.OFFLINE if reason else CameraStatus.ONLINE
+    state = CameraState("cam", status, reason, at(seconds).at, None)
+    return ledger.note([], [state], {}, at(seconds))
+
+
+def test_a_camera_that_goes_down_and_comes_back_is_a_document_and_events(store):
     ledger = take_up(store)
-    state = CameraState("cam", CameraStatus.OFFLINE, None, NOON, None)
-    event = Event(EventKind.CAMERA_DOWN, "camera/cam", NOON)
-    ledger.note([], [(state, event)], {}, at(1))
+    look(ledger, 1, None)
+    assert events(store) == []  # it is expected to be up
+    look(ledger, 2, CameraReason.NO_FRAMES)
+    look(ledger, 3, CameraReason.NO_FRAMES)
     assert document(store, "camera/cam/status")["status"] == "offline"
-    assert [one["data"]["camera"] for one in events(store)] == ["cam"]
+    (down,) = events(store)
+    assert (down["type"], down["subject"]) == (EventKind.CAMERA_DOWN, "camera/cam")
+    assert (down["data"]["camera"], down["data"]["reason"]) == ("cam", "no_frames")
+    look(ledger, 4, CameraReason.CONNECT_FAILED)  # another reason, told without an event
+    assert document(store, "camera/cam/status")["since"].startswith("2026-11-24T12:00:04")
+    look(ledger, 5, None)
+    assert [event["type"] for event in events(store)] == [EventKind.CAMERA_UP]
+
+
+def test_a_camera_is_told_when_the_file_can_be_written_again(store):
+    disk = FailingStore(store)
+    ledger = take_up(disk)
+    look(ledger, 1, None)
+    disk.full = True
+    assert not look(ledger, 2, CameraReason.NO_FRAMES)
+    assert ledger.cameras["cam"].status is CameraStatus.ONLINE
+    disk.full = False
+    look(ledger, 3, CameraReason.NO_FRAMES)
+    assert [event["type"] for event in events(store)] == [EventKind.CAMERA_DOWN]
+    assert document(store, "camera/cam/status")["status"] == "offline"
+
+
+def test_a_camera_that_is_mended_across_a_restart_is_up_and_one_still_down_is_told_once(store):
+    look(take_up(store), 1, CameraReason.AUTH_FAILED)
+    events(store)
+    ledger = take_up(store, seconds=60)
+    look(ledger, 61, CameraReason.AUTH_FAILED)
+    assert events(store) == []
+    assert ledger.cameras["cam"].since == at(1).at
+    ledger = take_up(store, seconds=120)
+    look(ledger, 121, None)
+    assert [event["type"] for event in events(store)] == [EventKind.CAMERA_UP]
+
+
+def test_only_a_camera_that_is_no_longer_configured_is_removed(store):
+    look(take_up(store), 1, None)
+    version = max(one.version for one in store.documents() if one.topic.startswith("camera/"))
+    take_up(store, seconds=60)
+    (kept,) = [one for one in store.documents() if one.topic.startswith("camera/")]
+    assert (kept.version, kept.payload != b"") == (version, True)
+    take_up(store, seconds=120, cameras=())
+    assert document(store, "camera/cam/status") is None
+
+
+def test_a_cameras_status_of_another_version_is_told_anew(store):
+    store.record(documents={"camera/cam/status": b'{"status": "levitating"}'})
+    ledger = take_up(store)
+    assert ledger.cameras == {}
+    look(ledger, 1, None)
+    assert document(store, "camera/cam/status")["status"] == "online"
+
+
+def test_what_a_new_reading_of_the_configuration_remembers_is_as_fresh_as_before(store):
+    ledger = take_up(store)
+    for seconds in (0, 5, 10, 200):
+        see(ledger, seconds, 0.1)
+    ledger.close(at(205))
+    resumed = take_up(store, seconds=205).states["a1"]
+    assert resumed.clear_s == pytest.approx(at(200).clock_s)
+
+
+def test_a_new_file_in_place_of_a_damaged_one_is_told_everything(store):
+    ledger = take_up(store)
+    for seconds in (0, 5, 10):
+        see(ledger, seconds, 0.9)
+    look(ledger, 11, CameraReason.NO_FRAMES)
+    spoil(store)
+    see(ledger, 15, 0.9, SLOTS[1])
+    see(ledger, 20, 0.9, SLOTS[1])
+    assert store.states()["a1"] == replace(
+        ledger.states["a1"], opened_s=None, observed_s=None, clear_s=None
+    )
+    assert document(store, "slot/a1/state")["state"] == "empty"
+    assert document(store, "camera/cam/status")["status"] == "offline"
+    assert document(store, "info") == {}
+    assert document(store, "inventory")["880"]["empty"] == 1
+    assert events(store) == []
 
 
 def test_a_state_without_change_costs_no_writing(store):

@@ -13,7 +13,7 @@ from mosquitto import wait_for
 from edge.eye import Eye
 from edge.lookout import Lookout
 from edge.site import CameraConfig
-from edge.types import CameraReason, CameraStatus, Moment
+from edge.types import CameraStatus, Moment
 
 
 @pytest.fixture
@@ -64,26 +64,14 @@ def test_a_camera_that_changed_is_another_and_one_that_went_is_closed(lookout, t
         assert gone.frames == seen
 
 
-def test_a_new_ledger_is_told_of_the_camera_without_a_new_event(lookout, tmp_path):
-    gone = CameraConfig(id="attic", url="folder:/nowhere", every_s=0.1)
-    (eye,) = look(lookout, gone)
-    state, event = wait_for(lambda: eye.news(Moment.now()))
-    assert (state.status, state.reason) == (CameraStatus.OFFLINE, CameraReason.CONNECT_FAILED)
-    assert event is not None
-    assert eye.news(Moment.now()) is None
-    assert look(lookout, gone) == [eye]
-    assert eye.news(Moment.now()) == (state, None)
-    assert eye.news(Moment.now()) is None
-
-
 def test_slots_drawn_on_another_picture_end_the_wrong_aspect(lookout, tmp_path):
     aisle = camera("aisle", tmp_path)
     (eye,) = look(lookout, aisle, size=(100, 100))
 
     def status() -> CameraStatus | None:
         eye.take(Moment.now())
-        news = eye.news(Moment.now())
-        return news[0].status if news else None
+        state = eye.state(Moment.now())
+        return state.status if state else None
 
     wait_for(lambda: status() is CameraStatus.DEGRADED)
     look(lookout, aisle, size=(64, 48))

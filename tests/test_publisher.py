@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from cutter import Cutter
+from disk import spoil
 from mosquitto import Heard, Mosquitto, Subscriber, retained, wait_for
 from test_messages import schema_of
 
@@ -200,6 +201,21 @@ def test_a_change_is_told_at_once_its_state_before_its_event(store, broker, list
     (event,) = events(listener)
     assert (event["id"], event["data"]["replayed"]) == (event_id, False)
     wait_for(settled(store))
+
+
+def test_states_go_on_being_told_when_a_new_file_took_the_place_of_a_damaged_one(
+    store, broker, listener, delivery
+):
+    for seq in range(1, 6):
+        change(store, seq)
+    delivery.start(broker.port)
+    wait_for(settled(store))
+    spoil(store)
+    event_id = change(store, 6)  # its row and its document's version are the first ones again
+    wait_for(lambda: events(listener)[-1]["id"] == event_id)
+    assert not events(listener)[-1]["data"]["replayed"]
+    assert json.loads(listener.payloads("stock/n/slot/a1/state")[-1])["seq"] == 6
+    assert words(listener.heard())[-2:] == ["slot/a1/state", "event"]
 
 
 def test_what_changed_while_away_is_told_in_order_and_says_that_it_waited(
