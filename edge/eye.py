@@ -9,11 +9,14 @@ from edge.cameras import Opener, is_recording, open_camera, scheme_of
 from edge.grabber import Condition, Grabber
 from edge.payloads import CameraHealthPayload
 from edge.types import CameraReason, CameraState, CameraStatus, Frame, Moment
-from edge.view import View
+from edge.view import FROZEN_AFTER_S, View
 
 log = logging.getLogger(__name__)
 
 EARLY = 0.1  # of every_s: a camera that paces itself must not be missed by a hair
+HOLD_S = {CameraReason.FROZEN: FROZEN_AFTER_S, CameraReason.MOVED: 150.0}
+"""So long after its first picture a camera that was frozen or moved before it was opened counts as
+that still: finding out takes so long, and until then it would seem to be mended."""
 ASPECT_TOLERANCE = 0.02  # a substream of the same aspect may be rounded to whole blocks
 
 
@@ -43,13 +46,21 @@ class Eye:
         self._view = View(may_stand_still=is_recording(url))
         self._trouble: CameraReason | None = None
         self._wrong_size: tuple[int, int] | None = None
+        self._told_before: CameraState | None = None
+        self._first_s: float | None = None  # when its first picture was taken
 
     def start(self) -> None:
         self._grabber.start()
 
     def begin_anew(self, reference_size: tuple[int, int] | None) -> None:
         """Go on with slots that were drawn on a picture of this size."""
-        self._reference_size, self._wrong_size = reference_size, None
+        if reference_size != self._reference_size:
+            self._reference_size, self._wrong_size = reference_size, None
+
+    def remember(self, told: CameraState | None) -> None:
+        """Hear what was told of the camera last, where that was before it was opened."""
+        if self._first_s is None:
+            self._told_before = told
 
     def close(self) -> None:
         self._grabber.join()
@@ -69,6 +80,7 @@ class Eye:
             return None
         self.frames += 1
         self.last_frame_s = frame.clock_s
+        self._first_s = self._first_s or frame.clock_s
         self.recent = (*self.recent[-1:], frame)
         self._trouble = self._view.trouble(frame)
         return None if self._trouble or self._is_another_aspect(frame) else frame
@@ -78,9 +90,11 @@ class Eye:
         return self._grabber.condition()
 
     def state(self, now: Moment) -> CameraState | None:
-        """Return how the camera is; None while it is opened for the first time."""
+        """Return how the camera is; None until there is a first picture, or trouble to get one."""
         condition = self.condition()
         if condition is None:
+            return None
+        if condition.status is CameraStatus.ONLINE and self._first_s is None:
             return None
         status, reason = condition.status, condition.reason
         if status is CameraStatus.ONLINE and (self._trouble or self._wrong_size):
@@ -88,9 +102,18 @@ class Eye:
         moved_by = self.moved_by if status is CameraStatus.ONLINE else None
         if moved_by is not None:
             status, reason = CameraStatus.DEGRADED, CameraReason.MOVED
+        if status is CameraStatus.ONLINE and (held := self._held(now)):
+            status, reason = CameraStatus.DEGRADED, held
         return CameraState(
             self.camera_id, status, reason, now.at, condition.last_frame, moved_by
         )  # fmt: skip
+
+    def _held(self, now: Moment) -> CameraReason | None:
+        """Return the trouble of before that cannot have been found anew yet."""
+        reason = self._told_before and self._told_before.reason
+        if reason not in HOLD_S or self._first_s is None:
+            return None
+        return reason if now.clock_s - self._first_s < HOLD_S[reason] + self.every_s else None
 
     def health(self, now: Moment) -> CameraHealthPayload:
         age_s = None if self.last_frame_s is None else max(0.0, now.clock_s - self.last_frame_s)

@@ -198,5 +198,13 @@ def incident_of(event: Event, before: SlotState, after: SlotState, now: Moment) 
     )
 
 
+def open_incident(state: SlotState) -> Incident | None:
+    """Return the incident that is open in a slot."""
+    if state.incident_id is None or state.opened_at is None:
+        return None
+    acked_at = state.ack.at if state.ack else None
+    return Incident(state.incident_id, state.slot_id, state.opened_at, acked_at)
+
+
 def open_for_s(state: SlotState, now: Moment) -> float | None:
     return None if state.opened_s is None else max(0.0, now.clock_s - state.opened_s)

@@ -178,6 +178,8 @@ class Ledger:
         entry = _Entry(documents=dict(self._lasting))
         for state in self.states.values():
             self._tell(entry, state)
+            if (incident := history.open_incident(state)) is not None:
+                entry.history.incidents.append(incident)
         for camera in self.cameras.values():
             entry.documents[_status_of(camera.camera_id)] = messages.camera_status(camera)
         return entry

@@ -218,6 +218,8 @@ def open_post(
     cameras = plan.config.site.cameras
     outlet.publisher.start()
     eyes = lookout.look(cameras, plan.config.planogram.reference_size)
+    for eye in eyes:
+        eye.remember(ledger.cameras.get(eye.camera_id))
     board.eyes = {eye.camera_id: eye for eye in eyes}
     try:
         yield Post(

@@ -87,9 +87,10 @@ def is_held(directory: Path) -> bool:
 
 
 def open_or_begin_anew(path: Path) -> tuple[sqlite3.Connection, bool]:
-    """Return the opened file, and whether a damaged one was moved aside for it."""
+    """Return the opened file, and whether it is a new one: where a damaged one was moved aside, or
+    there was none."""
     try:
-        return _open(path), False
+        return _open(path)
     except sqlite3.DatabaseError as error:
         if not is_damage(error):
             raise
@@ -104,7 +105,7 @@ def open_or_begin_anew(path: Path) -> tuple[sqlite3.Connection, bool]:
             error,
             aside,
         )
-        return _open(path), True
+        return _open(path)
 
 
 def is_damage(error: Exception) -> bool:
@@ -112,7 +113,7 @@ def is_damage(error: Exception) -> bool:
     return code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
-def _open(path: Path) -> sqlite3.Connection:
+def _open(path: Path) -> tuple[sqlite3.Connection, bool]:
     db = sqlite3.connect(path, timeout=LOCK_WAIT_S, isolation_level=None, check_same_thread=False)
     try:
         db.row_factory = sqlite3.Row
@@ -124,17 +125,18 @@ def _open(path: Path) -> sqlite3.Connection:
             damage = sqlite3.DatabaseError(finding)
             damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
             raise damage
-        _check_version(db, path)
+        is_new = _check_version(db, path) == 0
         # Says nothing new, but writes: a file that may not be written is told now, not later.
         db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     except BaseException:
         db.close()
         raise
-    return db
+    return db, is_new
 
 
-def _check_version(db: sqlite3.Connection, path: Path) -> None:
-    version = db.execute("PRAGMA user_version").fetchone()[0]
+def _check_version(db: sqlite3.Connection, path: Path) -> int:
+    """Bring the file to our version; return the one that it had, 0 where it is new."""
+    version: int = db.execute("PRAGMA user_version").fetchone()[0]
     if version == 0:
         _change(db, _TABLES, past.TABLES, "INSERT INTO meta VALUES ('dropped', 0);")
     elif version == 1:
@@ -145,6 +147,7 @@ def _check_version(db: sqlite3.Connection, path: Path) -> None:
             f"{path}: written by a newer version of shelf-edge (schema {version}, this one knows "
             f"{SCHEMA_VERSION}); install that version, or move the file away to begin anew"
         )
+    return version
 
 
 def _change(db: sqlite3.Connection, *statements: str) -> None:

@@ -67,8 +67,8 @@ class Store:
         self.news = threading.Event()
         """Set after each record(), so that delivery need not ask again and again."""
         self.files = 0
-        """How many damaged files were moved aside: the one that is written to now has nothing of
-        them, and its numbers begin again."""
+        """How many new files were begun. One that is begun while others know what was in a damaged
+        one holds nothing of that, and its numbers begin again."""
         self._max_events, self._reserve_bytes = max_events, reserve_bytes
         self._lock = threading.Lock()
         self._dropping = False

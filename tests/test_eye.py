@@ -5,14 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from edge.eye import Eye
-from edge.types import CameraReason, CameraStatus, Frame, Moment
+from edge.eye import HOLD_S, Eye
+from edge.types import CameraReason, CameraState, CameraStatus, Frame, Moment
 
 
 @pytest.fixture
@@ -92,3 +93,40 @@ def test_a_camera_that_is_not_there_is_down_and_says_so(tmp_path, stop):
     eye.start()
     wait_for(eye, CameraStatus.OFFLINE, CameraReason.CONNECT_FAILED, [])
     assert not eye.ended
+
+
+@pytest.mark.parametrize("reason", [CameraReason.FROZEN, CameraReason.MOVED])
+def test_what_takes_long_to_be_found_counts_until_there_was_time_for_it(tmp_path, stop, reason):
+    eye = Eye("cam", folder(tmp_path, [100] * 50), 0.1, stop)
+    told = CameraState("cam", CameraStatus.DEGRADED, reason, Moment.now().at, None)
+    eye.remember(told)
+    eye.start()
+    frames: list[Frame] = []
+    wait_for(eye, CameraStatus.DEGRADED, reason, frames)
+    assert frames  # its slots are judged all the same
+    eye.remember(replace(told, reason=CameraReason.DARK))  # it is open: too late to hear of before
+    now = Moment.now()
+    state = eye.state(Moment(now.at, now.clock_s + HOLD_S[reason] + 1))
+    assert state is not None
+    assert state.status is CameraStatus.ONLINE
+
+
+def test_a_camera_is_not_up_before_its_first_picture_was_looked_at(tmp_path, stop):
+    eye = Eye("cam", folder(tmp_path, [3] * 50), 0.1, stop)
+    eye.start()
+    for _ in range(300):
+        if eye.condition() is not None:
+            break
+        time.sleep(0.02)
+    assert eye.state(Moment.now()) is None
+    wait_for(eye, CameraStatus.DEGRADED, CameraReason.DARK, [])
+
+
+def test_a_camera_of_another_aspect_stays_so_over_a_reload(tmp_path, stop):
+    eye = Eye("cam", folder(tmp_path, [100] * 50), 0.1, stop, reference_size=(1920, 1080))
+    eye.start()
+    wait_for(eye, CameraStatus.DEGRADED, None, [])
+    eye.begin_anew((1920, 1080))
+    state = eye.state(Moment.now())
+    assert state is not None
+    assert state.status is CameraStatus.DEGRADED

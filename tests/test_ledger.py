@@ -263,6 +263,8 @@ def test_a_new_file_in_place_of_a_damaged_one_is_told_everything(store):
     assert document(store, "camera/cam/status")["status"] == "offline"
     assert document(store, "info") == {}
     assert document(store, "inventory")["880"]["empty"] == 1
+    (incident,) = past(store)[1]
+    assert incident.incident_id == ledger.states["a1"].incident_id
     assert events(store) == []
 
 

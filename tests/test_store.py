@@ -14,10 +14,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from disk import fill, mount, small_disk, unmount
+from disk import fill, mount, small_disk, spoil, unmount
 from mosquitto import wait_for
 
-from edge import past
+from edge import past, statefile
 from edge.errors import StoreError
 from edge.history import Deed, DeedKind, Entry, Incident, Spent
 from edge.publisher import Publisher
@@ -387,6 +387,27 @@ def test_a_state_file_that_is_damaged_while_in_use_is_replaced_at_the_next_call(
         store.record([SlotState("a1")])
         assert list(store.states()) == ["a1"]
     assert len(list(tmp_path.glob("state.db.corrupt-*Z"))) == 1
+
+
+def test_a_new_file_is_counted_also_when_it_could_not_be_made_at_once(tmp_path, monkeypatch):
+    with contextlib.closing(open_store(tmp_path)) as store:
+        store.record([SlotState("a1")])
+        before = store.files
+        spoil(store)
+        opened, full = statefile._open, sqlite3.OperationalError("database or disk is full")
+        tries: list[Path] = []
+
+        def open_but_not_anew(path: Path):
+            tries.append(path)
+            if len(tries) == 2:  # the damaged one has just been moved aside
+                raise full
+            return opened(path)
+
+        monkeypatch.setattr("edge.statefile._open", open_but_not_anew)
+        with pytest.raises(StoreError, match="disk is full"):
+            store.record([SlotState("a1")])
+        store.record([SlotState("a1")])
+        assert store.files == before + 1
 
 
 def test_who_looks_back_at_a_damaged_file_does_not_disturb_who_writes(tmp_path):
