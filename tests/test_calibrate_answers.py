@@ -152,6 +152,66 @@ def test_what_was_saved_is_not_called_unsaved_when_the_plan_cannot_be_read_again
     assert len(bench.saved()) == 2
 
 
+# Drafts
+
+
+def test_what_was_not_saved_outlives_the_saving_of_another_camera(bench):
+    hand = bench.mouse()
+    shelf(hand, BAY, 1, 4)
+    drawn = hand.quads()
+    go_to(bench, hand, "door")
+    shelf(hand, BAY, 1, 2)
+    hand.press("Control+s")
+    hand.said("2칸을 저장했어요")
+    go_to(bench, hand, "aisle")
+    hand.said("되살렸어요")
+    assert hand.quads() == drawn
+    hand.press("Control+s")
+    hand.said("4칸을 저장했어요")
+    assert (len(bench.saved()), len(bench.saved("door"))) == (4, 2)
+
+
+def test_what_was_not_saved_outlives_a_change_elsewhere_which_is_not_overwritten_unasked(bench):
+    mine, theirs = bench.mouse(), bench.mouse()
+    shelf(mine, BAY, 1, 4)
+    mine.page.wait_for_timeout(600)
+    shelf(theirs, BAY, 1, 2)
+    theirs.press("Control+s")
+    theirs.said("저장했어요")
+    for _ in range(2):
+        mine.page.reload()
+        bench.ready(mine)
+        mine.said("되살렸어요")
+        assert mine.slots() == 4
+        mine.page.wait_for_timeout(600)
+    mine.press("Control+s")
+    dialog = mine.page.locator("dialog[open]")
+    dialog.wait_for()
+    bench.refused(409)
+    assert len(bench.saved()) == 2
+    dialog.locator(".ask__choice").nth(1).click()
+    mine.until("document.querySelectorAll('.slot').length === 2")
+    mine.press("Control+z")
+    mine.settled()
+    assert mine.slots() == 4
+
+
+def test_a_drawing_that_was_saved_gives_way_to_a_change_elsewhere(bench):
+    mine = bench.mouse()
+    shelf(mine, BAY, 1, 4)
+    mine.press("Control+s")
+    mine.said("4칸을 저장했어요")
+    mine.page.wait_for_timeout(600)
+    theirs = bench.mouse()
+    theirs.at(0.3, 0.5)
+    theirs.press("Delete", "Control+s")
+    theirs.said("3칸을 저장했어요")
+    mine.page.reload()
+    bench.ready(mine)
+    assert mine.slots() == 3
+    assert mine.page.locator(".bar__save").get_attribute("data-dirty") is None
+
+
 # Late answers
 
 

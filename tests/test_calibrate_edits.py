@@ -289,3 +289,55 @@ def test_a_finger_that_rests_chooses_one_slot_more(bench):
     hand.choose(".tools--four .button:nth-child(2)")
     hand.settled()
     assert hand.slots() == count - 1
+
+
+def test_a_deleted_slot_stays_deleted_whatever_its_row_is_divided_into(bench):
+    hand = bench.mouse()
+    shelf(hand, BAY, 2, 4)
+    hand.press("Escape")
+    hand.at(*middle(hand.quads()[1]))
+    hand.press("Delete")
+    hand.choose(".steps__one:nth-child(2)")
+    hand.choose("input[name=columns]")
+    hand.press("5")
+    hand.settled()
+    assert hand.names()[:3] == ["1단 1칸", "1단 3칸", "1단 4칸"]
+    assert hand.slots() == 9
+    hand.choose("input[name=rows]")
+    hand.press("3")
+    hand.settled()
+    assert hand.slots() == 14
+    hand.press("Escape", "s")
+    hand.said("사진에서 찾았어요")
+    hand.settled()
+    assert hand.slots() == 14
+    assert "1단 2칸" not in hand.names()
+
+
+def test_a_shelf_that_is_counted_down_to_a_deleted_slot_can_still_be_seen(bench):
+    hand = bench.mouse()
+    shelf(hand, BAY, 1, 3)
+    hand.press("Escape")
+    hand.at(*middle(hand.quads()[0]))
+    hand.press("Delete")
+    hand.choose(".steps__one:nth-child(2)")
+    hand.choose("input[name=columns]")
+    hand.press("1")
+    hand.settled()
+    assert hand.names() == ["1단 1칸"]
+
+
+def test_pasted_names_go_where_the_preview_shows_them(bench):
+    hand = bench.mouse()
+    shelf(hand, BAY, 1, 4)
+    hand.press("Escape")
+    hand.at(*middle(hand.quads()[1]))
+    hand.paste("Milk\nTea")
+    shown = hand.page.locator(".paste__rows th").all_inner_texts()
+    hand.at(*middle(hand.quads()[2]))
+    hand.settled()
+    assert hand.page.locator(".paste__rows th").all_inner_texts() == shown
+    hand.choose(".paste__buttons .button--primary")
+    hand.said("2칸에 이름을 붙였어요")
+    hand.settled()
+    assert hand.names() == ["1단 1칸", "Milk", "Tea", "1단 4칸"]

@@ -7,6 +7,7 @@ import http.server
 import itertools
 import threading
 
+import cv2
 import numpy as np
 import pytest
 from conftest import REPOSITORY, require_program
@@ -90,6 +91,15 @@ def test_a_map_of_fractions_becomes_one_of_pixels(page):
     got = call(page, "homography", "apply", matrix, [320, 120])
     expected = geometry.project(np.array(rows), np.array([[0.5, 0.25]]))[0] * [640, 480]
     assert np.allclose(got, expected, rtol=0, atol=1e-9)
+    back = call(page, "homography", "inFractions", matrix, 640, 480)
+    assert np.allclose(back, np.ravel(rows), rtol=0, atol=1e-12)
+
+
+def test_how_far_a_map_moves_turns_and_enlarges_a_picture(page):
+    matrix = cv2.getRotationMatrix2D((320, 240), -3.0, 1.1)  # OpenCV counts the other way round
+    matrix[:, 2] += (24, -32)
+    told = call(page, "homography", "movement", [*matrix.ravel(), 0, 0, 1], 640, 480)
+    assert told == pytest.approx({"moved": 40 / 640, "turned": 3.0, "scale": 1.1})
 
 
 def test_quads_the_planogram_refuses_are_refused_while_drawing(page):
@@ -192,6 +202,16 @@ def test_a_column_of_a_spreadsheet_becomes_names_and_codes(page):
     assert parsed("8801104940016\tMilk\n8801104940023\tTea")[1] == ("Tea", "8801104940023")
     assert parsed("바코드\t상품명\n8801\t우유\n8802\t차") == [("우유", "8801"), ("차", "8802")]
     assert parsed('"Milk, ""cold"""\n\nTea') == [('Milk, "cold"', ""), ("", ""), ("Tea", "")]
+    assert parsed('"Milk\r\n240 ml"\t88011049\r\n"Tea ""x""\n"\t88011050') == [
+        ("Milk 240 ml", "88011049"),
+        ('Tea "x"', "88011050"),
+    ]
+    assert parsed('"Milk\n6" pan\n"a" b\n"Tea"') == [
+        ('"Milk', ""),
+        ('6" pan', ""),
+        ('"a" b', ""),
+        ("Tea", ""),
+    ], "quotes that are a name's own"
 
 
 def test_ids_follow_the_pattern_and_never_collide(page):

@@ -171,3 +171,93 @@ def test_aligning_by_hand_goes_on_from_what_the_page_found_and_may_be_dropped(be
     assert hand.quads() == before
     hand.press("Control+z")
     hand.said("되돌릴 것이 없어요")
+
+
+def realigned(hand):
+    """The slots after the page was asked to align once more, and its answer applied."""
+    hand.choose("[aria-label='위치 다시 맞추기'].button")
+    hand.page.locator(".realign").wait_for()
+    hand.page.locator(".realign .button--primary").click()
+    hand.page.locator(".realign").wait_for(state="hidden")
+    hand.settled()
+    return np.array(hand.quads())
+
+
+def test_slots_that_were_moved_are_not_moved_a_second_time(bench):
+    hand = moved_on(bench, np.roll(rendered_shelf(), 60, axis=1))
+    before = np.array(hand.quads())
+    hand.page.locator(".realign .button--primary").click()
+    hand.said("모든 칸을 옮겼어요")
+    hand.settled()
+    moved = np.array(hand.quads())
+    assert np.abs(moved - before - [60, 0]).max() < 3
+
+    hand.choose("[aria-label='위치 다시 맞추기'].button")
+    hand.page.locator(".realign").wait_for()
+    numbers = hand.page.locator(".realign__numbers").inner_text()
+    assert numbers.replace("-", "").startswith("0.0 % 옮겨짐, 0.0° 돌아감")
+    hand.press("Escape")
+    assert np.abs(realigned(hand) - moved).max() < 1, "before they are saved"
+
+    hand.page.wait_for_timeout(600)
+    with hand.page.expect_response("**/align"):
+        hand.page.reload()
+    bench.ready(hand)
+    hand.said("되살렸어요")
+    hand.page.wait_for_timeout(200)
+    assert not hand.page.locator(".realign").is_visible(), "they lie right already"
+    assert np.abs(realigned(hand) - moved).max() < 1, "as the draft was brought back"
+
+
+def test_what_is_taken_back_after_saving_is_moved_as_far_as_it_has_to_be(bench):
+    hand = moved_on(bench, np.roll(rendered_shelf(), 60, axis=1))
+    before = np.array(hand.quads())
+    hand.page.locator(".realign .button--primary").click()
+    hand.said("모든 칸을 옮겼어요")
+    hand.settled()
+    moved = np.array(hand.quads())
+    hand.press("Control+s")
+    hand.said("저장했어요")
+    hand.page.locator(".bar__save:not([data-dirty])").wait_for()
+    assert np.abs(realigned(hand) - moved).max() < 1, "their reference is the new picture"
+    hand.press("Control+z", "Control+z")
+    hand.settled()
+    assert np.abs(np.array(hand.quads()) - before).max() < 0.05
+    assert np.abs(realigned(hand) - moved).max() < 1
+
+
+def test_while_the_page_asks_enter_moves_the_slots_and_nothing_is_saved(bench):
+    hand = moved_on(bench, np.roll(rendered_shelf(), 60, axis=1))
+    written = bench.planogram.read_bytes()
+    asked = []
+    hand.page.on("request", lambda request: asked.append(request.method))
+    assert hand.page.locator(".bar__save").is_disabled()
+    hand.page.locator(".realign__swipe").focus()
+    hand.press("Control+s")
+    assert hand.page.evaluate("document.activeElement.textContent") == "적용"
+    hand.page.evaluate("document.activeElement.blur()")
+    before = np.array(hand.quads())
+    hand.press("Enter")
+    hand.said("모든 칸을 옮겼어요")
+    hand.settled()
+    assert np.abs(np.array(hand.quads()) - before - [60, 0]).max() < 3
+    assert "PUT" not in asked
+    assert bench.planogram.read_bytes() == written
+    hand.press("Control+s")
+    hand.said("저장했어요")
+    saved = np.array([slot["quad"] for slot in bench.saved()]) * [1280, 720]
+    assert np.abs(saved - before - [60, 0]).max() < 3
+
+
+def test_where_the_page_found_no_way_enter_does_nothing(bench):
+    hand = moved_on(bench, STRANGE)
+    written = bench.planogram.read_bytes()
+    before = hand.quads()
+    hand.page.locator(".handle--anchor").first.focus()
+    hand.press("Enter")
+    hand.page.evaluate("document.activeElement.blur()")
+    hand.press("Enter", "Control+s")
+    hand.page.wait_for_timeout(500)
+    assert hand.page.locator(".realign").is_visible()
+    assert hand.quads() == before
+    assert bench.planogram.read_bytes() == written

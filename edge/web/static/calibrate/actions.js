@@ -163,8 +163,7 @@ export class Actions {
     const { bay } = this.model;
     if (!bay) return;
     const burst = `columns:${bay.key}:${r}`;
-    const state = edits.changeRow(this.model.before(burst) ?? this.model.state, bay.key, r,
-      (row) => edits.withColumns(row, held(columns, 1, MOST_COLUMNS)));
+    const state = edits.setRowColumns(this.model.before(burst) ?? this.model.state, bay.key, r, held(columns, 1, MOST_COLUMNS));
     this.model.commit("calibrate.did.counts", state, burst);
   }
 

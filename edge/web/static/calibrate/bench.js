@@ -4,11 +4,13 @@
 import { ApiError, getJson, send } from "../lib/net.js";
 import { getPref, setPref } from "../lib/prefs.js";
 import { t } from "../lib/i18n.js";
+import { compose, IDENTITY, invert } from "../geom/homography.js";
 import { asPlan, emptyState, mapped, scaled, withPlan } from "./state.js";
 
 /** @typedef {import("./model.js").Model} Model */
 /** @typedef {import("./state.js").State} State */
 /** @typedef {import("./state.js").Frame} Frame */
+/** @typedef {import("../geom/homography.js").Matrix} Matrix */
 /** @typedef {{token: string, width: number, height: number, moving: boolean, taken_at: string}} Picture */
 /** @typedef {{id: string, name: string, sku: string|null, priority: number|null, quad: any}} PlanSlot */
 /**
@@ -34,6 +36,10 @@ export class Bench {
   /** @type {Plan|null} */ plan = null;
   /** What the file holds, as JSON: what is drawn differs from it or not. */
   #saved = "[]";
+  /** The file as it was when this drawing was begun: saving replaces no other. */
+  #base = { digest: "", slots: "[]" };
+  /** How far what was saved with the reference picture had been moved. @type {Matrix} */
+  #reference = IDENTITY;
   #turn = 0;
 
   /** @param {Model} model */
@@ -115,6 +121,8 @@ export class Bench {
   /** @returns {boolean} whether an unsaved drawing was found on this device */
   #begin() {
     const frame = this.#frame();
+    this.#base = baseOf(this.plan);
+    this.#reference = IDENTITY;
     this.model.reset(this.fromPlan(this.plan?.slots ?? [], frame), frame);
     this.#saved = this.#drawn();
     const draft = this.#readDraft(frame);
@@ -125,14 +133,22 @@ export class Bench {
     return restored;
   }
 
-  /** @param {PlanSlot[]} slots @param {Frame} [frame] @returns {State} */
+  /** @param {PlanSlot[]} slots that lie on the reference picture @param {Frame} [frame] @returns {State} */
   fromPlan(slots, frame = this.#frame()) {
-    return withPlan(emptyState(frame.otherIds, t("calibrate.name_pattern", { row: "{row}", col: "{col}" })), slots, frame);
+    const empty = emptyState(frame.otherIds, t("calibrate.name_pattern", { row: "{row}", col: "{col}" }));
+    return withPlan({ ...empty, moved: this.#reference }, slots, frame);
   }
+
+  /** Where realigning has taken the drawing from the reference picture, in fractions. @returns {Matrix} */
+  get moved() { return compose(this.model.committed.moved, invert(this.#reference)); }
+
+  /** Of the file that may be replaced. */
+  get digest() { return this.#base.digest; }
 
   /** Forget what was not saved. */
   discard() {
     setPref(this.#draftKey(), null);
+    this.#base = baseOf(this.plan);
     this.model.reset(this.fromPlan(this.plan?.slots ?? []));
   }
 
@@ -140,17 +156,22 @@ export class Bench {
    * The file holds these slots now; what was drawn while they were written is not among them.
    * @param {string} digest
    * @param {PlanSlot[]} slots
+   * @param {State} [state] what they were drawn as
    */
-  saved(digest, slots) {
+  saved(digest, slots, state = this.model.committed) {
     if (this.plan) this.plan = { ...this.plan, digest, slots };
     this.#saved = JSON.stringify(slots);
+    this.#base = { digest, slots: this.#saved };
+    this.#reference = state.moved;
     this.keepDraft();
   }
 
   async reloadPlan() {
     const turn = this.#turn;
     const plan = await getJson(this.url("/plan"));
-    if (turn === this.#turn) this.plan = plan;
+    if (turn !== this.#turn) return;
+    this.plan = plan;
+    if (baseOf(plan).slots === this.#base.slots) this.#base = baseOf(plan);
   }
 
   /** What is drawn is not what the file holds. */
@@ -167,17 +188,27 @@ export class Bench {
   keepDraft() {
     if (!this.picture || !this.plan) return;
     const { width, height } = this.model.frame;
-    const { digest } = this.plan;
-    setPref(this.#draftKey(), JSON.stringify({ digest, width, height, state: this.model.committed }));
+    const state = { ...this.model.committed, moved: this.moved };
+    setPref(this.#draftKey(), JSON.stringify({ ...this.#base, unsaved: this.dirty, width, height,
+      reference: this.plan.reference?.url, state }));
   }
 
-  /** @param {Frame} frame @returns {State|null} null where the file has changed since */
+  /**
+   * Other slots in the file than the draft was begun with: it counts only where something was not
+   * saved, and saving it asks which ones to keep.
+   * @param {Frame} frame
+   * @returns {State|null}
+   */
   #readDraft(frame) {
     const text = getPref(this.#draftKey());
     if (!text) return null;
     try {
-      const { digest, width, height, state } = JSON.parse(text);
-      if (digest !== this.plan?.digest || !Array.isArray(state.bays) || !Array.isArray(state.loose)) return null;
+      const { digest, slots, unsaved, width, height, reference, state: kept } = JSON.parse(text);
+      const current = digest === this.#base.digest || slots === this.#base.slots;
+      if (!Array.isArray(kept.bays) || !Array.isArray(kept.loose) || !(current || unsaved)) return null;
+      if (!current) this.#base = { digest, slots };
+      // To another reference picture nobody knows the way.
+      const state = { ...kept, moved: reference === this.plan?.reference?.url && kept.moved || IDENTITY };
       const same = width === frame.width && height === frame.height;
       return same ? state : mapped({ ...state, draft: null },
         (quad) => scaled(quad, frame.width / width, frame.height / height));
@@ -185,4 +216,9 @@ export class Bench {
       return null; // written by another version of the page
     }
   }
+}
+
+/** @param {Plan|null} plan what a drawing is begun on; other cameras' slots are none of its business */
+function baseOf(plan) {
+  return { digest: plan?.digest ?? "", slots: JSON.stringify(plan?.slots ?? []) };
 }

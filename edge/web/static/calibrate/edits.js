@@ -67,16 +67,27 @@ export function setCounts(state, key, { rows, columns, gap }) {
     const last = bay.rows[bay.rows.length - 1];
     const fresh = newRows({ rows, columns: columns ?? last.cells.length, gap });
     const same = rows === bay.rows.length;
-    return { ...bay, rows: fresh.map((row, r) => {
+    return notBare({ ...bay, rows: fresh.map((row, r) => {
       const old = bay.rows[r];
       return old ? withColumns({ ...old, v: same ? old.v : row.v }, columns ?? old.cells.length) : row;
-    }) };
+    }) });
   });
 }
 
-/** @param {Row} row @param {number} columns @returns {Row} */
-export function withColumns(row, columns) {
-  const cells = Array.from({ length: columns }, (_, c) => row.cells[c] ?? newCell());
+/** @param {State} state @param {string} key @param {number} r @param {number} columns */
+export function setRowColumns(state, key, r, columns) {
+  return changeBay(changeRow(state, key, r, (row) => withColumns(row, columns)), key, notBare);
+}
+
+/** A bay of nothing but holes could not be seen: it holds slots anew. @param {Bay} bay @returns {Bay} */
+function notBare(bay) {
+  if (nonEmpty([bay]).length) return bay;
+  return { ...bay, rows: bay.rows.map((row) => ({ ...row, cells: row.cells.map(() => newCell()) })) };
+}
+
+/** A hole stays a hole. @param {Row} row @param {number} columns @returns {Row} */
+function withColumns(row, columns) {
+  const cells = Array.from({ length: columns }, (_, c) => (c < row.cells.length ? row.cells[c] : newCell()));
   return { ...row, dividers: divide.recount(row, columns), cells };
 }
 

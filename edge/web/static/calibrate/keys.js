@@ -71,7 +71,7 @@ function command(app, event) {
 function plain(app, event) {
   const target = /** @type {HTMLElement} */ (event.target);
   if (event.key === "Escape") return escape(app, target);
-  if (event.key === "Enter") return enter(app, target);
+  if (event.key === "Enter") return app.realign.active ? accept(app, target) : enter(app, target);
   if (isTyping(target)) return false;
   if (event.key === " " && target.closest(".slot, .edge, .handle")) return enter(app, target);
   if (event.key === " " && target === app.stage.element) return true; // held for panning, not for scrolling
@@ -143,6 +143,13 @@ function enter(app, target) {
   if (model.tool && model.state.draft) return false;
   app.panel.goOn();
   if (isTyping(target)) app.focusStage();
+  return true;
+}
+
+/** While the page asks whether to move the slots, Enter moves them. @param {App} app @param {HTMLElement} target */
+function accept({ realign }, target) {
+  if (target.closest("button, a, summary, select, textarea")) return false;
+  realign.accept();
   return true;
 }
 

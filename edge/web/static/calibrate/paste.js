@@ -9,11 +9,13 @@ import { relabel } from "./edits.js";
 
 /** @typedef {import("./main.js").App} App */
 /** @typedef {import("../geom/naming.js").Line} Line */
+/** @typedef {{line: Line, slot: import("./state.js").Slot|undefined}} Pair */
 
 const MOST_BYTES = 2_000_000, SHOWN = 400;
 
 export class Paste {
-  /** @type {Line[]} */ #lines = [];
+  /** As the preview shows them: what is selected may change before they are applied. */
+  /** @type {Pair[]} */ #pairs = [];
 
   /** @param {App} app */
   constructor(app) {
@@ -82,9 +84,9 @@ export class Paste {
   }
 
   /** Which slot gets which line: by row and column where the file says so, else in order. */
-  #pairs() {
+  #paired(/** @type {Line[]} */ lines) {
     const slots = this.#slots(), all = this.app.model.slots;
-    return this.#lines.map((line, i) => {
+    return lines.map((line, i) => {
       const { row, column } = /** @type {any} */ (line);
       const placed = row && column;
       return { line, slot: placed ? all.find((slot) => slot.row === row && slot.column === column) : slots[i] };
@@ -93,11 +95,10 @@ export class Paste {
 
   /** @param {Line[]} lines @param {string[]} problems */
   #show(lines, problems) {
-    this.#lines = lines;
+    const pairs = this.#pairs = this.#paired(lines);
     this.preview.hidden = !lines.length && !problems.length;
     this.notes.replaceChildren(...problems.map((text) => h("li", { class: "problems__item" }, text)));
     const slots = this.#slots();
-    const pairs = this.#pairs();
     const surplus = pairs.filter(({ slot }) => !slot).length;
     const missing = Math.max(0, slots.length - lines.length);
     setText(this.summary, [t("calibrate.paste_n", { n: lines.length - surplus }),
@@ -112,9 +113,9 @@ export class Paste {
 
   #apply() {
     const { model } = this.app;
-    const labels = new Map();
-    for (const { line, slot } of this.#pairs()) {
-      if (!slot || (!line.name && !line.sku)) continue;
+    const labels = new Map(), alive = new Set(model.slots.map(({ key }) => key));
+    for (const { line, slot } of this.#pairs) {
+      if (!slot || !alive.has(slot.key) || (!line.name && !line.sku)) continue;
       labels.set(slot.key, { ...(line.name && { name: line.name }), ...(line.sku && { sku: line.sku }), ...(line.id && { id: line.id }) });
     }
     this.close();
@@ -124,7 +125,7 @@ export class Paste {
   }
 
   close() {
-    this.#lines = [];
+    this.#pairs = [];
     this.area.value = "";
     this.preview.hidden = true;
   }

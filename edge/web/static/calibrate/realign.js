@@ -4,7 +4,7 @@
 import { h, set, setText } from "../lib/dom.js";
 import { number, t } from "../lib/i18n.js";
 import { ApiError, send } from "../lib/net.js";
-import { between, IDENTITY, inPixels } from "../geom/homography.js";
+import { between, compose, IDENTITY, inFractions, inPixels, invert, movement } from "../geom/homography.js";
 import { bounds, centre, distance, isConvex } from "../geom/quad.js";
 import { mapOf, mapped } from "./state.js";
 
@@ -18,7 +18,7 @@ const BLINK_MS = 600;
 
 export class Realign {
   active = false;
-  /** Of the old picture to the new one, in pixels. @type {Matrix|null} */
+  /** Of the old picture to the new one, in pixels; what is drawn may have gone a part of it already. @type {Matrix|null} */
   #map = null;
   /** Aligning by hand: four points of the old picture, and where they were dragged. */
   /** @type {Quad|null} */ #from = null;
@@ -37,7 +37,7 @@ export class Realign {
     this.swipe = h("input", { type: "range", min: 0, max: 100, value: 50, class: "realign__swipe",
       "aria-label": t("calibrate.swipe"), oninput: () => this.#wipe() });
     this.blink = h("button", { type: "button", class: "toggle", "aria-pressed": "false", onclick: () => this.#toggleBlink() }, t("calibrate.blink"));
-    this.apply = h("button", { type: "button", class: "button button--primary", onclick: () => this.#apply() }, t("calibrate.realign_apply"));
+    this.apply = h("button", { type: "button", class: "button button--primary", onclick: () => this.accept() }, t("calibrate.realign_apply"));
     const button = (/** @type {string} */ key, /** @type {() => void} */ act) =>
       h("button", { type: "button", class: "button", onclick: act }, t(key));
     this.element = h("section", { class: "realign", "aria-label": t("calibrate.realign"), hidden: true },
@@ -52,13 +52,28 @@ export class Realign {
   /** Quiet: say so only where the slots seem to lie elsewhere now. */
   async look() {
     const found = await this.#ask().catch(() => null);
-    if (found?.accepted && this.#farthest(found) > MOVED) this.#show(found);
+    if (found?.accepted && this.#farthest(this.#inPixels(found)) > MOVED) this.#show(found);
+  }
+
+  /** @param {any} found @returns {Matrix} */
+  #inPixels({ homography }) {
+    const { width, height } = this.app.model.frame;
+    return inPixels(homography, width, height);
+  }
+
+  /** What is left of a map for the slots as they are drawn now. @param {Matrix} map @returns {Matrix} */
+  #left(map) { return compose(map, invert(this.#moved)); }
+
+  /** What was applied since the reference picture, in pixels. */
+  get #moved() {
+    const { bench, model: { frame: { width, height } } } = this.app;
+    return inPixels([bench.moved], width, height);
   }
 
   /** How far a slot went, as a share of the picture's width: a turn leaves the middle where it was. */
-  #farthest(/** @type {any} */ { homography }) {
-    const { slots, frame: { width, height } } = this.app.model;
-    const map = mapOf(inPixels(homography, width, height));
+  #farthest(/** @type {Matrix} */ found) {
+    const { slots, frame: { width } } = this.app.model;
+    const map = mapOf(this.#left(found));
     return Math.max(...slots.map(({ quad }) => distance(centre(quad), centre(map(quad))))) / width;
   }
 
@@ -89,14 +104,11 @@ export class Realign {
 
   /** @param {any} found */
   #show(found) {
-    const { bench, model, stage } = this.app;
-    const { width, height } = model.frame;
-    this.#map = found.accepted ? inPixels(found.homography, width, height) : null;
+    const { bench, stage } = this.app;
+    this.#map = found.accepted ? this.#inPixels(found) : null;
     this.anchors = null;
     this.active = true;
-    setText(this.numbers, found.accepted
-      ? t("calibrate.realign_numbers", { moved: number(found.moved_share * 100, 1),
-        turned: number(found.rotation_deg, 1), scale: number(found.scale * 100, 1), inliers: found.inliers })
+    setText(this.numbers, this.#map ? this.#told(this.#left(this.#map), found.inliers)
       : t("calibrate.realign_refused", { why: found.message ?? found.reason }));
     const { url } = /** @type {{url: string}} */ (bench.plan?.reference);
     if (this.old.getAttribute("src") !== url) this.old.src = url;
@@ -105,6 +117,14 @@ export class Realign {
     this.#update();
     if (!found.accepted) this.byHand();
     else this.apply.focus();
+  }
+
+  /** @param {Matrix} map @param {number} inliers */
+  #told(map, inliers) {
+    const { width, height } = this.app.model.frame;
+    const { moved, turned, scale } = movement(map, width, height);
+    return t("calibrate.realign_numbers", { moved: number(moved * 100, 1),
+      turned: number(turned, 1), scale: number(scale * 100, 1), inliers });
   }
 
   /** Four points around everything drawn, to be dragged onto the same things in the new picture. */
@@ -117,8 +137,8 @@ export class Realign {
     /** @type {Quad} */
     const around = bay && model.state.bays.length === 1 && !model.state.loose.length ? bay.quad
       : [[box.left, box.top], [box.right, box.top], [box.right, box.bottom], [box.left, box.bottom]];
-    this.#from = around;
-    const map = this.#map ? mapOf(this.#map) : null;
+    this.#from = mapOf(invert(this.#moved))(around);
+    const map = this.#map ? mapOf(this.#left(this.#map)) : null;
     this.anchors = map ? map(around) : around.map((point) => /** @type {Point} */ ([...point]));
     setText(this.numbers, t("calibrate.realign_by_hand"));
     this.#update();
@@ -137,18 +157,23 @@ export class Realign {
   /** @returns {{from: Quad, to: Quad}[]} */
   get ghosts() {
     if (!this.active) return [];
-    const map = mapOf(this.#map ?? IDENTITY);
+    const map = mapOf(this.#map ? this.#left(this.#map) : IDENTITY);
     return this.app.model.slots.map((slot) => ({ from: slot.quad, to: map(slot.quad) }));
   }
 
-  #apply() {
+  accept() {
     const { model } = this.app;
     if (!this.#map) return;
-    const map = mapOf(this.#map);
+    const { width, height } = model.frame;
+    const map = this.#left(this.#map);
     this.stop();
-    model.commit("calibrate.did.realign", mapped({ ...model.state, draft: null }, map));
+    const moved = compose(inFractions(map, width, height), model.state.moved);
+    model.commit("calibrate.did.realign", mapped({ ...model.state, draft: null, moved }, mapOf(map)));
     this.app.say(t("calibrate.realigned"));
   }
+
+  /** Something waits for the answer. */
+  remind() { /** @type {HTMLElement|null} */ (this.element.querySelector(".tools button:enabled"))?.focus(); }
 
   stop() {
     this.#asked += 1;

@@ -24,8 +24,8 @@ export class Saving {
   }
 
   get possible() {
-    const { bench } = this.app;
-    return bench.writable && bench.picture !== null && !this.busy && (bench.dirty || this.app.model.slots.length > 0);
+    const { bench, model, realign } = this.app;
+    return bench.writable && bench.picture !== null && !this.busy && !realign.active && (bench.dirty || model.slots.length > 0);
   }
 
   update() {
@@ -55,8 +55,9 @@ export class Saving {
   }
 
   /** @param {string} [digest] of the file that may be replaced */
-  async save(digest = this.app.bench.plan?.digest ?? "") {
-    const { bench, model } = this.app;
+  async save(digest = this.app.bench.digest) {
+    const { bench, model, realign } = this.app;
+    if (realign.active) { realign.remind(); return; } // where the slots lie is still to be answered
     const { camera } = bench;
     this.#again = this.busy;
     if (!this.possible || !this.#sound()) return;
@@ -73,7 +74,7 @@ export class Saving {
       // What is saved has its ids for good: the daemon knows each slot's history by its id.
       const ids = new Map(slots.map(({ key, id, name }) => [key, { id, name }]));
       if (model.committed === before) model.settle(relabel(before, ids));
-      bench.saved(answer.digest, planned);
+      bench.saved(answer.digest, planned, before);
       if (answer.reloaded) this.app.say(t("calibrate.saved", { n }));
       else if (bench.alone) this.app.say(t("calibrate.saved_alone", { n }));
       else this.app.say(t("calibrate.saved_not_reloaded", { n, why: answer.message }), true);

@@ -1,7 +1,7 @@
 // What is drawn: bays divided into rows and cells, and loose slots. Plain data that is never
 // changed in place; quads are in pixels of the picture. And the slots that follow from it.
 
-import { apply } from "../geom/homography.js";
+import { apply, IDENTITY } from "../geom/homography.js";
 import { cellQuads } from "../geom/divide.js";
 import { distance } from "../geom/quad.js";
 import { regrouped } from "../geom/regroup.js";
@@ -30,6 +30,7 @@ import { defaultPattern, filled, free, ID, numbered, readingRows } from "../geom
  * @property {Loose[]} loose
  * @property {Naming} naming
  * @property {{tool: Tool, points: Point[]}|null} draft taps of a shape that is not closed yet
+ * @property {Matrix} moved where realigning has taken it so far, in fractions of the picture
  */
 /**
  * @typedef {object} Slot a slot as it will be saved, and where it comes from
@@ -73,7 +74,7 @@ export function newCell(known = {}) {
  */
 export function emptyState(taken, name) {
   return {
-    bays: [], loose: [], draft: null,
+    bays: [], loose: [], draft: null, moved: IDENTITY,
     naming: {
       id: defaultPattern(taken), name, firstRow: 1, firstColumn: 1,
       rightToLeft: false, bottomUp: false, zigzag: false,

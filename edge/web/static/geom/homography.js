@@ -83,7 +83,36 @@ export function between(from, to) {
  * @returns {Matrix}
  */
 export function inPixels(rows, width, height) {
-  const m = /** @type {Matrix} */ (rows.flat());
-  return compose([width, 0, 0, 0, height, 0, 0, 0, 1],
-    compose(m, [1 / width, 0, 0, 0, 1 / height, 0, 0, 0, 1]));
+  return stretched(/** @type {Matrix} */ (rows.flat()), width, height);
+}
+
+/**
+ * And back.
+ * @param {Matrix} m the map of pixels
+ * @param {number} width of the picture in pixels
+ * @param {number} height
+ * @returns {Matrix}
+ */
+export function inFractions(m, width, height) {
+  return stretched(m, 1 / width, 1 / height);
+}
+
+/** @param {Matrix} m @param {number} x factor @param {number} y factor @returns {Matrix} */
+function stretched(m, x, y) {
+  return compose([x, 0, 0, 0, y, 0, 0, 0, 1], compose(m, [1 / x, 0, 0, 0, 1 / y, 0, 0, 0, 1]));
+}
+
+/**
+ * What a map does to the middle of a picture, as edge/drawing/align.py tells it.
+ * @param {Matrix} m of pixels
+ * @param {number} width of the picture in pixels
+ * @param {number} height
+ * @returns {{moved: number, turned: number, scale: number}} moved: in picture widths; turned: degrees, clockwise
+ */
+export function movement(m, width, height) {
+  const x = width / 2, y = height / 2;
+  const middle = apply(m, [x, y]), right = apply(m, [x + 1, y]), below = apply(m, [x, y + 1]);
+  const a = right[0] - middle[0], b = right[1] - middle[1], c = below[0] - middle[0], d = below[1] - middle[1];
+  return { moved: Math.hypot(middle[0] - x, middle[1] - y) / width,
+    turned: Math.atan2(b, a) * 180 / Math.PI, scale: Math.sqrt(Math.abs(a * d - b * c)) };
 }

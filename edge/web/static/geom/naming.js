@@ -18,6 +18,8 @@ export const ID = /^[a-z0-9][a-z0-9_-]*$/;
 const FIELD = /\{(row|col|n|camera)(?::0?(\d))?\}/g;
 const SKU = /^\d{8,14}$/;
 const SKU_HEADINGS = /^(sku|barcode|ean|gtin|바코드|상품\s?코드|코드)$/i;
+/** A cell as spreadsheets copy it: where it holds tabs or line breaks it stands in quotes. And what ends it. */
+const CELL = /(?: *"([^"]*(?:""[^"]*)*)" *|([^\t\n]*))(\t|\n|$)/y;
 const NAME_HEADINGS = /^(name|product|item|품명|상품명|상품|이름|제품명)$/i;
 
 /**
@@ -84,8 +86,7 @@ export function defaultPattern(taken) {
  * @returns {Line[]} empty lines at the end are dropped, within they stay: a slot keeps its name
  */
 export function parsePaste(text) {
-  const lines = text.replace(/\r\n?/g, "\n").replace(/\s+$/, "").split("\n");
-  let rows = lines.map((line) => line.split("\t").map(unquoted));
+  let rows = cells(text.replace(/\r\n?/g, "\n").replace(/\s+$/, ""));
   const heading = rows[0] ?? [];
   const headed = heading.some((cell) => SKU_HEADINGS.test(cell) || NAME_HEADINGS.test(cell));
   if (headed) rows = rows.slice(1);
@@ -99,10 +100,19 @@ export function parsePaste(text) {
   return rows.map((row) => ({ name: row[name] ?? "", sku: row[sku] ?? "" }));
 }
 
-/** @param {string} cell */
-function unquoted(cell) {
-  const bare = cell.trim();
-  return /^".*"$/s.test(bare) ? bare.slice(1, -1).replaceAll('""', '"') : bare;
+/** @param {string} text @returns {string[][]} a line break within a cell becomes a space */
+function cells(text) {
+  /** @type {string[][]} */
+  const rows = [[]];
+  for (let at = 0; ;) {
+    CELL.lastIndex = at;
+    const [all, quoted, bare, end] = /** @type {RegExpExecArray} */ (CELL.exec(text));
+    const cell = quoted === undefined ? bare : quoted.replaceAll('""', '"').replace(/\s*\n\s*/g, " ");
+    rows[rows.length - 1].push(cell.trim());
+    if (!end) return rows;
+    if (end === "\n") rows.push([]);
+    at += all.length;
+  }
 }
 
 /**
