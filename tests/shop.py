@@ -69,6 +69,8 @@ class Shop:
         self.acts: list[dict[str, Any]] = []
         self.refuse: tuple[int, str] | None = None
         """Status and code with which acts are answered, where they are refused."""
+        self.hours_on = 0
+        """How many hours later the figures of the report and of the health are."""
         self.away = False
         """Whether nobody gets any news."""
         self._pages: set[asyncio.Queue[bytes]] = set()
@@ -105,9 +107,12 @@ class Shop:
             "last_frame": time(), "picture": milliseconds(), "aspect": 4 / 3,
         }  # fmt: skip
 
-    def tell(self, *slots: dict[str, Any]) -> None:
-        """Tell all open pages of these slots. To be called from the test's thread."""
-        event = _event("patch", {"seq": 1, "server_time": time(), "slots": slots})
+    def tell(self, *slots: dict[str, Any], at: str | None = None) -> None:
+        """Tell all open pages of these slots. To be called from the test's thread.
+
+        at: what the daemon's clock says, where the test moves it on.
+        """
+        event = _event("patch", {"seq": 1, "server_time": at or time(), "slots": slots})
         assert self._loop is not None
         for page in self._pages:
             self._loop.call_soon_threadsafe(page.put_nowait, event)
@@ -170,12 +175,13 @@ class Shop:
                       "not_visible": 0.01} for k, date in enumerate(dates[:10])],
             "slots": [{"id": one["id"], "name": one["name"], "sku": one["sku"],
                        "camera": one["camera"], "availability": 0.7 + k / 50, "not_visible": 0.1,
-                       "incidents": 14 - k, "median_refill_min": 30.0, "empty_min": 222.0}
+                       "incidents": 14 - k, "median_refill_min": 30.0,
+                       "empty_min": 222.0 + 60 * self.hours_on}
                       for k, one in enumerate(some)],
             "shelves": [{"camera": "aisle", "row": 1, "availability": 0.97, "not_visible": 0.0}],
             "hours": {"slots": [one["id"] for one in some], "hours": list(range(24)),
-                      "empty_share": [[None if h < 2 else h * k % 24 / 23 for h in range(24)]
-                                      for k in range(len(some))]},
+                      "empty_share": [[None if h < 2 else (h * k + self.hours_on) % 24 / 23
+                                       for h in range(24)] for k in range(len(some))]},
             "stock": [{"sku": "1", "name": name, "slots": 4, "stocked": 2, "empty": 1,
                        "misplaced": 0, "unknown": 1} for name in NAMES],
         })  # fmt: skip
@@ -188,7 +194,7 @@ class Shop:
             "model": {"name": "default", "classes": ["empty", "stocked"], "p50_ms": 3.2,
                       "p95_ms": 5.9, "looks": 123456},
             "disk": {"free_bytes": 41_300_000_000}, "cpu_percent": 7.4,
-            "memory_bytes": 212_000_000, "uptime_s": 183_000.0,
+            "memory_bytes": 212_000_000, "uptime_s": 183_000.0 + 3600 * self.hours_on,
             "versions": {"shelf-edge": "0.4", "python": "3.12"}, "sign_in_failures": 2,
         })  # fmt: skip
 

@@ -15,11 +15,19 @@ from browser import Browser, start_chromium, watch_browser
 from mosquitto import wait_for
 from pages import serve_pages
 from playwright.sync_api import Page, expect
-from shop import NAMES, Shop, emptied
+from shop import NAMES, Shop, emptied, time
 
 HIDE = """(hidden) => {
   Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
   document.dispatchEvent(new Event("visibilitychange"));
+}"""
+COUNT_RINGS = """() => {
+  window.rings = 0;
+  const start = OscillatorNode.prototype.start;
+  OscillatorNode.prototype.start = function (when) {
+    window.rings += 1;
+    start.call(this, when);
+  };
 }"""
 
 
@@ -102,28 +110,88 @@ def test_what_runs_empty_is_told_to_who_does_not_look(browser, shop):
     assert live.count() == 1
 
 
-def test_it_rings_once_the_sound_was_turned_on(browser, shop):
-    page = open_page(browser, clock=False)
-    page.evaluate("""() => {
-      window.rings = 0;
-      const start = OscillatorNode.prototype.start;
-      OscillatorNode.prototype.start = function (when) {
-        window.rings += 1;
-        start.call(this, when);
-      };
-    }""")
-    emptied(shop.slots[16], 0)
-    shop.tell(shop.slots[16])
-    expect(page.locator(".card")).to_have_count(5)
-    assert page.evaluate("rings") == 0
+def turn_sound_on(page: Page) -> int:
+    """Turn it on in the settings; return how many notes that rang."""
     page.get_by_role("button", name="설정").click()
     page.get_by_role("button", name="소리 켜기").click()
     rung = page.evaluate("rings")
     assert rung > 0  # so that it is heard what it sounds like
     page.get_by_role("button", name="닫기", exact=True).click()
+    return rung
+
+
+def test_it_rings_once_the_sound_was_turned_on(browser, shop):
+    page = open_page(browser, clock=False)
+    page.evaluate(COUNT_RINGS)
+    emptied(shop.slots[16], 0)
+    shop.tell(shop.slots[16])
+    expect(page.locator(".card")).to_have_count(5)
+    assert page.evaluate("rings") == 0
+    rung = turn_sound_on(page)
     emptied(shop.slots[17], 0)
     shop.tell(shop.slots[17])
     page.wait_for_function("before => rings > before", arg=rung)
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_what_is_no_longer_put_off_rings_and_is_told_once(browser, shop, told):
+    """Also where the daemon says nothing: the page's own clock brings it back."""
+    late = shop.slots[5]
+    emptied(late, 30, snooze_until=time(-60))
+    page = open_page(browser)
+    page.evaluate(COUNT_RINGS)
+    rung = turn_sound_on(page)
+    expect(page.locator(".later summary")).to_contain_text("나중에 보기 1")
+    if told:
+        late["incident"]["snooze_until"] = None
+        shop.tell(late, at=time(-61))  # that time has come to the page before the news
+    else:
+        shop.tell(at=time(-59.95))
+        page.clock.run_for(10_000)
+    expect(page.locator(".card")).to_have_count(5)
+    page.clock.run_for(6000)
+    live = page.locator("[aria-live=polite]")
+    expect(live).to_have_text(f"새로 비었어요 · {late['name']}")
+    page.clock.run_for(6000)
+    assert page.evaluate("rings") == 2 * rung
+
+
+def test_what_was_there_when_the_page_came_is_not_told(browser, shop):
+    shop.away = True
+    page = browser.device().new_page()
+    page.clock.install()
+    page.goto(browser.address + "/")
+    page.clock.run_for(12_000)  # it looks at the time also while it knows nothing
+    shop.away = False
+    page.clock.fast_forward(20_000)
+    expect(page.locator(".card")).to_have_count(4)
+    page.clock.run_for(6000)
+    shop.slots[2]["name"] = "다른 이름"
+    page.evaluate("dispatchEvent(new Event('online'))")  # which connects anew
+    expect(page.locator(".card__name").first).to_have_text("다른 이름")
+    page.clock.run_for(6000)
+    expect(page.locator("[aria-live=polite]")).to_be_empty()
+
+
+def test_the_pin_is_asked_for_until_somebody_is_signed_in(browser, shop):
+    browser.expect_in_console("status of 401")
+    shop.refuse = (401, "sign_in")
+    page = open_page(browser, clock=False)
+    page.route("**/api/session", lambda route: route.fulfill(json={}))
+    go = page.get_by_role("button", name=f"{NAMES[2]} · 채우러 갈게요")
+    go.click()
+    sheet = page.get_by_role("dialog")
+    expect(sheet).to_be_visible()
+    for _ in range(3):  # the second in a row closes it, whatever the page says
+        page.keyboard.press("Escape")
+    expect(sheet).to_contain_text("PIN을 다시 입력해 주세요")
+    expect(sheet).to_be_visible()
+    shop.refuse = None
+    sheet.get_by_label("PIN", exact=True).fill("204816")
+    sheet.get_by_role("button", name="들어가기").click()
+    expect(sheet).to_have_count(0)
+    go.click()
+    expect(page.locator(".toast")).to_contain_text("채우러 간다고 알렸어요")
 
 
 def test_a_lost_answer_is_asked_for_again_with_the_same_number(browser, shop):

@@ -1,6 +1,6 @@
 /** Is it well: cameras, broker, outbox, model, disk, computer, versions; trouble first. */
 
-import { h, icon } from "../lib/dom.js";
+import { h, icon, iconHref, list, set, setText } from "../lib/dom.js";
 import { number, t } from "../lib/i18n.js";
 import { ago, clock, duration } from "../lib/time.js";
 import { keepLoaded } from "./loader.js";
@@ -12,7 +12,10 @@ const LONG_WAIT_S = 120;
 
 /** @returns {any} a <section> with tick() */
 export function healthView() {
-  const content = h("div", { class: "health" });
+  const verdictWords = h("span");
+  const verdict = h("p", { class: "verdict" }, icon("check"), verdictWords);
+  const vitals = h("dl", { class: "panel vitals" });
+  const content = h("div", { class: "health", hidden: true }, verdict, vitals);
   const root = h("section", { class: "view", id: "health", "aria-labelledby": "health-title" });
   const loader = keepLoaded(root, {
     url: () => "/api/health",
@@ -34,45 +37,48 @@ export function healthView() {
       safety(told),
     ];
     const bad = items.filter((item) => !item.fine).length;
-    content.replaceChildren(
-      h(
-        "p",
-        { class: bad ? "verdict verdict--bad" : "verdict" },
-        icon(bad ? "alert" : "check"),
-        bad ? t("health.trouble", { n: bad }) : t("health.ok"),
-      ),
-      h("dl", { class: "panel vitals" }, items.map(vital)),
-    );
+    set(verdict, "class", bad ? "verdict verdict--bad" : "verdict");
+    set(verdict.querySelector("use"), "href", iconHref(bad ? "alert" : "check"));
+    setText(verdictWords, bad ? t("health.trouble", { n: bad }) : t("health.ok"));
+    list(vitals, items, (item) => item.key, vital);
+    content.hidden = false;
   }
 
   root.tick = () => loader.load();
   return root;
 }
 
-/** @typedef {{title: string, lines: (string | null | false)[], fine: boolean, sign: string,
- *   fix?: Element | false}} Item */
+/** @typedef {{key: string, title: string, lines: (string | null | false)[], fine: boolean,
+ *   sign: string, camera?: import("./model.js").Camera}} Item */
 
-/** @param {Item} item */
-function vital(item) {
-  const [first, ...rest] = item.lines.filter(Boolean);
-  return h(
-    "div",
-    { class: item.fine ? "vital" : "vital vital--bad" },
-    h("dt", null, icon(item.fine ? item.sign : "alert"), item.title),
-    h(
-      "dd",
-      null,
-      h("p", null, first),
-      rest.length > 0 && h("p", { class: "muted small" }, rest.join(" · ")),
-      item.fix && h("p", { class: "small" }, item.fix),
-    ),
-  );
+/** One of them; update(item). Most of it changes each time, while a link in it may have focus. */
+function vital() {
+  const sign = icon("check");
+  const title = h("span");
+  const first = h("p");
+  const rest = h("p", { class: "muted small" });
+  const realign = realignLink();
+  const fix = h("p", { class: "small" }, realign);
+  const root = h("div", null, h("dt", null, sign, title), h("dd", null, first, rest, fix));
+  root.update = (/** @type {Item} */ item) => {
+    const [head, ...more] = item.lines.filter(Boolean);
+    set(root, "class", item.fine ? "vital" : "vital vital--bad");
+    set(sign.firstElementChild, "href", iconHref(item.fine ? item.sign : "alert"));
+    setText(title, item.title);
+    setText(first, head ?? "");
+    setText(rest, more.join(" · "));
+    rest.hidden = more.length === 0;
+    if (item.camera) realign.update(item.camera);
+    fix.hidden = realign.hidden;
+  };
+  return root;
 }
 
 /** @returns {Item} */
 function camera(one) {
   const fine = one.status === "online";
   return {
+    key: `camera ${one.id}`,
     title: one.id,
     fine,
     sign: "camera",
@@ -85,7 +91,7 @@ function camera(one) {
       t("health.frames", { n: one.frames ?? 0 }),
       t("health.slots", { n: one.slots }),
     ],
-    fix: realignLink(one),
+    camera: one,
   };
 }
 
@@ -93,6 +99,7 @@ function camera(one) {
 function broker({ broker: one }) {
   const since = one.connected_since;
   return {
+    key: "broker",
     title: t("health.broker"),
     fine: Boolean(since),
     sign: "check",
@@ -107,6 +114,7 @@ function broker({ broker: one }) {
 /** @returns {Item} */
 function outbox({ outbox: one }) {
   return {
+    key: "outbox",
     title: t("health.outbox"),
     fine: (one.oldest_s ?? 0) < LONG_WAIT_S && !one.dropped,
     sign: "check",
@@ -124,6 +132,7 @@ function model({ model: one }) {
     one.p50_ms !== null &&
     t("health.speed", { p50: number(one.p50_ms, 1), p95: number(one.p95_ms, 1) });
   return {
+    key: "model",
     title: t("health.model"),
     fine: true,
     sign: "check",
@@ -134,6 +143,7 @@ function model({ model: one }) {
 /** @returns {Item} */
 function disk({ disk: one }) {
   return {
+    key: "disk",
     title: t("health.disk"),
     fine: one.free_bytes !== null && one.free_bytes > LITTLE_DISK, // null: nobody can tell
     sign: "check",
@@ -144,6 +154,7 @@ function disk({ disk: one }) {
 /** @returns {Item} */
 function computer(told) {
   return {
+    key: "computer",
     title: t("health.computer"),
     fine: true,
     sign: "check",
@@ -160,12 +171,19 @@ function versions(told) {
   const [first, ...rest] = Object.entries(told.versions).map(
     ([name, version]) => `${name} ${version}`,
   );
-  return { title: t("health.versions"), fine: true, sign: "info", lines: [first, ...rest] };
+  return {
+    key: "versions",
+    title: t("health.versions"),
+    fine: true,
+    sign: "info",
+    lines: [first, ...rest],
+  };
 }
 
 /** @returns {Item} */
 function safety(told) {
   return {
+    key: "safety",
     title: t("health.safety"),
     fine: true,
     sign: "lock",

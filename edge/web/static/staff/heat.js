@@ -1,18 +1,19 @@
 /** Hours × slots: one hue, light to dark; a table all along, its numbers on focus or all at once. */
 
-import { h, setText } from "../lib/dom.js";
+import { h, list, set, setText } from "../lib/dom.js";
 import { percent, t } from "../lib/i18n.js";
 
 const SHADES = 5;
 const FIRST = 12; // rows before "show all"
 const MOVES = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
 
+/** @typedef {{id: string, name: string, shares: (number | null)[]}} Row how empty it was by hour */
+
 /**
- * @param {{slots: string[], hours: number[], empty_share: (number | null)[][]}} hours
- * @param {Map<string, string>} names slot id → name
- * @returns {HTMLElement}
+ * @param {number[]} hours
+ * @returns {any} an element with update(rows); what was opened in it stays open, and focus stays
  */
-export function heatMap(hours, names) {
+export function heatMap(hours) {
   const told = h("output", { class: "heat__told muted small" }, t("history.hours_hint"));
   const body = h("tbody", {
     onfocusin: (event) => tell(event.target),
@@ -23,7 +24,7 @@ export function heatMap(hours, names) {
     "tr",
     null,
     h("td"),
-    hours.hours.map((hour) =>
+    hours.map((hour) =>
       h(
         "th",
         { scope: "col", class: "heat__hour" },
@@ -44,38 +45,37 @@ export function heatMap(hours, names) {
     },
     t("history.numbers"),
   );
-  const all = h(
-    "button",
-    { class: "button button--quiet", type: "button", onclick: () => fill(hours.slots.length) },
-    t("history.all", { n: hours.slots.length }),
-  );
+  const all = h("button", {
+    class: "button button--quiet",
+    type: "button",
+    onclick: () => ((every = true), show()),
+  });
+  /** @type {Row[]} */
+  let rows = [];
+  let every = false;
+  /** @type {HTMLElement | null} */
+  let about = null;
 
-  /** The row with most time empty first: the pattern stands at the top. */
-  const order = hours.slots.map((_, at) => at).sort((a, b) => weight(b) - weight(a));
-
-  function weight(at) {
-    return hours.empty_share[at].reduce((sum, share) => sum + (share ?? 0), 0);
-  }
-
-  function fill(rows) {
-    body.replaceChildren(
-      ...order.slice(0, rows).map((at) => {
-        const name = names.get(hours.slots[at]) ?? hours.slots[at];
-        return h(
-          "tr",
-          null,
-          h("th", { scope: "row", class: "heat__name" }, name),
-          hours.hours.map((hour, column) => cell(name, hour, hours.empty_share[at][column])),
-        );
-      }),
+  function show() {
+    const focused = document.activeElement;
+    list(
+      body,
+      every ? rows : rows.slice(0, FIRST),
+      (row) => row.id,
+      () => line(hours),
     );
-    body.querySelector("td")?.setAttribute("tabindex", "0");
-    all.hidden = rows >= hours.slots.length;
+    if (body.contains(focused)) focused.focus({ preventScroll: true }); // its row may have moved
+    if (!body.querySelector("td[tabindex='0']"))
+      body.querySelector("td")?.setAttribute("tabindex", "0");
+    if (about) setText(told, about.isConnected ? about.dataset.words : t("history.hours_hint"));
+    setText(all, t("history.all", { n: rows.length }));
+    all.hidden = every || rows.length <= FIRST;
   }
 
   function tell(target) {
-    const words = target.dataset?.words;
-    if (words) setText(told, words);
+    if (!target.dataset?.words) return;
+    about = target;
+    setText(told, target.dataset.words);
   }
 
   function toggle() {
@@ -83,38 +83,60 @@ export function heatMap(hours, names) {
     numbers.setAttribute("aria-pressed", String(on));
   }
 
-  fill(FIRST);
   const scroller = h("div", { class: "scroll" }, grid);
   requestAnimationFrame(() => {
     const now = head.cells[1 + new Date().getHours()]; // on a phone: what has just been, in sight
     scroller.scrollLeft = now ? now.offsetLeft - scroller.clientWidth + now.offsetWidth : 0;
   });
-  return h(
+  const root = h(
     "div",
     { class: "heat" },
     told,
     scroller,
     h("div", { class: "heat__foot" }, scale(), h("div", { class: "heat__buttons" }, all, numbers)),
   );
+  root.update = (/** @type {Row[]} */ now) => {
+    // The row with most time empty first: the pattern stands at the top.
+    rows = [...now].sort((a, b) => weight(b) - weight(a));
+    show();
+  };
+  return root;
 }
 
-function cell(name, hour, share) {
-  const words =
-    share === null
-      ? t("history.cell_none", { name, h: hour })
-      : t("history.cell", { name, h: hour, share: percent(share, 0) });
-  const shade =
-    share === null ? "none" : share === 0 ? 0 : Math.min(SHADES, 1 + Math.floor(share * SHADES));
-  return h(
-    "td",
-    {
-      class: `heat__cell heat__cell--${shade}`,
-      tabindex: "-1",
-      "aria-label": words,
-      dataset: { words },
-    },
-    h("span", { class: "heat__number" }, share === null ? "" : String(Math.round(100 * share))),
-  );
+/** @param {Row} row */
+function weight(row) {
+  return row.shares.reduce((sum, share) => sum + (share ?? 0), 0);
+}
+
+/** A slot's row; update(row). @param {number[]} hours */
+function line(hours) {
+  const name = h("th", { scope: "row", class: "heat__name" });
+  const cells = hours.map(cell);
+  const root = h("tr", null, name, cells);
+  root.update = (/** @type {Row} */ row) => {
+    setText(name, row.name);
+    cells.forEach((one, at) => one.update(row.name, row.shares[at]));
+  };
+  return root;
+}
+
+/** @param {number} hour */
+function cell(hour) {
+  const figure = h("span", { class: "heat__number" });
+  const root = h("td", { tabindex: "-1" }, figure);
+  root.update = (name, share) => {
+    const words =
+      share === null
+        ? t("history.cell_none", { name, h: hour })
+        : t("history.cell", { name, h: hour, share: percent(share, 0) });
+    const shade =
+      share === null ? "none" : share === 0 ? 0 : Math.min(SHADES, 1 + Math.floor(share * SHADES));
+    set(root, "class", `heat__cell heat__cell--${shade}`);
+    set(root, "aria-label", words);
+    set(root, "dataset", { words });
+    setText(figure, share === null ? "" : Math.round(100 * share));
+  };
+  return root;
 }
 
 /** Arrow keys go from cell to cell; Tab passes the whole map. */

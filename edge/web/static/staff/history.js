@@ -1,6 +1,6 @@
 /** How it went: availability, what was seen of it, how fast slots were refilled, which run empty. */
 
-import { h, icon } from "../lib/dom.js";
+import { h, icon, list } from "../lib/dom.js";
 import { number, percent, t } from "../lib/i18n.js";
 import { duration } from "../lib/time.js";
 import { dayBars, shareBar } from "./bars.js";
@@ -45,11 +45,11 @@ export function historyView() {
   }
 
   function draw(report) {
-    const recorded =
-      report.availability !== null || report.slots.some((slot) => slot.incidents > 0);
-    content.replaceChildren(
-      ...(recorded ? parts(report) : [nothing()]),
-      ...(report.stock.length ? [stock(report.stock)] : []),
+    list(
+      content,
+      parts(report),
+      (part) => part.key,
+      (part) => part.make(part.told),
     );
   }
 
@@ -58,21 +58,67 @@ export function historyView() {
   return root;
 }
 
+/**
+ * What there is to show, in its order.
+ * @returns {{key: string, told: any, make: (told: any) => any}[]}
+ *   make: returns an element with update(part)
+ */
 function parts(report) {
-  const names = new Map(report.slots.map((slot) => [slot.id, slot.name]));
-  const first = report.days.findIndex((one) => one.availability !== null);
-  const days = first < 0 ? [] : report.days.slice(first); // before it there was no shelf to see
+  const recorded = report.availability !== null || report.slots.some((slot) => slot.incidents > 0);
   return [
-    figures(report),
-    days.length > 1 && block("history.days", dayBars(days)),
-    block("history.worst", worst(report.slots)),
-    report.hours.slots.length > 0 && block("history.hours", heatMap(report.hours, names)),
-    report.shelves.length > 0 && block("history.shelves", shelves(report.shelves)),
+    ...(recorded ? past(report) : [{ key: "none", told: null, make: nothing }]),
+    report.stock.length > 0 && { key: "stock", told: report.stock, make: stock },
   ].filter(Boolean);
 }
 
-function block(key, ...content) {
-  return h("section", { class: "panel block" }, h("h3", null, t(key)), content);
+function past(report) {
+  const first = report.days.findIndex((one) => one.availability !== null);
+  const days = first < 0 ? [] : report.days.slice(first); // before it there was no shelf to see
+  const { availability, median_refill_min, not_visible, slots, shelves } = report;
+  const hours = emptyHours(report);
+  return [
+    { key: "figures", told: { availability, median_refill_min, not_visible }, make: figures },
+    days.length > 1 && { key: "days", told: days, make: () => drawn("history.days", dayBars) },
+    { key: "worst", told: slots, make: () => drawn("history.worst", worst) },
+    hours.rows.length > 0 && { key: "hours", told: hours, make: heat },
+    shelves.length > 0 && { key: "shelves", told: shelves, make: shelfTable },
+  ];
+}
+
+function emptyHours({ slots, hours }) {
+  const names = new Map(slots.map((slot) => [slot.id, slot.name]));
+  const rows = hours.slots.map((id, at) => ({
+    id,
+    name: names.get(id) ?? id,
+    shares: hours.empty_share[at],
+  }));
+  return { hours: hours.hours, rows };
+}
+
+/** An element that is filled anew only where what it shows differs: a report comes each minute. */
+function kept(element, fill) {
+  let shown = "";
+  element.update = ({ told }) => {
+    const text = JSON.stringify(told);
+    if (text !== shown) fill(told);
+    shown = text;
+  };
+  return element;
+}
+
+function block(key, content, fill) {
+  return kept(h("section", { class: "panel block" }, h("h3", null, t(key)), content), fill);
+}
+
+/** A block in which nothing can be opened, scrolled or focused: it may be drawn as a whole. */
+function drawn(key, draw) {
+  const content = h("div");
+  return block(key, content, (told) => content.replaceChildren(draw(told)));
+}
+
+function heat({ hours }) {
+  const map = heatMap(hours);
+  return block("history.hours", map, ({ rows }) => map.update(rows));
 }
 
 function nothing() {
@@ -84,20 +130,17 @@ function nothing() {
   );
 }
 
-function figures(report) {
-  const refill = report.median_refill_min;
-  return h(
-    "dl",
-    { class: "figures" },
-    figure(
-      "history.availability",
-      percent(report.availability),
-      t("history.availability_hint"),
-      true,
-    ),
+function figures() {
+  const root = h("dl", { class: "figures" });
+  return kept(root, (told) => root.replaceChildren(...figuresOf(told)));
+}
+
+function figuresOf({ availability, median_refill_min: refill, not_visible }) {
+  return [
+    figure("history.availability", percent(availability), t("history.availability_hint"), true),
     figure("history.refill", refill === null ? "–" : duration(refill), t("history.refill_hint")),
-    figure("history.not_visible", percent(report.not_visible), t("history.not_visible_hint")),
-  );
+    figure("history.not_visible", percent(not_visible), t("history.not_visible_hint")),
+  ];
 }
 
 function figure(key, value, hint, first = false) {
@@ -146,21 +189,18 @@ function worstWords(slot) {
     .join(" · ");
 }
 
-function shelves(all) {
+function shelfTable() {
   const columns = ["history.shelves", "history.availability", "history.not_visible"];
-  return table(
-    columns,
-    all.map((shelf) => [
-      shelf.row === null
-        ? shelf.camera
-        : t("history.shelf", { camera: shelf.camera, row: shelf.row }),
-      percent(shelf.availability),
-      percent(shelf.not_visible),
-    ]),
-  );
+  return tableBlock("history.shelves", columns, (shelf) => [
+    shelf.row === null
+      ? shelf.camera
+      : t("history.shelf", { camera: shelf.camera, row: shelf.row }),
+    percent(shelf.availability),
+    percent(shelf.not_visible),
+  ]);
 }
 
-function stock(products) {
+function stock() {
   const columns = [
     "history.product",
     "state.stocked",
@@ -168,12 +208,24 @@ function stock(products) {
     "state.misplaced",
     "state.unknown",
   ];
-  const rows = products.map((one) =>
+  return tableBlock("history.stock", columns, (one) =>
     [one.name, one.stocked, one.empty, one.misplaced, one.unknown].map((cell) =>
       typeof cell === "number" ? number(cell) : cell,
     ),
   );
-  return block("history.stock", table(columns, rows));
+}
+
+/** A table that scrolls; that it has focus and how far it is scrolled outlasts new figures. */
+function tableBlock(key, columns, cellsOf) {
+  const scroller = h("div", {
+    class: "scroll",
+    tabindex: "0",
+    role: "region",
+    "aria-label": t(columns[0]),
+  });
+  return block(key, scroller, (told) =>
+    scroller.replaceChildren(table(columns, told.map(cellsOf))),
+  );
 }
 
 /** A table whose first column names the row and whose others are numbers. */
@@ -193,8 +245,9 @@ function table(columns, rows) {
     ),
   );
   return h(
-    "div",
-    { class: "scroll", tabindex: "0", role: "region", "aria-label": t(columns[0]) },
-    h("table", { class: "table" }, h("thead", null, h("tr", null, head)), h("tbody", null, body)),
+    "table",
+    { class: "table" },
+    h("thead", null, h("tr", null, head)),
+    h("tbody", null, body),
   );
 }

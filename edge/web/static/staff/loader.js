@@ -7,6 +7,7 @@ import { ApiError, getJson } from "../lib/net.js";
 /**
  * @param {HTMLElement} view loaded only while this is on screen
  * @param {{url: () => string, everyMs: number, draw: (told: any) => void, failed: string}} options
+ *   draw: changes on the page only what differs, because focus and scrolling have to stay
  *   failed: the key of the words where nothing could be loaded yet
  * @returns {{load: () => void, problem: HTMLElement}} load: now, where it is on screen
  */
@@ -20,7 +21,6 @@ export function keepLoaded(view, { url, everyMs, draw, failed }) {
   );
   let loadedMs = 0;
   let loadedUrl = "";
-  let shown = "";
 
   async function load(again = false) {
     const wanted = url();
@@ -31,9 +31,7 @@ export function keepLoaded(view, { url, everyMs, draw, failed }) {
       const told = await getJson(wanted);
       if (wanted !== url()) return; // another range was chosen meanwhile
       problem.hidden = true;
-      const text = JSON.stringify([wanted, told]);
-      if (text !== shown) draw(told); // redrawn only where it differs: focus stays
-      shown = text;
+      draw(told);
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       problem.hidden = error.code === "sign_in";

@@ -106,10 +106,17 @@ function draw(state = store.get()) {
   if (state.loaded) retitle(open, wide.matches ? "todo" : view, state.node);
 }
 
-/** Tells of what newly ran empty: by ear and to a screen reader. */
-function tellNew(before, after) {
-  const known = new Set(sections(before).open.map((slot) => slot.incident.id));
-  const fresh = sections(after).open.filter((slot) => !known.has(slot.incident.id));
+/** The incidents open at the last look; null before the first news. @type {Set<string> | null} */
+let known = null;
+
+/**
+ * Tells of what newly ran empty or is no longer put off: by ear and to a screen reader. What was
+ * there when the page was opened is no news.
+ */
+function tellNew(slots) {
+  const open = sections(slots).open;
+  const fresh = known ? open.filter((slot) => !known.has(slot.incident.id)) : [];
+  known = new Set(open.map((slot) => slot.incident.id));
   for (const slot of fresh)
     announce(
       t(slot.state === "misplaced" ? "todo.announce_misplaced" : "todo.announce", {
@@ -142,13 +149,14 @@ function settings() {
   openSettings({ extra: [sound, draw] });
 }
 
-/** The session ended: the page stays, the PIN is asked for over it. */
+/** The session ended: the page stays, the PIN is asked for over it until somebody is signed in. */
 function askPin() {
   if (document.querySelector("dialog.pin-sheet")) return;
   const dialog = h("dialog", {
     class: "sheet pin-sheet",
     "aria-labelledby": "pin-title",
     oncancel: (event) => event.preventDefault(),
+    onclose: () => dialog.isConnected && dialog.showModal(), // a second Esc closes it all the same
   });
   const done = () => {
     dialog.remove();
@@ -174,19 +182,25 @@ addEventListener("hashchange", () => {
 });
 wide.addEventListener("change", () => draw());
 document.addEventListener("visibilitychange", () => draw());
-setInterval(() => document.hidden || draw(), TICK_MS);
+setInterval(tick, TICK_MS);
 store.watch(draw);
+
+/** Time alone brings back what was put off. */
+function tick() {
+  if (document.hidden) return;
+  const { loaded, slots } = store.get();
+  if (loaded) tellNew(slots);
+  draw();
+}
 
 openLive({
   hello(snapshot) {
-    const { loaded, slots } = store.get();
-    if (loaded) tellNew(slots, snapshot.slots);
+    tellNew(snapshot.slots);
     store.set({ ...snapshot, loaded: true });
   },
   patch(news) {
-    const before = store.get();
-    const after = patched(before, news);
-    tellNew(before.slots, after.slots);
+    const after = patched(store.get(), news);
+    tellNew(after.slots);
     store.set(after);
   },
   link: ({ live, silent, heard }) => store.set({ live, silent, heard }),

@@ -16,13 +16,14 @@ export function cameraWords(camera) {
   return camera.reason ? t(`reason.${camera.reason}`) : t(`camera.${camera.status}`);
 }
 
-/**
- * Where its slots are put right, if the camera was moved.
- * @param {Camera} camera
- */
-export function realignLink(camera) {
-  const href = `/calibrate?camera=${encodeURIComponent(camera.id)}`;
-  return camera.reason === "moved" && h("a", { href }, t("reason.moved_fix"));
+/** Where its slots are put right, if the camera was moved; update(camera). */
+export function realignLink() {
+  const link = h("a", { hidden: true }, t("reason.moved_fix"));
+  link.update = (/** @type {Camera} */ camera) => {
+    link.hidden = camera.reason !== "moved";
+    set(link, "href", `/calibrate?camera=${encodeURIComponent(camera.id)}`);
+  };
+  return link;
 }
 
 /**

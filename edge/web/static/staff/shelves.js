@@ -20,7 +20,14 @@ const OLDER_MS = 15_000; // than the newest: somebody has stood there since, and
  */
 export function shelvesView(hands) {
   const tabs = h("div", { class: "cameras", role: "group", "aria-label": t("shelves.cameras") });
-  const trouble = h("div", { class: "notice notice--alert" });
+  const troubleWords = h("span");
+  const realign = realignLink();
+  const trouble = h(
+    "div",
+    { class: "notice notice--alert" },
+    icon("camera-off"),
+    h("p", null, troubleWords, " ", realign),
+  );
   const photo = h("img", {
     class: "stage__photo",
     alt: "",
@@ -117,10 +124,8 @@ export function shelvesView(hands) {
     stage.classList.toggle("stage--old", bad && camera.reason !== "moved");
     if (!bad) return;
     const words = [cameraWords(camera), t("camera.since", { time: clock(camera.since) })];
-    trouble.replaceChildren(
-      icon("camera-off"),
-      h("p", null, `${camera.id} · ${words.join(" · ")} `, realignLink(camera)),
-    );
+    setText(troubleWords, [camera.id, ...words].join(" · "));
+    realign.update(camera);
   }
 
   function statusWords(camera) {
