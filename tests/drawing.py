@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -108,6 +108,15 @@ class Hand:
             assert time.monotonic() < end_s, f"never: {what}"
             self.page.wait_for_timeout(25)
         return found
+
+    def wait(self, done: Callable[[], object], limit_s: float = 10.0) -> None:
+        """Wait for what the page does to the test: a request that it holds back."""
+        end_s = time.monotonic() + limit_s
+        while not done():
+            assert time.monotonic() < end_s, (
+                f"never: {self.page.locator('.toast').all_inner_texts()}"
+            )
+            self.page.wait_for_timeout(25)
 
     def settled(self) -> None:
         """Wait for the next two frames: what was done is drawn."""
@@ -225,7 +234,9 @@ def rendered_shelf() -> Image:
 
 def shelf(hand: Hand, corners: Sequence[Point], rows: int, columns: int) -> None:
     """Draw a shelf with a mouse and the keyboard: four clicks and the two counts."""
+    there = hand.slots()
     for corner in corners:
         hand.at(*corner)
     hand.press(*str(rows), "Tab", *str(columns))
     hand.settled()
+    hand.until(f"document.querySelectorAll('.slot').length === {there + rows * columns}")

@@ -65,8 +65,7 @@ def test_an_answer_that_comes_after_the_slots_were_moved_changes_nothing(bench):
     held = []
     hand.page.route("**/align", lambda route: held.append(route))
     hand.choose("[aria-label='위치 다시 맞추기'].button")
-    while not held:
-        hand.page.wait_for_timeout(25)
+    hand.wait(lambda: held)
     apply.click()
     hand.said("모든 칸을 옮겼어요")
     with hand.page.expect_response("**/align"):
@@ -81,8 +80,7 @@ def test_what_is_drawn_while_saving_is_still_to_be_saved(bench):
     held = []
     hand.page.route("**/api/calibrate/aisle", lambda route: held.append(route))
     hand.press("Control+s")
-    while not held:
-        hand.page.wait_for_timeout(25)
+    hand.wait(lambda: held)
     hand.at(0.3, 0.5)
     hand.press("Delete")
     held[0].continue_()
