@@ -16,7 +16,8 @@ log = logging.getLogger(__name__)
 EARLY = 0.1  # of every_s: a camera that paces itself must not be missed by a hair
 HOLD_S = {CameraReason.FROZEN: FROZEN_AFTER_S, CameraReason.MOVED: 150.0}
 """So long after its first picture a camera that was frozen or moved before it was opened counts as
-that still: finding out takes so long, and until then it would seem to be mended."""
+that still: finding out takes so long (moved: two comparisons, see aim.py), and until then it would
+seem to be mended."""
 ASPECT_TOLERANCE = 0.02  # a substream of the same aspect may be rounded to whole blocks
 
 
@@ -104,9 +105,7 @@ class Eye:
             status, reason = CameraStatus.DEGRADED, CameraReason.MOVED
         if status is CameraStatus.ONLINE and (held := self._held(now)):
             status, reason = CameraStatus.DEGRADED, held
-        return CameraState(
-            self.camera_id, status, reason, now.at, condition.last_frame, moved_by
-        )  # fmt: skip
+        return CameraState(self.camera_id, status, reason, now.at, condition.last_frame, moved_by)
 
     def _held(self, now: Moment) -> CameraReason | None:
         """Return the trouble of before that cannot have been found anew yet."""

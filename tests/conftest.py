@@ -14,13 +14,14 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
 if TYPE_CHECKING:
     from daemon import StagedShelf
     from mosquitto import Mosquitto, Subscriber
+    from visits import Visit
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SYSTEM_PYTHON = "/usr/bin/python3"  # Debian's own: the only one that has Debian's python3-gi
@@ -82,7 +83,8 @@ def require_data(name: str) -> Path:
     return path
 
 
-# What a running daemon has around it. Imported where they are used: most tests need no broker.
+# What a running daemon has around it. Imported where they are used: most tests need no broker, and
+# no browser.
 
 
 @pytest.fixture
@@ -117,3 +119,21 @@ def listener(broker: Mosquitto) -> Iterator[Subscriber]:
 
     with Subscriber(broker.port) as subscriber:
         yield subscriber
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """A browser that the tests of a file share: it takes a second to start."""
+    from browser import start_chromium
+
+    with start_chromium() as running:
+        yield running
+
+
+@pytest.fixture
+def visit(tmp_path: Path, chromium: Any) -> Iterator[Visit]:
+    """Opens the staff page of a shop, see visits.py."""
+    from visits import visits
+
+    with visits(chromium, tmp_path) as visit:
+        yield visit

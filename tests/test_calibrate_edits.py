@@ -291,13 +291,18 @@ def test_a_finger_that_rests_chooses_one_slot_more(bench):
     assert hand.slots() == count - 1
 
 
-def test_a_deleted_slot_stays_deleted_whatever_its_row_is_divided_into(bench):
-    hand = bench.mouse()
-    shelf(hand, BAY, 2, 4)
+def shelf_with_hole(hand, rows: int, columns: int, hole: int) -> None:
+    """Draw a shelf, delete one slot of it, and go back to the counts."""
+    shelf(hand, BAY, rows, columns)
     hand.press("Escape")
-    hand.at(*middle(hand.quads()[1]))
+    hand.at(*middle(hand.quads()[hole]))
     hand.press("Delete")
     hand.choose(".steps__one:nth-child(2)")
+
+
+def test_a_deleted_slot_stays_deleted_whatever_its_row_is_divided_into(bench):
+    hand = bench.mouse()
+    shelf_with_hole(hand, 2, 4, hole=1)
     hand.choose("input[name=columns]")
     hand.press("5")
     hand.settled()
@@ -316,11 +321,7 @@ def test_a_deleted_slot_stays_deleted_whatever_its_row_is_divided_into(bench):
 
 def test_a_shelf_that_is_counted_down_to_a_deleted_slot_can_still_be_seen(bench):
     hand = bench.mouse()
-    shelf(hand, BAY, 1, 3)
-    hand.press("Escape")
-    hand.at(*middle(hand.quads()[0]))
-    hand.press("Delete")
-    hand.choose(".steps__one:nth-child(2)")
+    shelf_with_hole(hand, 1, 3, hole=0)
     hand.choose("input[name=columns]")
     hand.press("1")
     hand.settled()

@@ -173,23 +173,25 @@ def test_aligning_by_hand_goes_on_from_what_the_page_found_and_may_be_dropped(be
     hand.said("되돌릴 것이 없어요")
 
 
-def realigned(hand):
-    """The slots after the page was asked to align once more, and its answer applied."""
-    hand.choose("[aria-label='위치 다시 맞추기'].button")
-    hand.page.locator(".realign").wait_for()
+def applied(hand):
+    """The slots after what the page offers was applied."""
     hand.page.locator(".realign .button--primary").click()
+    hand.said("모든 칸을 옮겼어요")
     hand.page.locator(".realign").wait_for(state="hidden")
     hand.settled()
     return np.array(hand.quads())
 
 
+def realigned(hand):
+    """The same after the page was asked to align once more."""
+    hand.choose("[aria-label='위치 다시 맞추기'].button")
+    hand.page.locator(".realign").wait_for()
+    return applied(hand)
+
+
 def test_slots_that_were_moved_are_not_moved_a_second_time(bench):
     hand = moved_on(bench, np.roll(rendered_shelf(), 60, axis=1))
-    before = np.array(hand.quads())
-    hand.page.locator(".realign .button--primary").click()
-    hand.said("모든 칸을 옮겼어요")
-    hand.settled()
-    moved = np.array(hand.quads())
+    before, moved = np.array(hand.quads()), applied(hand)
     assert np.abs(moved - before - [60, 0]).max() < 3
 
     hand.choose("[aria-label='위치 다시 맞추기'].button")
@@ -211,11 +213,7 @@ def test_slots_that_were_moved_are_not_moved_a_second_time(bench):
 
 def test_what_is_taken_back_after_saving_is_moved_as_far_as_it_has_to_be(bench):
     hand = moved_on(bench, np.roll(rendered_shelf(), 60, axis=1))
-    before = np.array(hand.quads())
-    hand.page.locator(".realign .button--primary").click()
-    hand.said("모든 칸을 옮겼어요")
-    hand.settled()
-    moved = np.array(hand.quads())
+    before, moved = np.array(hand.quads()), applied(hand)
     hand.press("Control+s")
     hand.said("저장했어요")
     hand.page.locator(".bar__save:not([data-dirty])").wait_for()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import LAN_NAME, Browser, start_chromium, watch_browser
+from browser import LAN_NAME, Browser, watch_browser
 from looks import low_contrasts, small_targets, sticking_out, unnamed
 from pages import serve_pages
 from playwright.sync_api import Page, expect
@@ -18,12 +18,6 @@ from edge.pin import set_pin
 
 PIN = "204816"
 REFUSED = "status of (401|429)"  # Chromium writes each into the console
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    with start_chromium() as running:
-        yield running
 
 
 @pytest.fixture

@@ -3,28 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
-from browser import DESK, PHONE, start_chromium
+from browser import DESK, PHONE
 from mosquitto import wait_for
 from playwright.sync_api import Page, expect
 from shop import NAMES, Shop, emptied, milliseconds
-from visits import VIEWS, Visit, settled, visits
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    with start_chromium() as running:
-        yield running
-
-
-@pytest.fixture
-def visit(tmp_path: Path, chromium: Any) -> Iterator[Visit]:
-    with visits(chromium, tmp_path) as visit:
-        yield visit
+from visits import VIEWS, settled
 
 
 def cards(page: Page) -> list[str]:

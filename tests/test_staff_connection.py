@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import Browser, start_chromium, watch_browser
+from browser import Browser, watch_browser
 from mosquitto import wait_for
 from pages import serve_pages
 from playwright.sync_api import Page, expect
@@ -34,12 +34,6 @@ COUNT_RINGS = """() => {
 @pytest.fixture
 def shop() -> Shop:
     return Shop()
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    with start_chromium() as running:
-        yield running
 
 
 @pytest.fixture

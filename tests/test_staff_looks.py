@@ -4,30 +4,16 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import DESK, start_chromium
+from browser import DESK
 from looks import low_contrasts, small_targets, sticking_out, unnamed
 from shop import Shop
-from visits import VIEWS, Visit, settled, visits
+from visits import VIEWS, settled
 
 LOOKS = list(itertools.product(("light", "dark"), ("ko-KR", "en-US")))
 MOST_BYTES = 200_000
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    with start_chromium() as running:
-        yield running
-
-
-@pytest.fixture
-def visit(tmp_path: Path, chromium: Any) -> Iterator[Visit]:
-    with visits(chromium, tmp_path) as visit:
-        yield visit
 
 
 @pytest.mark.parametrize(("theme", "locale"), LOOKS)

@@ -2,27 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
-
-import pytest
-from browser import DESK, start_chromium
+from browser import DESK
 from playwright.sync_api import Page, expect
 from shop import Shop
-from visits import Visit, settled, visits
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    with start_chromium() as running:
-        yield running
-
-
-@pytest.fixture
-def visit(tmp_path: Path, chromium: Any) -> Iterator[Visit]:
-    with visits(chromium, tmp_path) as visit:
-        yield visit
+from visits import settled
 
 
 def load_again(page: Page, what: str) -> None:
