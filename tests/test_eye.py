@@ -43,7 +43,7 @@ def wait_for(eye: Eye, status: CameraStatus, reason: CameraReason | None, frames
 
 
 def test_pictures_come_and_the_end_of_a_recording_is_a_camera_that_is_down(tmp_path, stop):
-    eye = Eye("cam", folder(tmp_path, [100, 110, 120]), 0.1, stop)
+    eye = Eye("cam", folder(tmp_path, [100, 110, 120] * 10), 0.1, stop)
     eye.start()
     frames: list[Frame] = []
     wait_for(eye, CameraStatus.ONLINE, None, frames)
@@ -62,7 +62,7 @@ def test_no_look_is_taken_before_it_is_due(tmp_path, stop):
 
 
 def test_a_dark_picture_shows_no_slot_and_says_why(tmp_path, stop):
-    eye = Eye("cam", folder(tmp_path, [3] * 4), 0.1, stop)
+    eye = Eye("cam", folder(tmp_path, [3] * 30), 0.1, stop)
     eye.start()
     frames: list[Frame] = []
     wait_for(eye, CameraStatus.DEGRADED, CameraReason.DARK, frames)
@@ -70,7 +70,7 @@ def test_a_dark_picture_shows_no_slot_and_says_why(tmp_path, stop):
 
 
 def test_a_picture_of_another_aspect_than_the_reference_shows_no_slot(tmp_path, stop, caplog):
-    eye = Eye("cam", folder(tmp_path, [100] * 4), 0.1, stop, reference_size=(1920, 1080))
+    eye = Eye("cam", folder(tmp_path, [100] * 30), 0.1, stop, reference_size=(1920, 1080))
     eye.start()
     frames: list[Frame] = []
     wait_for(eye, CameraStatus.DEGRADED, None, frames)
@@ -80,7 +80,7 @@ def test_a_picture_of_another_aspect_than_the_reference_shows_no_slot(tmp_path, 
 
 
 def test_a_smaller_picture_of_the_same_aspect_is_fine(tmp_path, stop):
-    eye = Eye("cam", folder(tmp_path, [100] * 4), 0.1, stop, reference_size=(1600, 1200))
+    eye = Eye("cam", folder(tmp_path, [100] * 30), 0.1, stop, reference_size=(1600, 1200))
     eye.start()
     frames: list[Frame] = []
     wait_for(eye, CameraStatus.ONLINE, None, frames)
