@@ -209,7 +209,8 @@ def test_states_go_on_being_told_when_a_new_file_took_the_place_of_a_damaged_one
     for seq in range(1, 6):
         change(store, seq)
     delivery.start(broker.port)
-    wait_for(settled(store))
+    wait_for(settled(store))  # the broker has all; the listener may not yet
+    wait_for(lambda: len(events(listener)) == 5)
     spoil(store)
     event_id = change(store, 6)  # its row and its document's version are the first ones again
     wait_for(lambda: events(listener)[-1]["id"] == event_id)
