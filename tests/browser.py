@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
 from conftest import require_program
-from playwright.sync_api import BrowserContext, Page, sync_playwright
+from playwright.sync_api import BrowserContext, Page, Route, sync_playwright
 
 LAN_NAME = "shop.test"
 """A name that the browser finds here: to it that is a stranger in the network, no loopback."""
@@ -24,6 +25,9 @@ DESK = {"width": 1280, "height": 800}
 
 AWAY = r"net::ERR_(CONNECTION_REFUSED|CONNECTION_RESET|EMPTY_RESPONSE|INCOMPLETE_CHUNKED_ENCODING)"
 """What Chromium itself writes into the console while the daemon is away."""
+
+PROBE = "/static/favicon.svg?probe"
+ASK = "(path) => fetch(path, {cache: 'no-store'}).then((answer) => answer.text())"
 
 
 class Browser:
@@ -61,6 +65,38 @@ class Browser:
     def _asked(self, url: str) -> None:
         if urlsplit(url).scheme != "blob" and not url.startswith(self.address + "/"):
             self.elsewhere.append(url)
+
+
+def intercept(
+    page: Page, what: str, then: Callable[[Route], object] | None = None, limit_s: float = 10.0
+) -> list[Route]:
+    """Take all requests of the page to that address from now on; return the list they come into.
+
+    then says what becomes of each; without it they wait until the test lets them go.
+    """
+    taken: list[Route] = []
+    probes: list[Route] = []
+
+    def take(route: Route) -> None:
+        taken.append(route)
+        if then is not None:
+            then(route)
+
+    def answer(route: Route) -> None:
+        probes.append(route)
+        route.fulfill(body="")
+
+    page.route(what, take)
+    # Chromium sends requests past a first route for a moment longer: one of our own shows when
+    # that is over. Its route goes while the other stays; without any, all would begin again.
+    probe = re.compile(re.escape(PROBE) + "$")
+    page.route(probe, answer)
+    end_s = time.monotonic() + limit_s
+    while not probes:
+        assert time.monotonic() < end_s, f"no request of {page.url} is intercepted"
+        page.evaluate(ASK, PROBE)
+    page.unroute(probe)
+    return taken
 
 
 @contextlib.contextmanager

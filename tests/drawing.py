@@ -112,10 +112,10 @@ class Hand:
     def wait(self, done: Callable[[], object], limit_s: float = 10.0) -> None:
         """Wait for what the page does to the test: a request that it holds back."""
         end_s = time.monotonic() + limit_s
+        said: dict[str, None] = {}  # a toast is gone before the limit is reached
         while not done():
-            assert time.monotonic() < end_s, (
-                f"never: {self.page.locator('.toast').all_inner_texts()}"
-            )
+            said |= dict.fromkeys(self.page.locator(".toast").all_inner_texts())
+            assert time.monotonic() < end_s, f"never; meanwhile the page said {list(said)}"
             self.page.wait_for_timeout(25)
 
     def settled(self) -> None:

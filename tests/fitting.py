@@ -28,7 +28,8 @@ from trainer.recipe import Recipe
 from trainer.train import fit
 
 SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(["trainer.cli"])
+SERVER.set_forkserver_preload(["trainer.cli", "edge.publisher", "edge.sinks", "edge.store"])
+"""One server for all tests, also for those that kill what is about to publish."""
 PATIENCE_S = 60
 
 TINY = {

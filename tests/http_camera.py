@@ -101,6 +101,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=--frame")
         self.end_headers()
+        due_s = time.monotonic()
         for _ in range(20):
             data = self.server.next_picture()
             head = "----frame\r\nContent-Type: image/jpeg\r\n"
@@ -110,7 +111,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self.wfile.write(head.encode() + b"\r\n" + data + b"\r\n")
             except OSError:  # the test has seen enough
                 return
-            time.sleep(0.05)
+            due_s += 0.05  # whatever sending took: the pictures do not drift away
+            time.sleep(max(0.0, due_s - time.monotonic()))
         self.wfile.write(b"----frame--\r\n")
 
     def _send(self, code: int, kind: str, body: bytes, **headers: str) -> None:

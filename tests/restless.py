@@ -29,7 +29,7 @@ def keep_changing(directory: Path, port: int, pause_s: float) -> None:
     """Record changes and deliver them until killed; end cleanly on SIGTERM."""
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    with contextlib.closing(_open(directory)) as store:
+    with contextlib.closing(open_freed(directory)) as store:
         sink = open_sink(Destination(f"mqtt://127.0.0.1:{port}", NODE))
         publisher = Publisher(
             store, sink, lambda verb, payload: None, first_retry_s=0.02, last_retry_s=0.2
@@ -72,7 +72,7 @@ def change(store: Store, states: dict[str, SlotState], number: int) -> None:
     states[slot.slot_id] = state
 
 
-def _open(directory: Path) -> Store:
+def open_freed(directory: Path) -> Store:
     """Open the store; who was just killed may hold it for a moment longer."""
     deadline = time.monotonic() + 5
     while True:

@@ -425,6 +425,21 @@ def test_a_folder_unpacked_with_the_wrong_letters_is_refused(recipe, folder):
     assert "unzip -O cp949" in message
 
 
+def test_file_names_in_wrong_letters_are_but_names(tmp_path):
+    folder = write_slots(tmp_path / "data", "empty", "stocked")
+    for old in (folder / "stocked").iterdir():
+        os.rename(old, os.fsencode(old.parent) + "/과자".encode("cp949") + os.fsencode(old.name))
+    said = fit(OWN, folder, *LITTLE, "--set", "steps=2")
+    assert "10 pictures of 2 classes, 2 more held out: empty 5, stocked 5" in said
+
+
+def test_data_in_a_place_that_no_recipe_can_name_is_refused(recipe, folder):
+    bad = os.fsdecode(os.fsencode(folder.parent) + b"/" + "과자".encode("cp949"))
+    os.rename(folder, bad)
+    message = refusal(2, "fit", recipe, "--data", bad, "--out", folder.parent / "run")
+    assert "the name is no UTF-8; rename the folder" in message
+
+
 def test_the_same_picture_under_two_labels_is_told_and_in_an_index_refused(recipe, folder, caplog):
     shutil.copy(folder / "empty" / "1.png", folder / "stocked" / "copy.png")
     fit(recipe, folder)
@@ -724,6 +739,19 @@ def test_a_folder_becomes_a_bundle_that_the_daemon_opens(tmp_path):
     assert classifier.info.classes == ("8801_cola", "empty")
     slot = cv2.imread(str(folder / "empty" / "0.jpg"))
     assert classifier.probabilities([slot]).shape == (1, 2)
+
+
+@pytest.mark.parametrize("sides", [(1, 1), (1, 900), (900, 1), (2, 3), (3, 2)])
+def test_pictures_of_a_few_pixels_are_drawn_with_as_others_are(sides):
+    from trainer.draw import alter
+    from trainer.looks import label
+
+    photo = np.full((*sides, 3), ORANGE, np.uint8)
+    prints = [label(np.random.default_rng(seed), photo) for seed in range(100)]
+    assert {print_.shape for print_ in prints} == {(64, 64, 3)}
+    assert sum((print_ == ORANGE).all() for print_ in prints) > 40
+    for seed in range(100):
+        assert min(alter(photo, np.random.default_rng(seed), True, photo).shape[:2]) == 16
 
 
 def test_who_has_no_photo_of_an_empty_slot_gets_drawn_ones(tmp_path, caplog):

@@ -7,6 +7,7 @@ import pytest
 from conftest import require_program
 
 pytest.importorskip("playwright")
+from browser import intercept
 from drawing import calibration, rendered_shelf, shelf
 
 from edge.config import load_planogram
@@ -20,18 +21,6 @@ def bench(tmp_path):
     with calibration(tmp_path, rendered_shelf()) as bench:
         bench.cameras.pictures["door"] = rendered_shelf()[:, ::-1]
         yield bench
-
-
-def held_back(hand, what):
-    """Requests to that address wait in the list that is returned, until they are let go."""
-    held = []
-    hand.page.route(what, lambda route: held.append(route))
-    return held
-
-
-def until_asked(hand, held, count=1):
-    while len(held) < count:
-        hand.page.wait_for_timeout(25)
 
 
 def let_go(hand, route):
@@ -145,7 +134,7 @@ def test_what_was_saved_is_not_called_unsaved_when_the_plan_cannot_be_read_again
     hand = bench.mouse()
     shelf(hand, BAY, 1, 2)
     bench.browser.expect_in_console("net::ERR_FAILED")
-    hand.page.route("**/plan", lambda route: route.abort())
+    intercept(hand.page, "**/plan", lambda route: route.abort())
     hand.press("Control+s")
     hand.said("처리됐지만 배치도를 다시 읽지 못했어요")
     hand.page.locator(".bar__save:not([data-dirty])").wait_for()
@@ -219,9 +208,9 @@ def test_boundaries_found_too_late_are_not_drawn_on_another_camera(bench):
     hand = bench.mouse()
     shelf(hand, BAY, 2, 4)
     drawn = hand.quads()
-    held = held_back(hand, "**/suggest")
+    held = intercept(hand.page, "**/suggest")
     hand.press("Escape", "s")
-    until_asked(hand, held)
+    hand.wait(lambda: held)
     go_to(bench, hand, "door")
     shelf(hand, BAY, 2, 4)
     hand.press("Escape")
@@ -237,9 +226,9 @@ def test_boundaries_found_too_late_are_not_drawn_on_another_camera(bench):
 
 def test_scores_that_come_too_late_say_nothing_of_another_picture(bench):
     hand = bench.mouse()
-    held = held_back(hand, "**/score")
+    held = intercept(hand.page, "**/score")
     shelf(hand, BAY, 1, 2)
-    until_asked(hand, held)
+    hand.wait(lambda: held)
     go_to(bench, hand, "door")
     shelf(hand, BAY, 1, 2)
     go_to(bench, hand, "aisle")  # its slots are the old ones, its picture is new
@@ -247,7 +236,7 @@ def test_scores_that_come_too_late_say_nothing_of_another_picture(bench):
     let_go(hand, held[0])
     judged = ".slot:not([data-state=none])"
     assert hand.page.locator(judged).count() == 0
-    until_asked(hand, held, 2)
+    hand.wait(lambda: len(held) >= 2)
     assert held[1].request.post_data_json["token"] != held[0].request.post_data_json["token"]
     held[1].continue_()
     hand.page.locator(judged).nth(1).wait_for(state="attached")
@@ -264,9 +253,9 @@ def test_how_one_camera_was_moved_is_not_told_of_another(bench):
     bench.cameras.pictures["aisle"] = np.roll(rendered_shelf(), 60, axis=1)
     hand.page.locator(".bar [aria-label='사진 새로 찍기']").click()
     bench.ready(hand)
-    held = held_back(hand, "**/aisle/align")
+    held = intercept(hand.page, "**/aisle/align")
     hand.choose("[aria-label='위치 다시 맞추기'].button")
-    until_asked(hand, held)
+    hand.wait(lambda: held)
     go_to(bench, hand, "door")
     let_go(hand, held[0])
     assert not hand.page.locator(".realign").is_visible()

@@ -282,7 +282,7 @@ def test_a_finger_that_rests_chooses_one_slot_more(bench):
     first, second = (middle(quad) for quad in hand.quads()[1:3])
     hand.at(*first)
     hand.touch("touchStart", hand.place(*second))
-    hand.page.wait_for_timeout(500)
+    hand.until("document.querySelectorAll('.slot[aria-pressed=true]').length === 2")
     hand.touch("touchEnd")
     hand.settled()
     assert hand.page.locator(".slot[aria-pressed=true]").count() == 2

@@ -8,6 +8,7 @@ import pytest
 from conftest import require_program
 
 pytest.importorskip("playwright")
+from browser import intercept
 from drawing import DEMO, calibration, rendered_shelf, shelf
 
 from edge.cameras.demo import demo_slots
@@ -62,8 +63,7 @@ def test_an_answer_that_comes_after_the_slots_were_moved_changes_nothing(bench):
     hand = bench.mouse()
     apply = hand.page.locator(".realign .button--primary")
     apply.wait_for()
-    held = []
-    hand.page.route("**/align", lambda route: held.append(route))
+    held = intercept(hand.page, "**/align")
     hand.choose("[aria-label='위치 다시 맞추기'].button")
     hand.wait(lambda: held)
     apply.click()
@@ -77,8 +77,7 @@ def test_an_answer_that_comes_after_the_slots_were_moved_changes_nothing(bench):
 def test_what_is_drawn_while_saving_is_still_to_be_saved(bench):
     hand = bench.mouse()
     shelf(hand, BAY, 1, 4)
-    held = []
-    hand.page.route("**/api/calibrate/aisle", lambda route: held.append(route))
+    held = intercept(hand.page, "**/api/calibrate/aisle")
     hand.press("Control+s")
     hand.wait(lambda: held)
     hand.at(0.3, 0.5)

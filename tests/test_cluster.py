@@ -115,7 +115,17 @@ def test_what_went_wrong_there_is_said_here(cluster, recipe, tmp_path):
     result = trainer("kfold", pupil, *STUDY, "--out", tmp_path / "s", "--on", cluster)
     assert result.returncode == 69
     assert result.stderr.startswith("error: the loss is ")
-    assert "lower lr" in result.stderr
+    assert result.stderr.rstrip().endswith("lower lr, or lengthen warmup")
+
+
+@pytest.mark.slow
+def test_a_bug_there_is_a_bug_here_and_no_loss(cluster):
+    ray = _connect(cluster)
+    try:
+        with pytest.raises(ZeroDivisionError):
+            _received(ray, [ray.remote(lambda: 1 // 0).remote()])
+    finally:
+        ray.shutdown()
 
 
 @pytest.mark.parametrize(("dying", "said"), [(TRIES - 1, None), (TRIES, "Initialization failure")])
@@ -147,7 +157,7 @@ def test_a_head_that_is_lost_is_one_message(call):
     fake = SimpleNamespace(
         wait=lambda tasks: (tasks, []),
         get=lambda task: task,
-        exceptions=SimpleNamespace(RayError=RuntimeError),
+        exceptions=SimpleNamespace(RayError=RuntimeError, RayTaskError=KeyError),
     )
     setattr(fake, call, lost)
     with pytest.raises(UnavailableError, match=r"a task was lost .*; the same command goes on"):

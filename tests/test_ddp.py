@@ -52,6 +52,7 @@ def two(what, *arguments: object, folder: Path) -> Iterator[list]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     env = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    env |= {"GLOO_SOCKET_IFNAME": "lo"}  # else a machine whose name leads nowhere is told of
     with contextlib.ExitStack() as stack:
         yield [
             stack.enter_context(

@@ -57,6 +57,7 @@ input_size: 32
 net: {{arch: resnet10, width: 0.125, b: true, c: true, d: true}}
 data: [{{data: {data}}}]
 augment: none
+precision: fp32
 steps: 30
 batch: 8
 lr: 0.05

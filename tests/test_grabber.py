@@ -97,9 +97,15 @@ def said(grabber):
 
 def test_the_newest_frame_is_handed_out_once(grab):
     pictures = [np.full((12, 16, 3), number, np.uint8) for number in range(5)]
-    blocked = threading.Event()
-    grabber = grab(Script(*pictures, blocked.wait), Patience())
-    time.sleep(0.3)
+    all_read, blocked = threading.Event(), threading.Event()
+
+    def block():
+        all_read.set()
+        blocked.wait()
+        return PICTURE
+
+    grabber = grab(Script(*pictures, block), Patience())
+    assert all_read.wait(5)
     frame = grabber.take()
     assert frame.image[0, 0, 0] == 4
     assert grabber.take() is None
@@ -215,8 +221,8 @@ def test_a_call_that_hangs_is_abandoned_and_what_it_brings_later_is_thrown_away(
 def test_a_camera_that_is_silent_is_offline_before_it_is_abandoned(grab):
     hanging = threading.Event()
     script = Script(PICTURE, hanging.wait)
-    grabber = grab(script, Patience(offline_s=0.2, hang_s=60))
     begun_s = time.monotonic()
+    grabber = grab(script, Patience(offline_s=0.2, hang_s=60))
     wait_for(lambda: said(grabber) == (OFFLINE, CameraReason.NO_FRAMES))
     assert 0.25 < time.monotonic() - begun_s < 1.0
     assert len(script.opened_s) == 1

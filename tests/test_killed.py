@@ -78,8 +78,11 @@ def test_every_change_arrives_in_order_whatever_is_killed_cut_or_stopped(
             shop.kill()
         line.calm()
         cuts = line.cuts
+        with contextlib.closing(restless.open_freed(state)) as store:
+            before = restless.last_change(store.states())
         shop.begin()
-        time.sleep(1)
+        # Until it has told of a change of its own: before, it may not hear signals yet.
+        wait_for(lambda: _newest(listener) > max(before, 10 * KILLS), 120)
         shop.end()
         with contextlib.closing(open_store(state)) as store:
             committed = store.states()
@@ -105,6 +108,12 @@ def test_every_change_arrives_in_order_whatever_is_killed_cut_or_stopped(
             f"\n{last} changes, {KILLS} kills, {cuts} cuts, broker away {BROKER_AWAY_S:.0f} s:"
             f" none lost, {len(events) - last} duplicates, {time.monotonic() - begun:.0f} s"
         )
+
+
+def _newest(listener: Subscriber) -> int:
+    """Return the number of the change that was heard last."""
+    told = listener.payloads("stock/restless/event")[-1:]
+    return json.loads(told[0])["data"]["seq"] if told else 0
 
 
 def _events_up_to(listener: Subscriber, last: int) -> list[dict]:

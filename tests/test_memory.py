@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
 import pytest
 
-BLOCK, PAGE, TIMES = 64 << 20, 4096, 40
+BLOCK, PAGE, TIMES = 64 << 20, os.sysconf("SC_PAGE_SIZE"), 40
 PROGRAM = f"""
+import ctypes
+ctypes.CDLL(None).prctl(41, 1, 0, 0, 0)  # PR_SET_THP_DISABLE: huge pages are few to count
 import resource, torch
 from trainer.memory import keep_memory
 {{keeping}}

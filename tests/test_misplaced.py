@@ -26,6 +26,7 @@ input_size: 32
 net: {arch: resnet10, width: 0.25}
 balanced: true
 augment: none
+precision: fp32
 steps: 120
 batch: 24
 lr: 0.05

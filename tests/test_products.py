@@ -18,6 +18,7 @@ input_size: 32
 net: {arch: resnet10, width: 0.25}
 balanced: true
 augment: none
+precision: fp32
 steps: 160
 batch: 24
 lr: 0.05

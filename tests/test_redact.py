@@ -103,6 +103,10 @@ def test_ffmpeg_prints_no_password_when_a_camera_cannot_be_opened():
         stop = threading.Event()
         grabber = Grabber("aisle", URL, 1.0, stop, Patience(first_retry_s=0.1))
         grabber.start()
+        for _ in range(600):
+            if grabber.condition() is not None:
+                break
+            stop.wait(0.05)
         stop.wait(1.0)
         stop.set()
         grabber.join()

@@ -114,7 +114,7 @@ def test_a_run_that_is_killed_again_and_again_comes_out_the_same(recipe, run, tm
                 before = inode(killed / LAST)
                 wait_until(lambda b=before: inode(killed / LAST) != b or not process.is_alive())
             time.sleep(chance.uniform(0, 0.03))
-            os.kill(process.pid, signal.SIGKILL)
+            process.kill()
             process.join()
         steps.append(checkpoint(killed)["step"])
     assert any(0 < step < 40 for step in steps), steps
@@ -155,6 +155,12 @@ def test_the_curve_has_the_loss_and_the_held_out_accuracy_of_each_epoch(run):
     assert [row["step"] for row in curve] == list(range(2, 41, 2))
     assert all(0 <= row["held_out"] <= 1 and row["loss"] > 0 for row in curve)
     assert set(curve[0]) == {"step", "epoch", "lr", "loss", "held_out", "ms_per_image"}
+
+
+def test_an_epoch_is_over_when_all_was_seen_also_where_batches_do_not_go_into_it(recipe, tmp_path):
+    trained(recipe.model_copy(update={"epochs": 3, "batch": 5}), tmp_path / "run")
+    curve = load_run(tmp_path / "run").curve
+    assert (curve[-1].step, curve[-1].epoch) == (5, 3.12)  # 25 looks at 8 pictures
 
 
 def test_the_best_checkpoint_can_be_asked_for(run, photos):
@@ -287,7 +293,9 @@ def test_a_loss_that_is_no_number_ends_the_training_with_the_cause(photos, tmp_p
             save_every_s=0,
         )
     assert end.value.exit_code == 69
-    assert "lower lr, or lengthen warmup. The last checkpoint is kept" in str(end.value)
+    assert "lower lr, or lengthen warmup. If a checkpoint was saved before, it is kept" in str(
+        end.value
+    )
     assert str(pickle.loads(pickle.dumps(end.value))) == str(end.value)
     kept = load_run(tmp_path / "run", unfinished=True)
     assert all(torch.isfinite(value).all() for value in kept.net.state_dict().values())

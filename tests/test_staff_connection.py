@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import Browser, watch_browser
+from browser import Browser, intercept, watch_browser
 from mosquitto import wait_for
 from pages import serve_pages
 from playwright.sync_api import Page, expect
@@ -70,7 +70,8 @@ def test_without_a_connection_it_says_how_old_it_is_and_comes_back(browser, shop
     shop.away = True
     page.clock.fast_forward(35_000)
     banner = page.locator(".offline")
-    expect(banner).to_contain_text(re.compile(r"연결이 끊겼어요 · \d\d:\d\d 화면이에요"))
+    date = r"(\d+월 \d+일 )?"  # where midnight has passed meanwhile
+    expect(banner).to_contain_text(re.compile(rf"연결이 끊겼어요 · {date}\d\d:\d\d 화면이에요"))
     expect(page.locator(".live")).to_contain_text("다시 연결하는 중")
     assert page.locator(".card").count() == 4  # what was known stays, marked as old
     assert "is-old" in (page.locator("body").get_attribute("class") or "")
@@ -171,7 +172,7 @@ def test_the_pin_is_asked_for_until_somebody_is_signed_in(browser, shop):
     browser.expect_in_console("status of 401")
     shop.refuse = (401, "sign_in")
     page = open_page(browser, clock=False)
-    page.route("**/api/session", lambda route: route.fulfill(json={}))
+    intercept(page, "**/api/session", lambda route: route.fulfill(json={}))
     go = page.get_by_role("button", name=f"{NAMES[2]} · 채우러 갈게요")
     go.click()
     sheet = page.get_by_role("dialog")
@@ -200,7 +201,7 @@ def test_a_lost_answer_is_asked_for_again_with_the_same_number(browser, shop):
             route.continue_()
 
     browser.expect_in_console("ERR_FAILED")
-    page.route("**/api/act", lose)
+    intercept(page, "**/api/act", lose)
     page.get_by_role("button", name=f"{NAMES[2]} · 채우러 갈게요").click()
     expect(page.locator(".toast")).to_contain_text("채우러 간다고 알렸어요")
     assert lost == [shop.acts[0]["action_id"]] * 2

@@ -125,6 +125,7 @@ def test_the_page_outlives_a_restart_of_the_daemon(browser, daemon, shelf, liste
 def test_a_tap_while_the_daemon_restarts_is_not_lost(browser, daemon, shelf, listener):
     page = open_page(browser)
     empty(shelf, listener)
+    expect(page.locator(".card")).to_contain_text("Product 0")
     daemon.end()
     page.get_by_role("button", name="Product 0 · 채우러 갈게요").click()
     expect(page.locator(".card")).to_contain_text("보내는 중")

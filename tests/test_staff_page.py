@@ -170,8 +170,8 @@ def test_what_is_not_empty_is_kept_for_training_and_does_not_open_again_by_itsel
             assert list(index.parent.glob("*/*.jpg")) == []
             late = again.act("undo_not_empty", "slot-0", number)
             assert late.json()["error"]["code"] == "already_closed"
-    wait_for(lambda: told(listener)[-1]["data"].get("reason") == "undo_not_empty")
-    assert told(listener)[-1]["type"] == "stock.slot.opened.v1"
+        wait_for(lambda: told(listener)[-1]["data"].get("reason") == "undo_not_empty")
+        assert told(listener)[-1]["type"] == "stock.slot.opened.v1"
 
 
 def test_a_denied_slot_that_looks_different_is_judged_anew(site, shelf):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import math
+import re
 from collections import Counter
 
 import cv2
@@ -15,7 +16,7 @@ pytest.importorskip("torch", reason="the trainer is an extra: pip install -e .[t
 
 import torch
 from conftest import REPOSITORY
-from fitting import tiny, trained, write_photos
+from fitting import tiny, trained, trainer, write_photos, write_recipe
 from torch import nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
@@ -371,6 +372,27 @@ def test_a_size_that_does_not_suit_the_teacher_is_refused(photos, tmp_path):
     small = tiny(photos, distill={"teacher": str(tmp_path / "run"), "size": 8})
     with pytest.raises(ConfigError, match=r"distill\.size: 8 .* needs 16 pixels"):
         open_teacher(small, "cpu")
+
+
+@pytest.mark.parametrize(
+    ("about", "size", "words"),
+    [
+        ({"train_sizes": [[0, 36]]}, None, r"input_size: 36; .* a multiple of 8"),
+        ({}, 36, r"distill\.size: 36 .*better\.yaml: .* a multiple of 8"),
+    ],
+)
+def test_what_only_the_pupil_would_stumble_over_is_told_before_its_teacher_is_trained(
+    photos, tmp_path, about, size, words
+):
+    net = {"arch": "resnet10", "width": 0.125, "blocks": [1, 1], "d": True}
+    write_recipe(tmp_path / "better.yaml", photos, net=net)
+    distill = {"teacher": "better.yaml", "size": size}
+    pupil = write_recipe(tmp_path / "pupil.yaml", photos, net=net, distill=distill, **about)
+    for command in ("fit", "kfold"):
+        result = trainer(command, pupil, "--out", tmp_path / command)
+        assert result.returncode == 78
+        assert re.search(words, result.stderr)
+    assert not list(tmp_path.rglob("last.pt"))
 
 
 def test_teachers_that_cannot_teach_are_named(photos, run, tmp_path):

@@ -87,7 +87,7 @@ def fit(
     if leads():
         typer.echo(mixture.describe(), err=True)
     if teacher is not None:
-        taught_by = out.with_name(f"{out.name}-teacher")
+        taught_by = Path(f"{out.absolute()}-teacher")
         taught = Mixture(teacher, mixture.photos, left_out=mixture.left_out)
         with progress() as say:
             fit_run(taught, taught_by, say, mixture.held_out)
@@ -143,7 +143,7 @@ def export(
     ] = Qat.AUTO,
     threads: Annotated[int, typer.Option(min=1)] = 1,
     report_file: Annotated[
-        Path | None, typer.Option("--report", help="A JSON file for the report.")
+        Path | None, typer.Option("--report", help="A JSON file for the report.", dir_okay=False)
     ] = None,
     unfinished: Unfinished = False,
     as_json: Json = False,
@@ -255,7 +255,9 @@ def report(
     studies: Annotated[
         list[Path] | None, typer.Option("--study", help="A study's folder; repeat.")
     ] = None,
-    out: Annotated[Path, typer.Option(help="The HTML file to write.")] = Path("report.html"),
+    out: Annotated[Path, typer.Option(help="The HTML file to write.", dir_okay=False)] = Path(
+        "report.html"
+    ),
     threads: Annotated[int, typer.Option(min=1)] = 1,
     pictures: Annotated[
         bool, typer.Option(help="Show pictures of the data, or figures only.")
@@ -284,6 +286,9 @@ def read_recipe(file: Path, data: list[str] | None, changes: list[str] | None) -
     recipe = load_recipe(file, changes or ())
     if not data:
         return recipe
+    strange = [text for text in data if any("\ud800" <= letter <= "\udfff" for letter in text)]
+    if strange:
+        raise UsageError(f"--data {strange[0]!a}: the name is no UTF-8; rename the folder")
     return recipe.model_copy(update={"data": tuple(Data(data=text) for text in data)})
 
 

@@ -22,6 +22,7 @@ from edge.errors import EdgeError, UnavailableError
 from trainer.jobs import Job, Pool, carry_out, folder_of, is_done, make_job, one_thread
 from trainer.recipe import Recipe
 from trainer.runs import replace_file
+from trainer.train import DivergedError
 
 log = logging.getLogger(__name__)
 
@@ -135,6 +136,8 @@ def _received(ray: Any, references: Sequence[Any]) -> tuple[Any, Sent]:
     try:
         (first, *_), _ = ray.wait(references)
         sent: Sent = ray.get(first)
+    except ray.exceptions.RayTaskError:
+        raise  # a bug of ours and no loss: the same command would meet it again
     except (ray.exceptions.RayError, ConnectionError) as error:
         first = str(error).strip().partition("\n")[0]
         raise UnavailableError(
@@ -167,6 +170,8 @@ def _carry_out(job: Job, recipe: Recipe, teacher: Sent | None, keep_run: bool) -
             carry_out(job, folder, pool, teachers / "run" if teacher is not None else None)
             files = [file for file in folder.rglob("*") if file.is_file()]
             content = {str(file.relative_to(folder)): file.read_bytes() for file in files}
+    except DivergedError as error:
+        return Sent({}, error.why, error.exit_code)  # its checkpoint goes with this folder
     except EdgeError as error:
         return Sent({}, str(error), error.exit_code)
     return Sent({n: c for n, c in content.items() if keep_run or not n.startswith("run/")})

@@ -23,6 +23,10 @@ from trainer.looks import Canvas, label, paint
 from trainer.products import neighbour, stock
 
 
+LEAST = 16
+"""Pixels a side in which something can be drawn."""
+
+
 def slot(rng: Generator, stocked: bool, photo: Image | None = None) -> Image:
     """Return one drawn slot, about 60 to 200 pixels a side.
 
@@ -52,8 +56,9 @@ def slot(rng: Generator, stocked: bool, photo: Image | None = None) -> Image:
 
 def alter(empty: Image, rng: Generator, stocked: bool, photo: Image | None = None) -> Image:
     """Return a photo of an empty slot with drawn neighbours and, if stocked, drawn products."""
-    canvas = cv2.resize(empty, None, fx=2, fy=2) if min(empty.shape[:2]) < 60 else empty.copy()
-    canvas = canvas.astype(np.float32)
+    least = min(empty.shape[:2])
+    larger = 1 if least >= 60 else max(2, LEAST / least)
+    canvas = cv2.resize(empty, None, fx=larger, fy=larger).astype(np.float32)
     light = max(canvas.mean() / 130, 0.35)  # what is drawn is lit as the slot is
     canvas /= light
     floor = rng.uniform(0.8, 0.99)

@@ -61,6 +61,6 @@ def _in_order(members: dict[int, list[Picture]]) -> list[int]:
 
     def lot(number: int) -> tuple[str, list[str]]:
         own = [content[p.file] for p in members[number]] if number in twins else []
-        return sha256(names[number].encode()).hexdigest(), sorted(own)
+        return sha256(names[number].encode("utf-8", "surrogateescape")).hexdigest(), sorted(own)
 
     return sorted(members, key=lot)

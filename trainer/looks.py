@@ -127,9 +127,9 @@ def label(rng: Generator, photo: Image | None) -> Image:
     if photo is not None and rng.random() < 0.6:
         h, w = photo.shape[:2]
         y, x = int(rng.uniform(0, 0.6) * h), int(rng.uniform(0, 0.6) * w)
-        piece = photo[
-            y : y + int(rng.uniform(0.3, 0.9) * h), x : x + int(rng.uniform(0.3, 0.9) * w)
-        ]
+        # Of a picture of one pixel a third is still that pixel.
+        tall, wide = (max(1, int(rng.uniform(0.3, 0.9) * side)) for side in (h, w))
+        piece = photo[y : y + tall, x : x + wide]
         return np.asarray(cv2.resize(piece, (64, 64), interpolation=cv2.INTER_AREA), np.uint8)
     print_ = np.empty((64, 64, 3), np.float32)
     print_[:] = paint(rng)

@@ -109,6 +109,12 @@ class Mixture:
             return max(1, self.steps // 20)
         return max(1, round(len(self._everything) / self.recipe.batch))
 
+    def epochs_after(self, step: int) -> float:
+        """Return how often everything was seen; of what has no end, a twentieth counts as once."""
+        if self.recipe.epochs is None:
+            return step / self.epoch_steps
+        return step * self.recipe.batch / len(self._everything)
+
     def describe(self) -> str:
         """Return in one line what there is to learn, and to measure on."""
         counts = Counter(picture.label for picture in self.pictures)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from edge.classifier import MAX_BATCH, open_classifier
 from edge.errors import ConfigError
-from trainer.net import why_unsuited
+from trainer.net import SlotNet, check_sizes, why_unsuited
 from trainer.recipe import Distill, Recipe, load_recipe
 from trainer.runs import is_run, load_run
 from trainer.tricks import Teacher, half_precision, resized
@@ -40,8 +40,7 @@ def _run(path: Path, recipe: Recipe, device: str) -> Teacher:
     run = load_run(path)
     _check_classes(path, run.recipe.classes, recipe.classes)
     net, size = run.net.to(device), recipe.distill.size or run.recipe.input_size
-    if why := why_unsuited(net, run.recipe.net.arch, size):
-        raise ConfigError([f"distill.size: {size} does not suit the teacher {path}: {why}"])
+    _check_size(net, run.recipe, size, path)
     dtype = half_precision(recipe, device)
 
     @torch.no_grad()
@@ -71,7 +70,8 @@ def teacher_recipe(recipe: Recipe, beside: Path) -> Recipe | None:
     """Return what a teacher is trained by on its pupil's own pictures, where a recipe is named.
 
     beside: the folder of the pupil's recipe. None: the teacher is a finished run or a bundle, or
-    nobody teaches. Raises ConfigError where the teacher would need a teacher, or is one of several.
+    nobody teaches. Raises ConfigError where the teacher would need a teacher, or is one of several;
+    and where pictures of the recipes' sizes do not suit the nets, before any is trained.
     """
     if recipe.distill is None:
         return None
@@ -90,7 +90,22 @@ def teacher_recipe(recipe: Recipe, beside: Path) -> Recipe | None:
         raise ConfigError(
             [f"{file}: distill: a teacher that is trained on the way has none itself"]
         )
+    _check_nets(teacher, recipe, file)
     return teacher.model_copy(update={"data": recipe.data, "classes": recipe.classes})
+
+
+def _check_nets(teacher: Recipe, pupil: Recipe, path: Path) -> None:
+    """Hours of the teacher's training would be lost if only then its pupil could not begin."""
+    nets = [SlotNet(own.net.model_copy(update={"weights": None}), 2) for own in (teacher, pupil)]
+    for net, own in zip(nets, (teacher, pupil), strict=True):
+        check_sizes(net, own)
+    if pupil.distill and pupil.distill.size:
+        _check_size(nets[0], teacher, pupil.distill.size, path)
+
+
+def _check_size(net: SlotNet, teacher: Recipe, size: int, path: Path) -> None:
+    if why := why_unsuited(net, teacher.net.arch, size):
+        raise ConfigError([f"distill.size: {size} does not suit the teacher {path}: {why}"])
 
 
 def _paths(distill: Distill) -> list[Path]:

@@ -57,7 +57,7 @@ class DivergedError(AgreedError):
         self.why = why
 
     def __str__(self) -> str:
-        return f"{self.why}. The last checkpoint is kept"
+        return f"{self.why}. If a checkpoint was saved before, it is kept"
 
 
 class StoppedError(AgreedError):
@@ -207,7 +207,7 @@ def row(state: State, mixture: Mixture, test: Test | None, clock: Clock) -> Row:
     assert isinstance(net, SlotNet)
     return Row(
         step=state.step,
-        epoch=round(state.step / mixture.epoch_steps, 2),
+        epoch=round(mixture.epochs_after(state.step), 2),
         lr=state.optimizer.param_groups[0]["lr"],
         loss=sum(state.losses) / len(state.losses),
         held_out=test(net) if test else None,

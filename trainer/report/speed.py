@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge.types import Image
-from trainer.evaluate import Model
+from trainer.evaluate import Model, small_reader
 from trainer.report.answers import Answers, Contender, same_pictures
 from trainer.report.page import Figure, table
 from trainer.report.svg import Plot, axis, log_axis, percent
@@ -70,7 +70,9 @@ def accuracy_and_time(
     ]
     if not alike:
         return []
-    crops = [picture.read() for picture in subject.pictures[:BATCH]]
+    side = max(one.model.input_size for one, _ in alike)
+    read = small_reader(side)
+    crops = [read(picture) for picture in subject.pictures[:BATCH]]
     timings = timed([one.model for one, _ in alike], crops)
     points = [
         Point(one.name, answers, timing, one.runs_as)
@@ -90,7 +92,7 @@ def accuracy_and_time(
             _title(points, front),
             f'<div class="row">{_plot(points, front, subject.name)}{numbers}</div>',
             f"All on the same {len(subject.truth)} pictures. Milliseconds a picture, resizing "
-            f"included, in batches of {len(crops)} on {threads} "
+            f"from {side} px included, in batches of {len(crops)} on {threads} "
             f"thread{'' if threads == 1 else 's'} of this machine, taken in turns: median of "
             f"{ROUNDS} rounds, lines from fastest to slowest; upright lines are 95 % intervals of "
             f"accuracy. The stepped line is the Pareto front.{missing}",
