@@ -78,7 +78,10 @@ def assert_close(one: Path, other: Path, tolerance: float) -> None:
 
 def test_torchrun_gives_what_one_process_gives_where_no_norm_depends_on_the_share(photos, tmp_path):
     held_out = [{"data": str(write_photos(tmp_path / "five", 5))}]
-    recipe = write_recipe(tmp_path / "r.yaml", photos, held_out=held_out, **FROZEN)
+    write_recipe(tmp_path / "better.yaml", photos, **FROZEN)
+    distill = {"teacher": "better.yaml", "temperature": 1}
+    taught = FROZEN | {"held_out": held_out, "distill": distill}
+    recipe = write_recipe(tmp_path / "r.yaml", photos, **taught)
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     done = subprocess.run(
         [*torchrun, "-m", "trainer.cli", "fit", str(recipe), "--out", str(tmp_path / "two")],
@@ -91,6 +94,7 @@ def test_torchrun_gives_what_one_process_gives_where_no_norm_depends_on_the_shar
     )
     assert done.returncode == 0, done.stderr
     assert trainer("fit", recipe, "--out", tmp_path / "one").returncode == 0
+    assert_close(tmp_path / "one-teacher", tmp_path / "two-teacher", 1e-5)
     assert_close(tmp_path / "one", tmp_path / "two", 1e-5)
 
     one, both = (load_run(tmp_path / name).curve for name in ("one", "two"))
@@ -99,7 +103,7 @@ def test_torchrun_gives_what_one_process_gives_where_no_norm_depends_on_the_shar
     # Five pictures, no divisor of two: a padded test would count one of them twice.
     assert [row.held_out for row in both] == [row.held_out for row in one]
     assert done.stdout == f"{tmp_path / 'two'}\n"
-    assert len(re.findall(r"^step .*loss", done.stderr, re.MULTILINE)) == len(both)
+    assert len(re.findall(r"^step .*loss", done.stderr, re.MULTILINE)) == 2 * len(both)
 
 
 def test_with_batch_norm_two_processes_differ_by_no_more_than_two_seeds(photos, tmp_path):

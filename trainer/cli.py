@@ -31,7 +31,7 @@ from trainer.teacher import teacher_recipe
 from trainer.temper import temper as fit_temper
 from trainer.train import Say
 from trainer.train import fit as fit_run
-from trainer.workers import leads
+from trainer.workers import joined, leads
 
 app = typer.Typer(
     help="Make the model that `edge` runs: from pictures to an INT8 bundle, and how good it is.",
@@ -86,13 +86,14 @@ def fit(
     teacher, taught_by = teacher_recipe(mixture.recipe, recipe_file.parent), None
     if leads():
         typer.echo(mixture.describe(), err=True)
-    if teacher is not None:
-        taught_by = Path(f"{out.absolute()}-teacher")
-        taught = Mixture(teacher, mixture.photos, left_out=mixture.left_out)
+    with joined():
+        if teacher is not None:
+            taught_by = Path(f"{out.absolute()}-teacher")
+            taught = Mixture(teacher, mixture.photos, left_out=mixture.left_out)
+            with progress() as say:
+                fit_run(taught, taught_by, say, mixture.held_out)
         with progress() as say:
-            fit_run(taught, taught_by, say, mixture.held_out)
-    with progress() as say:
-        fit_run(mixture, out, say, mixture.held_out, teacher=taught_by)
+            fit_run(mixture, out, say, mixture.held_out, teacher=taught_by)
     if leads():
         typer.echo(out)
 

@@ -22,7 +22,6 @@ from trainer.fittings import deck, divider, front, hook, shade_from_above, shelf
 from trainer.looks import Canvas, label, paint
 from trainer.products import neighbour, stock
 
-
 LEAST = 16
 """Pixels a side in which something can be drawn."""
 

@@ -66,28 +66,48 @@ def workers(batch: int) -> Iterator[Workers]:
 
     Raises UsageError where a batch does not divide, UnavailableError where another process ends.
     """
-    count, rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    if batch % count:
-        raise UsageError(f"batch: {batch} pictures cannot be shared by {count} processes evenly")
-    if count == 1:
-        yield Workers(0, 1, device)
-        return
-    if device == "cuda":
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    distributed.init_process_group("nccl" if device == "cuda" else "gloo")
-    try:
-        yield Workers(rank, count, device)
-    except AgreedError as error:
-        if rank:
-            raise SystemExit(error.exit_code) from None
-        raise
-    except RuntimeError as error:
-        if not isinstance(error, distributed.DistError) and "gloo" not in str(error):
+    team = Workers(int(os.environ.get("RANK", 0)), _count(), _device())
+    if batch % team.count:
+        raise UsageError(
+            f"batch: {batch} pictures cannot be shared by {team.count} processes evenly"
+        )
+    with joined():
+        try:
+            yield team
+        except AgreedError as error:
+            if not team.leads:
+                raise SystemExit(error.exit_code) from None
             raise
-        raise UnavailableError(
-            f"process {rank}: another process of this training ended, its message has the cause; "
-            "the same command goes on"
-        ) from None
+        except RuntimeError as error:
+            if not isinstance(error, distributed.DistError) and "gloo" not in str(error):
+                raise
+            raise UnavailableError(
+                f"process {team.rank}: another process of this training ended, its message has the "
+                "cause; the same command goes on"
+            ) from None
+
+
+@contextmanager
+def joined() -> Iterator[None]:
+    """Stay with the processes that torchrun started until the end, however much is trained.
+
+    Who left cannot join them a second time: torchrun's store still has the addresses of the first.
+    """
+    if _count() == 1 or distributed.is_initialized():
+        yield
+        return
+    if _device() == "cuda":
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    distributed.init_process_group("nccl" if _device() == "cuda" else "gloo")
+    try:
+        yield
     finally:
         distributed.destroy_process_group()
+
+
+def _count() -> int:
+    return int(os.environ.get("WORLD_SIZE", 1))
+
+
+def _device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
