@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import hmac
-import ipaddress
 import logging
 import secrets
 import socket
@@ -21,12 +20,13 @@ from amqtt.contexts import Action
 from amqtt.plugins.base import BaseAuthPlugin, BaseTopicPlugin
 from amqtt.session import Session
 
+from edge.address import is_loopback
 from edge.errors import ConfigError, UnavailableError
 from edge.sinks.sink import Destination
+from edge.site import DAEMON_USER
 
 log = logging.getLogger(__name__)
 
-DAEMON = "shelf-edge"  # the name under which the daemon itself logs in
 START_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 8.0
 _LISTENER = "default"  # amqtt wants one of this name
@@ -46,12 +46,14 @@ class EmbeddedBroker:
 
         Raises ConfigError for an address that would be open to the network without users.
         """
-        if not users and not _is_loopback(host):
+        if not users and not is_loopback(host):
             raise ConfigError(
                 [f"the embedded broker on {host} needs users; only 127.0.0.1 may do without"]
             )
-        if users and DAEMON in users:
-            raise ConfigError([f"the embedded broker keeps the user name {DAEMON!r} for itself"])
+        if users and DAEMON_USER in users:
+            raise ConfigError(
+                [f"the embedded broker keeps the user name {DAEMON_USER!r} for itself"]
+            )
         self._node, self._host, self._port = node, host, port
         self._secret = secrets.token_urlsafe(32)
         self._users = dict(users or {})
@@ -76,7 +78,7 @@ class EmbeddedBroker:
         """Return how the daemon's own sink reaches this broker."""
         host = f"[{self._host}]" if ":" in self._host else self._host
         reached = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)
-        return Destination(f"mqtt://{reached}:{self._port}", self._node, DAEMON, self._secret)
+        return Destination(f"mqtt://{reached}:{self._port}", self._node, DAEMON_USER, self._secret)
 
     def stop(self) -> None:
         if self._running is not None:
@@ -159,7 +161,7 @@ class OnlyTheDaemonSpeaks(BaseAuthPlugin, BaseTopicPlugin):  # type: ignore[misc
         if self._is_daemon(session):
             return True
         session.is_anonymous = True  # amqtt's word for: keep nothing while it is away
-        if session.username == DAEMON or (self.config.users and not self._knows(session)):
+        if session.username == DAEMON_USER or (self.config.users and not self._knows(session)):
             return False
         # A will is published without asking topic_filtering.
         return not session.will_flag or self._is_free(session.will_topic or "")
@@ -181,7 +183,7 @@ class OnlyTheDaemonSpeaks(BaseAuthPlugin, BaseTopicPlugin):  # type: ignore[misc
 
     def _is_daemon(self, session: Session) -> bool:
         # The password too, each time: a session takes over what a later login merely claims.
-        return session.username == DAEMON and _same(session.password, self.config.secret)
+        return session.username == DAEMON_USER and _same(session.password, self.config.secret)
 
     def _knows(self, session: Session) -> bool:
         expected = self.config.users.get(session.username or "")
@@ -190,10 +192,3 @@ class OnlyTheDaemonSpeaks(BaseAuthPlugin, BaseTopicPlugin):  # type: ignore[misc
 
 def _same(claimed: str | None, expected: str) -> bool:
     return hmac.compare_digest((claimed or "").encode(), expected.encode())
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -118,7 +118,8 @@ def replay(
     source: Annotated[str, typer.Argument(help="A video, a folder, a quoted glob, a camera URL.")],
     planogram: Annotated[Path | None, typer.Option(help="Where the slots are.")] = None,
     config: Annotated[
-        Path | None, typer.Option("-c", "--config", help="Its model and decision are used.")
+        Path | None,
+        typer.Option("-c", "--config", help="Its model, decision, pace and blackout are used."),
     ] = None,
     camera: Annotated[str | None, typer.Option(help="Whose slots to take.")] = None,
     truth: Annotated[Path | None, typer.Option(help="What really happened.")] = None,

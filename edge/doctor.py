@@ -67,7 +67,7 @@ def take_snapshot(site_path: Path, camera_id: str, output: Path) -> Path:
 
 def diagnose(site_path: Path | None) -> dict[str, Any]:
     """Measure this PC and, with a site.yaml, try its cameras and its broker."""
-    findings = [_clock(), _disk(Path.cwd())]
+    findings = [_clock()]
     plan: Plan | None = None
     if site_path is not None:
         try:
@@ -76,6 +76,7 @@ def diagnose(site_path: Path | None) -> dict[str, Any]:
             findings += [Finding("blackout", False, warning) for warning in plan.warnings()]
         except EdgeError as error:
             findings.append(Finding("configuration", False, str(error)))
+    findings.append(_disk(plan.config.site.state if plan else Path.cwd()))
     if plan is not None:
         findings += [_camera(one) for one in plan.config.site.cameras]
         findings += [_broker(plan.config.site), _pages(plan.config.site)]
@@ -153,6 +154,8 @@ def _clock() -> Finding:
 
 
 def _disk(folder: Path) -> Finding:
+    while not folder.exists():  # the daemon makes it
+        folder = folder.parent
     free = shutil.disk_usage(folder).free
     return Finding("disk", free >= LEAST_FREE_BYTES, f"{free / 2**30:.1f} GiB free")
 
@@ -193,7 +196,7 @@ def _pages(site: Site) -> Finding:
 def _broker(site: Site) -> Finding:
     """Try whether the broker's port answers; its login is tried by the daemon."""
     if site.mqtt.embedded:
-        return Finding("broker", True, f"embedded, on {site.mqtt.listen}")
+        return _embedded(site)
     url = urlsplit(site.mqtt.url)
     if url.scheme == "stdout":
         return Finding("broker", True, "standard output")
@@ -203,3 +206,17 @@ def _broker(site: Site) -> Finding:
     except OSError as error:
         return Finding("broker", False, f"{url.hostname}:{port}: {error.strerror or error}")
     return Finding("broker", True, f"{url.hostname}:{port} answers")
+
+
+def _embedded(site: Site) -> Finding:
+    """Try whether the daemon could serve its own broker."""
+    says = f"embedded, on {site.mqtt.listen}"
+    host, port = site.mqtt.listen_address
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        if not answers(site):
+            return Finding("broker", False, f"{says}: {error.strerror or error}; set mqtt.listen")
+        says += "; served now"
+    return Finding("broker", True, says)

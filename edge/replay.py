@@ -91,8 +91,7 @@ def replay(request: Request, progress: Callable[[float], None] = lambda t: None)
     rule = merge_rule(site.decision if site else Decision(), classifier.info.thresholds)
     if request.confirm_s is not None:
         rule = replace(rule, confirm_s=request.confirm_s)
-    every_s = request.every_s or _every_s(site, request.camera)
-    recording = open_recording(request, every_s)
+    recording = open_recording(request, site)
     hidden = _blackout(site, recording.slots[0].camera_id)
     if hidden:
         recording = replace(
@@ -104,10 +103,15 @@ def replay(request: Request, progress: Callable[[float], None] = lambda t: None)
     return play(recording, classifier, rule, request.tolerance_s, progress)
 
 
-def open_recording(request: Request, every_s: float | None) -> Recording:
-    """Find out what is to be played. Raises UsageError, ConfigError or CameraError."""
+def open_recording(request: Request, site: Site | None) -> Recording:
+    """Find out what is to be played. Raises UsageError, ConfigError or CameraError.
+
+    site: a video is looked at as often as it says of the camera, where the request says nothing.
+    """
     if scheme_of(request.source) == "demo":
-        return _rendered(request.source, request.camera or "demo", every_s or VIDEO_EVERY_S)
+        camera = request.camera or "demo"
+        step_s = request.every_s or _every_s(site, camera) or VIDEO_EVERY_S
+        return _rendered(request.source, camera, step_s)
     if request.planogram is None:
         raise UsageError("a recording needs --planogram FILE: where the slots are on its pictures")
     planogram = load_planogram(request.planogram)
@@ -118,7 +122,8 @@ def open_recording(request: Request, every_s: float | None) -> Recording:
         known = ", ".join(planogram.cameras) or "none"
         raise UsageError(f"{request.planogram}: no slots of camera {camera!r}; it has: {known}")
     is_pictures = _is_pictures(request.source)
-    step_s = every_s or (1.0 if is_pictures else VIDEO_EVERY_S)
+    usual_s = 1.0 if is_pictures else _every_s(site, camera) or VIDEO_EVERY_S
+    step_s = request.every_s or usual_s
     return Recording(_frames(request.source, step_s), slots, step_s, is_pictures, truth)
 
 
@@ -260,7 +265,7 @@ def _blackout(site: Site | None, camera_id: str) -> Sequence[Quad]:
     return found[0] if found else ()
 
 
-def _every_s(site: Site | None, camera_id: str | None) -> float | None:
+def _every_s(site: Site | None, camera_id: str) -> float | None:
     """Return how often site.yaml looks through that camera."""
     found = [one.every_s for one in site.cameras if one.id == camera_id] if site else []
     return found[0] if found else None

@@ -469,6 +469,12 @@ def test_an_index_that_excel_wrote_is_read(recipe, folder):
     assert "CSV UTF-8" in message
 
 
+@pytest.mark.parametrize("asked", ["runs/a", "runs/a:view", "view=A"])
+def test_a_run_to_temper_needs_what_it_has_not_seen(folder, asked):
+    message = refusal(2, "temper", asked, "--data", folder)
+    assert f"trainer temper {asked}: write RUN:COLUMN=VALUE" in message
+
+
 @pytest.mark.parametrize("side", ["1e999", "NaN", '"wide"', "[]"])
 def test_a_box_whose_side_is_no_number_is_refused(recipe, tmp_path, side):
     box = f'{{"label": "empty", "x": 0, "y": 0, "w": {side}, "h": 9}}'

@@ -17,10 +17,11 @@ from mosquitto import Subscriber, retained, wait_for
 from paho.mqtt.enums import CallbackAPIVersion
 
 from edge import messages
-from edge.broker import DAEMON, EmbeddedBroker
+from edge.broker import EmbeddedBroker
 from edge.errors import ConfigError, SinkError, UnavailableError
 from edge.publisher import Publisher
 from edge.sinks import Message, open_sink
+from edge.site import DAEMON_USER
 from edge.store import open_store
 
 
@@ -129,7 +130,7 @@ def test_a_will_cannot_be_used_to_speak_for_the_node(broker, port):
 
 
 def test_the_daemons_own_name_needs_its_secret(broker, port):
-    assert login(port, DAEMON, "guess") == "Not authorized"
+    assert login(port, DAEMON_USER, "guess") == "Not authorized"
     other = EmbeddedBroker("n", port=0)
     assert other.destination().password != broker.destination().password
     with Subscriber(port) as stranger:
@@ -170,7 +171,7 @@ def test_an_address_open_to_the_network_needs_users():
 
 def test_the_daemons_user_name_cannot_be_given_away():
     with pytest.raises(ConfigError, match="keeps the user name 'shelf-edge' for itself"):
-        EmbeddedBroker("n", users={DAEMON: "x"})
+        EmbeddedBroker("n", users={DAEMON_USER: "x"})
 
 
 def test_a_port_in_use_is_named(port):

@@ -16,11 +16,10 @@ from conftest import REPOSITORY, require_data
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from edge import broker, yamlfile
+from edge import yamlfile
 from edge.config import load, load_planogram, load_site
 from edge.errors import ConfigError
 from edge.redact import redact
-from edge.site import DAEMON_USER
 from edge.types import Slot
 from edge.yamlfile import parse_yaml
 
@@ -488,10 +487,6 @@ def test_a_broker_that_cannot_be(folder, mqtt, said):
     write("here", "Quince-12")
     write("empty", "")
     assert said in problem(SITE + f"mqtt: {{{mqtt}}}\n")
-
-
-def test_the_name_that_is_kept_for_the_daemon_is_the_one_it_uses():
-    assert DAEMON_USER == broker.DAEMON
 
 
 @pytest.mark.parametrize("listen", ["127.0.0.1:0", "[::1]:1883", "localhost:1883", "127.9.9.9:1"])

@@ -29,7 +29,7 @@ def test_the_unit_holds_nothing_that_systemd_does_not_know(systemd_analyze, tmp_
 
 
 def test_the_unit_leaves_an_attacker_little(systemd_analyze):
-    command = [systemd_analyze, "security", "--offline=yes", "--threshold=20", str(UNIT)]
+    command = [systemd_analyze, "security", "--offline=yes", "--threshold=15", str(UNIT)]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout
 

@@ -412,7 +412,7 @@ def test_a_size_on_the_way_of_progressive_resizing_must_suit_too():
         name="r", classes=("a", "b"), input_size=96, train_sizes=((0, 48), (0.5, 64)), net=net,
         epochs=1,
     )  # fmt: skip
-    with pytest.raises(ConfigError, match="input_size: 48"):
+    with pytest.raises(ConfigError, match="train_sizes: 48"):
         check_sizes(SlotNet(net, classes=2), recipe)
 
 

@@ -404,5 +404,24 @@ def test_doctor_knows_the_daemons_pages_from_anybody_elses_server(tmp_path, shel
         assert daemon.end() == 0
 
 
+def test_doctor_tries_the_place_of_the_daemons_own_broker(tmp_path, shelf):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        site = write_site(tmp_path, shelf.url("/still.jpg"), {"url": "embedded", "listen": address})
+        told = broker_in(diagnose(site))
+        assert told["ok"] is False
+        assert f"embedded, on {address}: Address already in use" in told["says"]
+    assert broker_in(diagnose(site))["ok"] is True
+    with Daemon(site) as daemon:
+        wait_for(lambda: "the pages are served" in daemon.log(), 30)
+        told = broker_in(diagnose(site))
+        assert (told["ok"], told["says"].endswith("served now")) == (True, True)
+        assert daemon.end() == 0
+
+
 def pages_in(diagnosis):
     return next(one for one in diagnosis["findings"] if one["what"] == "pages")
+
+
+def broker_in(diagnosis):
+    return next(one for one in diagnosis["findings"] if one["what"] == "broker")

@@ -86,6 +86,14 @@ def test_a_video_is_judged_change_by_change(folder, video):
     assert (found["slots"], found["looks"]) == (2, 160)
 
 
+def test_the_pace_is_that_of_the_camera_whether_it_was_named_or_found_out(folder, video):
+    site = yaml.safe_load((folder / "site.yaml").read_text())
+    site["cameras"][0]["every_s"] = 2.0
+    (folder / "site.yaml").write_text(yaml.safe_dump(site))
+    for camera in (None, "cam"):
+        assert run(folder, video, camera=camera)["looks"] == 2 * 20
+
+
 def test_what_needs_longer_to_confirm_is_stated_later(folder, video):
     quick = run(folder, video, every_s=0.5, confirm_s=1.0)["delay_s"]["median"]
     slow = run(folder, video, every_s=0.5, confirm_s=5.0)["delay_s"]["median"]

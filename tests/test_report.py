@@ -5,6 +5,8 @@ from __future__ import annotations
 import html
 import json
 import re
+import shutil
+import signal
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -17,8 +19,12 @@ from fitting import tiny, trained, trainer, write_photos
 
 from trainer.data import read_data
 from trainer.evaluate import evaluate
+from trainer.mixture import open_mixture
+from trainer.report.answers import Answers
+from trainer.report.certainty import alerts
 from trainer.report.speed import Point, Timing, pareto
-from trainer.report.svg import axis, percent, places_beside, width_of
+from trainer.report.svg import axis, percent, places_beside, shortened, width_of
+from trainer.train import StoppedError, fit
 
 HOSTILE = '<script>alert("1")</script>'
 KOREAN = "바나나우유 240 ml"
@@ -249,6 +255,70 @@ def test_runs_stand_beside_each_other_with_what_differs_in_their_recipes(
     for name in (mine, other):
         assert name[:20] in page.words
     assert "The recipes differ in 2 keys" in page.titles
+
+
+def test_recipes_that_differ_only_far_behind_are_not_the_same(learnt, photos, tmp_path):
+    far = ["x" * 90 + end for end in ("a", "b")]
+    for name, only in zip("ab", far, strict=True):
+        data = [{"data": str(learnt)}, {"data": str(learnt), "only": [only, "stocked"]}]
+        trained(tiny(learnt, epochs=1, data=data), tmp_path / name)
+    page = report(tmp_path / "r.html", tmp_path / "a", tmp_path / "b", "--data", photos)
+    assert "The recipes differ in 1 key" in page.titles
+    assert all(one in page.words for one in far)
+
+
+def test_a_run_that_was_stopped_is_called_so_with_the_step_of_its_weights(learnt, photos, tmp_path):
+    recipe = tiny(learnt, epochs=9)  # of three steps each
+
+    def ctrl_c(state, epoch_ends):
+        if state.step == 7:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(StoppedError):
+        fit(open_mixture(recipe), tmp_path / "run", ctrl_c)
+    page = report(tmp_path / "r.html", tmp_path / "run", "--data", photos)
+    assert "run was stopped at step 8 of 27" in page.words
+    assert "8 of 27" in page.words.split("How it was made")[-1]
+
+
+def test_the_threshold_of_a_run_follows_from_its_costs_as_a_bundles_does(run, photos, tmp_path):
+    costs = {"false_alert": 1, "missed_alert": 3, "empty_share": 0.5}
+    shutil.copytree(run, tmp_path / "run")
+    about = json.loads((run / "recipe.json").read_text())
+    (tmp_path / "run" / "recipe.json").write_text(json.dumps(about | {"costs": costs}))
+    page = report(tmp_path / "r.html", tmp_path / "run", "--data", photos)
+    assert "Threshold 0.25, chosen for a false alert at 1 and a missed one at 3" in page.words
+    assert "Threshold 0.8, the general value" in report(tmp_path / "r.html", run).words
+
+
+def test_who_asks_a_run_what_it_has_learnt_is_told_that_this_flatters_it(
+    run, learnt, photos, caplog, tmp_path
+):
+    page = report(tmp_path / "r.html", run, "--data", learnt)
+    assert "It has learnt from 12 of them, which flatters it" in page.words
+    assert "learnt from" not in report(tmp_path / "r.html", run, "--data", photos).words
+    assert trainer("evaluate", run, "--data", photos).returncode == 0
+    assert "flatter" not in caplog.text
+    assert trainer("evaluate", run, "--data", learnt).returncode == 0
+    assert "12 of the 12 pictures show what the run has learnt from" in caplog.text
+
+
+def test_a_name_that_is_said_where_none_such_stands_is_never_right():
+    answers = Answers(
+        "net", ("a", "b", "gone"), [None] * 4, np.eye(3)[[0, 0, 1, 2]], np.array([0, 0, 1, 1]),
+        np.arange(4), "asked",
+    )  # fmt: skip
+    title = alerts(answers).title  # precision 1, 1 and 0; recall 1 and 1/2
+    assert title.startswith("Averaged over the classes, a name that it says is right in 67 % of")
+    assert "75 % of a product's pictures" in title
+
+
+def test_a_name_of_wide_letters_takes_no_more_room_than_another():
+    assert shortened("바나나우유 240 ml") == "바나나우유 240 ml"
+    assert shortened("한" * 40) == "한" * 10 + "…"
+    assert shortened("a" * 22) == "a" * 22
+    assert shortened("a" * 23) == "a" * 21 + "…"
+    assert shortened("") == ""
 
 
 def test_eighty_one_classes_of_which_most_are_never_said(tmp_path, learnt, photos):

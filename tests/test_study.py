@@ -32,12 +32,12 @@ from sklearn.metrics import roc_auc_score
 
 from edge.classifier import Temperature
 from edge.errors import UnavailableError, UsageError
-from trainer.ablation import OFF, ablate_rows, kfold_rows
+from trainer.ablation import OFF, WITHOUT_STEPS, ablate_rows, kfold_rows
 from trainer.data import Picture, read_data
 from trainer.folds import groups_of, seen_of, split, subset
 from trainer.jobs import Pool, _train_s, claimed, make_job
 from trainer.layout import Plan
-from trainer.recipe import SEEDS, Recipe, changed, load_recipe
+from trainer.recipe import SEEDS, STEPS_ONLY, Recipe, changed, load_recipe
 from trainer.report.studies import open_study, study_figures
 from trainer.runs import Row
 from trainer.statistics import (
@@ -284,6 +284,23 @@ def test_a_learning_rate_that_is_not_scaled_is_compared_as_what_it_comes_to(full
     of_the_paper = 0.1 * 32 / 256
     assert (found["full"], found["full-lr"]) == pytest.approx((0.05, of_the_paper))
     assert (found["plain"], found["plain+lr"]) == pytest.approx((of_the_paper, 0.05))
+
+
+def test_a_learning_rate_that_comes_to_the_papers_is_not_scaled_a_second_time(full):
+    papers = full.model_copy(update={"lr": 0.1 * 32 / 256, "linear_scaling": False, "batch": 32})
+    plain = {row.name: row.recipe for row in ablate_rows(papers)}["plain"]
+    assert (plain.lr, plain.linear_scaling, plain.batch) == (0.1, True, 32)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "unread"), [("rmsprop", {"lr"}), ("logistic", set(WITHOUT_STEPS))]
+)
+def test_what_the_optimizer_does_not_read_has_no_row(full, optimizer, unread):
+    without_steps = {key: Recipe.model_fields[key].default for key in STEPS_ONLY}
+    changes = without_steps | {"lr": 0.05, "optimizer": optimizer}
+    rows = {row.name for row in ablate_rows(full.model_copy(update=changes))}
+    assert not rows & {f"full-{key}" for key in unread}
+    assert "full-net.d" in rows
 
 
 def test_a_trick_that_the_recipe_does_not_use_has_no_row(full):

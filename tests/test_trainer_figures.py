@@ -9,7 +9,6 @@ pytest.importorskip("torch", reason="the trainer is an extra: pip install -e .[t
 
 from edge.classifier import Temperature, Thresholds
 from trainer.evaluate import tempered
-from trainer.export import _thresholds as chosen_thresholds
 from trainer.figures import (
     coarse_figures,
     expected_calibration_error,
@@ -20,7 +19,7 @@ from trainer.parity import parity
 from trainer.recipe import Costs, Recipe
 from trainer.statistics import wilson
 from trainer.temper import fit_temperature
-from trainer.thresholds import aurc, risk_coverage, thresholds_from, with_prior
+from trainer.thresholds import aurc, risk_coverage, thresholds_for, thresholds_from, with_prior
 
 
 def rows(*p_empty: float) -> np.ndarray:
@@ -84,6 +83,18 @@ def test_the_threshold_that_moved_in_another_shop_is_found_again():
     moved = honest - np.array([1.5, 0], np.float32)
     value, shift = fit_temperature(moved, truth, shift_of=0)
     assert (value, shift) == (pytest.approx(1, rel=0.05), pytest.approx(1.5, abs=0.1))
+
+
+def test_a_net_that_knows_how_rare_a_class_is_keeps_its_temperature():
+    """Two kinds of evidence, wrong in one of ten; a fifth is of class 0, and the net knows it."""
+    truth = np.repeat([0, 1], [2000, 8000])
+    evidence = np.where(np.arange(10000) % 10 == 0, 1 - truth, truth)
+    for_0 = np.log(0.2 / 0.8) + np.where(evidence == 0, 1, -1) * np.log(9)
+    logits = np.stack([for_0, np.zeros(10000)], axis=1).astype(np.float32)
+    value, _ = fit_temperature(logits, truth, shift_of=None, equally=False)
+    assert value == pytest.approx(1, rel=0.01)
+    value, _ = fit_temperature(logits, truth, shift_of=None)
+    assert value == pytest.approx(1.18, rel=0.02)  # for classes that are equally frequent
 
 
 def test_a_few_pictures_without_an_error_hardly_change_how_sure_a_net_is():
@@ -261,7 +272,7 @@ def test_a_threshold_that_somebody_wrote_counts_more_than_costs():
     for key in ("empty_above", "stocked_below"):
         thresholds = Thresholds(chosen_for="what I saw", **{key: 0.5 if "empty" in key else 0.1})
         recipe = Recipe(name="r", input_size=32, steps=1, thresholds=thresholds, costs=costs)
-        assert chosen_thresholds(SimpleNamespace(recipe=recipe), PLAIN) == thresholds
+        assert thresholds_for(SimpleNamespace(recipe=recipe), PLAIN) == thresholds
 
 
 @pytest.mark.parametrize("ratio", [1e-12, 1e12, 1e18])

@@ -377,7 +377,7 @@ def test_a_size_that_does_not_suit_the_teacher_is_refused(photos, tmp_path):
 @pytest.mark.parametrize(
     ("about", "size", "words"),
     [
-        ({"train_sizes": [[0, 36]]}, None, r"input_size: 36; .* a multiple of 8"),
+        ({"train_sizes": [[0, 36]]}, None, r"train_sizes: 36; .* a multiple of 8"),
         ({}, 36, r"distill\.size: 36 .*better\.yaml: .* a multiple of 8"),
     ],
 )

@@ -41,9 +41,15 @@ OFF = {
 """Each trick's field and the value that switches it off: a learning rate other than the paper's,
 its nine tricks, its three changes of the net, and what came later."""
 
-PLAIN = {"optimizer": "sgd", "linear_scaling": "true", "augment": "crop"}
-"""What else the plain recipe has. Its learning rate is the paper's, 0.1 · batch / 256, to which
-linear scaling adds nothing."""
+PLAIN = {"lr": "0.1", "optimizer": "sgd", "linear_scaling": "true", "augment": "crop"}
+"""What the plain recipe has whatever the whole one has. Its learning rate is the paper's, 0.1 ·
+batch / 256, to which linear scaling adds nothing."""
+
+
+WITHOUT_STEPS = (
+    "lr", "linear_scaling", "warmup", "zero_gamma", "no_bias_decay", "precision", "schedule",
+)  # fmt: skip
+"""What a head that is solved in one go does not read."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +109,10 @@ def _tricks(recipe: Recipe) -> dict[str, str]:
         on.pop("balanced", None)  # drawn slots cannot be picked once an epoch
     if recipe.augment == "none":
         on.pop("augment", None)
+    if recipe.optimizer != "sgd":
+        on.pop("lr", None)  # 0.1 is one of SGD
+    if recipe.optimizer == "logistic":
+        on = {key: value for key, value in on.items() if key not in WITHOUT_STEPS}
     return on
 
 

@@ -174,6 +174,9 @@ def temper(
     if not data:
         raise UsageError("trainer temper: name the pictures with --data")
     pairs = [one.rpartition(":")[::2] for one in asked]
+    for one, (run, only) in zip(asked, pairs, strict=True):
+        if not run or "=" not in only:
+            raise UsageError(f"trainer temper {one}: write RUN:COLUMN=VALUE, as runs/a:view=A")
     found = fit_temper([(Path(run), read_pictures(data, only)) for run, only in pairs])
     _print(found.model_dump(), as_json)
 

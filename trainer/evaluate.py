@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -18,10 +19,12 @@ from edge.preprocess import resize, to_batch
 from edge.types import Image
 from trainer.data import Picture, Unreadable, check_labels, read_data, usable
 from trainer.figures import coarse_figures, figures, presence_figures
-from trainer.folds import groups_of
+from trainer.folds import groups_of, seen_of
 from trainer.net import SlotNet
 from trainer.recipe import Recipe
-from trainer.runs import is_run, load_run
+from trainer.runs import Run, is_run, learnt_from, load_run
+
+log = logging.getLogger(__name__)
 
 Real = TypeVar("Real", np.float32, np.float64)
 Read = Callable[[Picture], Image]
@@ -111,6 +114,8 @@ def evaluate(
     check_labels(pictures, classes)
     unreadable = model.unreadable if isinstance(model, RunModel) else "refuse"
     pictures, unknown = usable(pictures, unreadable), usable(unknown, unreadable)
+    if is_run(path):
+        _warn_of_learnt(load_run(path, unfinished), pictures)
     coarse_of = coarse_classes([*pictures, *unknown]) if coarse_of is None else coarse_of
     probabilities, elapsed_s = predict(model, pictures)
     truth = true_columns(pictures, classes)
@@ -125,6 +130,16 @@ def evaluate(
     found["ms_per_image"] = round(1e3 * elapsed_s / len(pictures), 3)
     found["threads"] = threads
     return found
+
+
+def _warn_of_learnt(run: Run, pictures: Sequence[Picture]) -> None:
+    fed = learnt_from(run)
+    learnt = int(seen_of(fed.pictures, pictures).sum()) if fed else 0
+    if learnt:
+        log.warning(
+            "%d of the %d pictures show what the run has learnt from: they flatter it",
+            learnt, len(pictures),
+        )  # fmt: skip
 
 
 def coarse_classes(pictures: Sequence[Picture]) -> dict[str, str]:

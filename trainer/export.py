@@ -21,7 +21,6 @@ from edge.classifier import (
     MAX_BATCH,
     BundleInfo,
     Temperature,
-    Thresholds,
 )
 from edge.errors import ConfigError, EdgeError, UnavailableError
 from edge.preprocess import RESIZE, to_batch
@@ -45,7 +44,7 @@ from trainer.quantize import (
 from trainer.recipe import Data, Recipe
 from trainer.runs import Run, load_run, make_folder
 from trainer.temper import fit_temperature
-from trainer.thresholds import thresholds_from
+from trainer.thresholds import thresholds_for
 
 log = logging.getLogger(__name__)
 
@@ -141,7 +140,7 @@ def export(
         classes=found.recipe.classes,
         input_size=found.recipe.input_size,
         resize=RESIZE,
-        thresholds=_thresholds(mixture, best.temperature),
+        thresholds=thresholds_for(mixture, best.temperature),
         temperature=best.temperature,
         recipe=found.recipe.model_dump(mode="json"),
         recipe_hash=found.recipe.digest(),
@@ -268,7 +267,7 @@ def _compared(
     (expected, fp32_ms), (logits, int8_ms) = ask([fp32, int8], test.asked)
     truth = test.asked.truth
     unseen = logits[test.unseen], truth[test.unseen]
-    temperature = recipe.temperature or _fitted(*unseen)
+    temperature = recipe.temperature or _fitted(*unseen, recipe.balanced)
     report = parity(expected, logits, truth, temperature, recipe.classes) | {
         "trained_on": int(np.count_nonzero(~test.unseen)),
         "accuracy": accuracy(*unseen, test.groups[test.unseen], temperature, recipe.classes),
@@ -280,12 +279,12 @@ def _compared(
     return Compared(candidate, temperature, report)
 
 
-def _fitted(int8: NDArray[np.float32], truth: NDArray[np.int64]) -> Temperature:
+def _fitted(int8: NDArray[np.float32], truth: NDArray[np.int64], equally: bool) -> Temperature:
     """Return the temperature of logits on pictures that the run has not seen."""
     if len(np.unique(truth)) < 2:
         log.warning("no temperature is fitted: it needs unseen pictures of two classes at least")
         return Temperature(value=1, fitted_on="nothing: no unseen pictures of two classes")
-    value, _ = fit_temperature(int8, truth, shift_of=None)
+    value, _ = fit_temperature(int8, truth, shift_of=None, equally=equally)
     return Temperature(value=value, fitted_on=f"INT8 logits of {len(truth)} held-out pictures")
 
 
@@ -321,14 +320,3 @@ def _missed(report: dict[str, Any], qat: Qat) -> str:
         f"{report['top1_int8']:.4f} (at most 0.003 less), agreement {report['agreement']:.4f} (at "
         f"least 0.985), of {report['n']} pictures{more}. The bundle was written all the same"
     )
-
-
-def _thresholds(mixture: Mixture, temperature: Temperature) -> Thresholds:
-    """Return the recipe's thresholds; where it names costs instead, what follows from them."""
-    recipe = mixture.recipe
-    written = recipe.thresholds
-    if recipe.costs is None or (written.empty_above, written.stocked_below) != (None, None):
-        return written
-    if recipe.balanced or temperature.shift:  # the shift is fitted with classes counting equally
-        return thresholds_from(recipe.costs, 1 / len(recipe.classes))
-    return thresholds_from(recipe.costs, len(mixture.empties) / len(mixture.pictures))

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from edge.classifier import EMPTY
 from edge.errors import ConfigError, UnavailableError
 from trainer.ablation import Row
-from trainer.evaluate import figures, true_columns
+from trainer.evaluate import true_columns
+from trainer.figures import figures
 from trainer.jobs import Job, Result, is_done, read_probabilities, read_result
 from trainer.layout import Layout
 from trainer.runs import make_folder, replace_file

@@ -71,9 +71,10 @@ def open_body(net: Net, zero_gamma: bool = False) -> ResNet | Baseline:
 
 def check_sizes(model: SlotNet, recipe: Recipe) -> None:
     """Raise ConfigError where pictures of the recipe's sizes do not suit its net."""
-    for size in sorted({recipe.input_size, *(size for _, size in recipe.train_sizes)}):
+    on_the_way = [("train_sizes", size) for _, size in recipe.train_sizes]
+    for key, size in (("input_size", recipe.input_size), *on_the_way):
         if why := why_unsuited(model, recipe.net.arch, size):
-            raise ConfigError([f"input_size: {size}; {why}"])
+            raise ConfigError([f"{key}: {size}; {why}"])
 
 
 def why_unsuited(model: SlotNet, arch: str, size: int) -> str:

@@ -196,9 +196,7 @@ def divergence(p: NDArray[np.float64], q: NDArray[np.float64]) -> NDArray[np.flo
     return rows.sum(axis=1)
 
 
-def quantize(
-    path: Path, target: Target, ranges: dict[str, Range], per_channel: bool = True
-) -> onnx.ModelProto:
+def quantize(path: Path, target: Target, ranges: dict[str, Range]) -> onnx.ModelProto:
     """Return the graph in INT8, from the picture's bytes to what the logits are made of."""
     model = load_model_with_shape_infer(path)
     folded = fold_scaling(model)
@@ -209,7 +207,7 @@ def quantize(
     }
     quantizer = QDQQuantizer(
         model,
-        per_channel,
+        True,  # per channel
         target.reduce_range,
         QuantType.QInt8,
         target.activations,

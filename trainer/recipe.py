@@ -131,9 +131,9 @@ class Recipe(Section):
 
     data: tuple[Data, ...] = ()
     drawn: float = Field(default=0, ge=0)
-    """Share of drawn slots."""
+    """How often a drawn slot is picked, relative to the `share` of the sources of its class."""
     altered: float = Field(default=0, ge=0)
-    """Share of photos of empty slots with drawn neighbours and, half of them, drawn products."""
+    """The same of photos of empty slots with drawn neighbours and, half of them, drawn products."""
     balanced: bool = False
     """Pick each class as often as any other, instead of each photo once an epoch."""
     augment: Augment = "camera"

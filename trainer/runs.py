@@ -26,9 +26,9 @@ from pydantic import ValidationError
 from torch.optim.swa_utils import AveragedModel
 
 from edge import __version__
-from edge.errors import UnavailableError, UsageError
+from edge.errors import EdgeError, UnavailableError, UsageError
 from trainer.data import LeaveOut
-from trainer.mixture import Mixture
+from trainer.mixture import Mixture, open_mixture
 from trainer.net import SlotNet
 from trainer.recipe import Recipe
 from trainer.weights import DAMAGED
@@ -256,13 +256,18 @@ def _force_to_disk(path: Path) -> None:
 
 @dataclass(frozen=True)
 class Run:
-    """What a training left: the recipe, the net in evaluation mode, the data, the curve."""
+    """What a training left: the recipe, the net in evaluation mode, the data, the curve.
+
+    step: that of these weights, of so many steps.
+    """
 
     recipe: Recipe
     net: SlotNet
     data_digest: str
     left_out: LeaveOut | None
     curve: tuple[Row, ...]
+    step: int
+    steps: int
 
 
 def load_run(run: Path, unfinished: bool = False) -> Run:
@@ -292,7 +297,16 @@ def load_run(run: Path, unfinished: bool = False) -> Run:
     model.load_state_dict(average.module.state_dict())
     curve = tuple(Row(**row) for row in saved["curve"])
     left_out = LeaveOut(**about["left_out"]) if about["left_out"] else None
-    return Run(recipe, model.eval(), about["data"], left_out, curve)
+    return Run(recipe, model.eval(), about["data"], left_out, curve, saved["step"], saved["steps"])
+
+
+def learnt_from(run: Run) -> Mixture | None:
+    """Return what a run was fed; None where that is not there any more, or not the same."""
+    try:
+        mixture = open_mixture(run.recipe.model_copy(update={"held_out": ()}), run.left_out)
+    except EdgeError:
+        return None
+    return mixture if mixture.digest() == run.data_digest else None
 
 
 def is_run(path: Path) -> bool:

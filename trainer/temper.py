@@ -31,12 +31,17 @@ error would be least surprised by a T of nought; so few say little."""
 
 
 def fit_temperature(
-    logits: NDArray[np.float32], truth: NDArray[np.int64], shift_of: int | None
+    logits: NDArray[np.float32],
+    truth: NDArray[np.int64],
+    shift_of: int | None,
+    equally: bool = True,
 ) -> tuple[float, float]:
     """Return the T > 0 and the shift of one class that make softmax least surprised.
 
-    Guo et al. 2017, with Platt's intercept; classes count equally however many pictures each has.
-    Before the first picture T is expected around 1. shift_of None: no shift.
+    Guo et al. 2017, with Platt's intercept. Before the first picture T is expected around 1.
+    shift_of None: no shift. equally: classes count equally however many pictures each has, as they
+    did for a net that was shown each as often; one that was not would be asked for other odds than
+    it learnt, and T alone cannot give them.
     """
     log_t = torch.zeros((), requires_grad=True)
     shift = torch.zeros((), requires_grad=shift_of is not None)
@@ -44,6 +49,7 @@ def fit_temperature(
     optimizer = torch.optim.LBFGS(free, max_iter=200, line_search_fn="strong_wolfe")
     x, y = torch.from_numpy(logits), torch.from_numpy(truth)
     counts = torch.bincount(y, minlength=x.shape[1]).clamp(min=1)
+    weight = len(y) / counts if equally else torch.ones(x.shape[1])
     mask = torch.zeros(x.shape[1])
     if shift_of is not None:
         mask[shift_of] = 1.0
@@ -54,7 +60,7 @@ def fit_temperature(
     def closure() -> torch.Tensor:
         optimizer.zero_grad()
         cooled = (x + shift * mask) / temperature()
-        loss = torch.nn.functional.cross_entropy(cooled, y, weight=len(y) / counts)
+        loss = torch.nn.functional.cross_entropy(cooled, y, weight=weight)
         loss = loss + (log_t / USUAL) ** 2 / 2 / len(y)
         loss.backward()
         return loss

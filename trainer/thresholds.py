@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.classifier import Thresholds
+from edge.classifier import Temperature, Thresholds
 from edge.decide import Rule
+from trainer.mixture import Mixture
 from trainer.recipe import Costs
 
 RAREST = 1e-4
@@ -26,6 +27,17 @@ def with_prior(p: float, before: float, after: float) -> float:
     """
     odds = _odds(p) * _odds(after) / _odds(before)
     return odds / (1 + odds)
+
+
+def thresholds_for(mixture: Mixture, temperature: Temperature) -> Thresholds:
+    """Return the thresholds of the recipe; where it names costs instead, what follows from them."""
+    recipe = mixture.recipe
+    written = recipe.thresholds
+    if recipe.costs is None or (written.empty_above, written.stocked_below) != (None, None):
+        return written
+    if recipe.balanced or temperature.shift:  # the shift is fitted with classes counting equally
+        return thresholds_from(recipe.costs, 1 / len(recipe.classes))
+    return thresholds_from(recipe.costs, len(mixture.empties) / len(mixture.pictures))
 
 
 def thresholds_from(costs: Costs, trained_share: float) -> Thresholds:

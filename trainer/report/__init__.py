@@ -102,6 +102,7 @@ def _of_study(number: int, study: Study) -> Section:
 def _lead(subject: Answers | None, contenders: Sequence[Contender]) -> str:
     """Return what a hurried reader needs, and what could not be looked at."""
     silent = [f"{one.name} was not asked: {one.why}." for one in contenders if one.why]
+    silent += [f"{one.name} was stopped at {one.stopped}." for one in contenders if one.stopped]
     if subject is None:
         return " ".join(["No picture was asked about; --data names some.", *silent])
     n, right = len(subject.truth), int(subject.right.sum())
@@ -110,6 +111,10 @@ def _lead(subject: Answers | None, contenders: Sequence[Contender]) -> str:
         f"Of {n} pictures {subject.of} {subject.name} names {right} right: {percent(right / n)}; "
         f"with 95 % confidence between {percent(low)} and {percent(high)}."
     )
+    if subject.learnt is None:
+        silent.insert(0, "Whether it has learnt from them is not known.")
+    elif subject.learnt:
+        silent.insert(0, f"It has learnt from {subject.learnt} of them, which flatters it.")
     return " ".join([said, *silent])
 
 

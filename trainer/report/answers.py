@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.classifier import EMPTY, Thresholds, open_classifier
+from edge.classifier import EMPTY, Temperature, Thresholds, open_classifier
 from edge.decide import Rule
 from edge.errors import EdgeError, UsageError
 from trainer.data import Picture, check_labels, usable
@@ -20,10 +20,12 @@ from trainer.evaluate import Model, RunModel, predict, read_pictures, true_colum
 from trainer.figures import figures
 from trainer.folds import groups_of, seen_of
 from trainer.mixture import open_mixture
-from trainer.runs import ABOUT, Row, Run, load_run
+from trainer.runs import ABOUT, Row, Run, learnt_from, load_run
 from trainer.statistics import Interval, interval_of_share
+from trainer.thresholds import thresholds_for
 
 Floats = NDArray[np.float64]
+UNTEMPERED = Temperature(value=1, fitted_on="nothing")
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,8 @@ class Answers:
     """p: (n, classes), one row a picture; truth: (n,), the column of what is really there; groups:
     (n,), the number of each one's group.
 
-    of: where the pictures are from, as words after "pictures".
+    of: where the pictures are from, as words after "pictures". learnt: how many of them show what
+    the model has learnt from; None where nobody knows.
     """
 
     name: str
@@ -42,6 +45,7 @@ class Answers:
     groups: NDArray[np.int64]
     of: str
     thresholds: Thresholds | None = None
+    learnt: int | None = 0
 
     @cached_property
     def guess(self) -> NDArray[np.int64]:
@@ -85,7 +89,8 @@ class Answers:
 @dataclass(frozen=True)
 class Contender:
     """A run or a bundle. runs_as: number format and program; about: what it was made with; curve:
-    of a run; why: what kept it from being asked, in words for the reader."""
+    of a run; stopped: where a run was, before its end; learnt_from: what a run was fed, None where
+    that is not known; why: what kept it from being asked, in words for the reader."""
 
     name: str
     model: Model
@@ -95,6 +100,8 @@ class Contender:
     runs_as: str
     about: Mapping[str, object]
     curve: tuple[Row, ...] = ()
+    stopped: str = ""
+    learnt_from: tuple[Picture, ...] | None = None
     held_out: tuple[Picture, ...] = ()
     answers: Answers | None = None
     why: str = ""
@@ -132,16 +139,18 @@ def _ask(contender: Contender, pictures: Sequence[Picture], of: str) -> Contende
         return replace(contender, why=str(error))
     p, _ = predict(contender.model, pictures)
     truth = true_columns(pictures, contender.classes)
+    known = contender.learnt_from
     answers = Answers(
         contender.name, contender.classes, pictures, p.astype(np.float64), truth,
         groups_of(pictures), of, contender.thresholds,
+        None if known is None else int(seen_of(known, pictures).sum()),
     )  # fmt: skip
     return replace(contender, answers=answers)
 
 
 def _open_run(path: Path, name: str, threads: int, reads_held_out: bool) -> Contender:
     run = load_run(path, unfinished=True)
-    recipe = run.recipe
+    recipe, fed = run.recipe, learnt_from(run)
     folder = path if path.is_dir() else path.parent
     held_out: tuple[Picture, ...] = ()
     why = ""
@@ -150,16 +159,18 @@ def _open_run(path: Path, name: str, threads: int, reads_held_out: bool) -> Cont
             held_out = _unseen(run)
         except EdgeError as error:
             why = f"its held-out pictures: {error}"
+    step = run.step if run.step == run.steps else f"{run.step} of {run.steps}"
     return Contender(
         name,
         RunModel(run.net, recipe, threads),
         recipe.classes,
         recipe.model_dump(mode="json"),
-        recipe.thresholds,
+        thresholds_for(fed, recipe.temperature or UNTEMPERED) if fed else recipe.thresholds,
         "FP32, PyTorch",
-        json.loads((folder / ABOUT).read_bytes())
-        | {"steps": run.curve[-1].step if run.curve else 0},
+        json.loads((folder / ABOUT).read_bytes()) | {"steps": step},
         run.curve,
+        f"step {step}" if path.is_dir() and run.step < run.steps else "",
+        tuple(fed.pictures) if fed else None,
         held_out,
         why=why,
     )

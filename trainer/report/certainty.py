@@ -25,6 +25,8 @@ SCARCE = 0.1
 def of_100(hits: int, n: int, what: str, verb: str) -> str:
     """Return "Of 100 alerts 97 are right"; of fewer cases just how many there were."""
     if n < 100:
+        what = what.removesuffix("s") if n == 1 else what
+        verb = verb.replace("are ", "is ", 1) if hits == 1 else verb
         return f"Of {n} {what} {hits} {verb}"
     return f"Of 100 {what} {percent(hits / n).removesuffix(' %')} {verb}"
 
@@ -64,8 +66,8 @@ def reliability(answers: Answers) -> Figure:
         + details("The numbers", numbers),
         f"Reliability diagram: on the dashed line it is as sure as it is right. {len(bins)} bins "
         f"of equally many of {len(answers.right)} pictures by the probability of the class it "
-        f"says, each with its 95 % interval (Wilson); ECE {ece:.3f}. Grey: how often it is how "
-        "sure.",
+        f"says, each with its 95 % interval (Wilson, every picture by itself); ECE {ece:.3f}. "
+        "Grey: how often it is how sure.",
     )
 
 
@@ -166,16 +168,18 @@ def _of_classes(answers: Answers) -> Figure:
     table_of = by_class(answers.truth, answers.guess, answers.classes)
     known = [table_of[answers.classes[k]] for k in present]
     recall = float(np.mean([one["recall"] for one in known]))
-    precision = float(np.mean([one["precision"] or 0.0 for one in known]))
+    said = [one for one in table_of.values() if one["support"] or one["precision"] is not None]
+    precision = float(np.mean([one["precision"] or 0.0 for one in said]))
     plot = _precision_recall_plot(grid, np.mean(curves, axis=0))
     plot.dot(recall, precision, "main", f"precision {precision:.3f}, recall {recall:.3f}")
     plot.labels([("the likeliest class", "main", recall, precision)])
     return Figure(
-        f"A name that it says is right in {percent(precision)} of cases, and {percent(recall)} of "
-        "a product's pictures get its name",
+        f"Averaged over the classes, a name that it says is right in {percent(precision)} of "
+        f"cases, and {percent(recall)} of a product's pictures get its name",
         plot.svg("precision against recall, averaged over classes"),
         f"Each of the {len(present)} classes that the pictures show against all others, averaged "
-        "with equal weight; a class that is never said counts as never right. The dot is what the "
+        "with equal weight; a class that is never said counts as never right, and so does one that "
+        "is said and not there. The dot is what the "
         "likeliest class gives, without a threshold.",
     )
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from trainer.recipe import Recipe
 from trainer.report.answers import Contender
-from trainer.report.page import Figure, table
+from trainer.report.page import Figure, count, table
 from trainer.report.svg import shortened
 from trainer.runs import processor_name
 
@@ -23,15 +23,16 @@ def recipes(contenders: Sequence[Contender]) -> list[Figure]:
     usual = _usual()
     written = [usual | _flat(one.recipe) for one in contenders]
     keys = list(dict.fromkeys(key for recipe in written for key in recipe))
-    rows = [(key, [_said(recipe.get(key)) for recipe in written]) for key in keys]
     if len(contenders) == 1:
-        rows = [row for row in rows if row[1] != [_said(usual.get(row[0]))]]
-        title = f"{contenders[0].name} sets {len(rows)} keys of its recipe"
+        keys = [key for key in keys if written[0].get(key) != usual.get(key)]
+        title = f"{contenders[0].name} sets {count(len(keys), 'key')} of its recipe"
         caption = "All other keys have their usual values."
     else:
-        rows = [row for row in rows if len(set(row[1])) > 1]
-        title = f"The recipes differ in {len(rows)} keys" if rows else "The recipes are the same"
+        keys = [key for key in keys if any(r.get(key) != written[0].get(key) for r in written)]
+        title = f"The recipes differ in {count(len(keys), 'key')}"
+        title = title if keys else "The recipes are the same"
         caption = "Keys that are the same in all are left out."
+    rows = [(key, _told_apart([recipe.get(key) for recipe in written])) for key in keys]
     heads = ("key", *(shortened(one.name) for one in contenders))
     body = table(heads, [(key, *values) for key, values in rows]) if rows else ""
     return [Figure(title, body, caption, wide=True)]
@@ -79,13 +80,22 @@ def _flat(about: Mapping[str, Any], before: str = "") -> dict[str, Any]:
     return flat
 
 
-def _said(value: object) -> str:
+def _told_apart(values: Sequence[object]) -> list[str]:
+    """Return values in short, or in full where only that tells them apart."""
+    short = [_said(value) for value in values]
+    whole = [_said(value, most=None) for value in values]
+    return short if len(set(short)) == len(set(whole)) else whole
+
+
+def _said(value: object, most: int | None = LONG) -> str:
     if value is None:
         return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list | tuple):
-        return shortened(", ".join(_said(one) for one in value), LONG)
-    if isinstance(value, Mapping):
-        return shortened(", ".join(f"{k} {_said(v)}" for k, v in value.items() if v), LONG)
-    return shortened(str(value), LONG)
+        text = ", ".join(_said(one, most) for one in value)
+    elif isinstance(value, Mapping):
+        text = ", ".join(f"{k} {_said(v, most)}" for k, v in value.items() if v)
+    else:
+        text = str(value)
+    return text if most is None else shortened(text, most)

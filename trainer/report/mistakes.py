@@ -212,9 +212,7 @@ def worst(answers: Answers, may_show: MayShow) -> list[Figure]:
             f"The {count(len(order), 'mistake')} it was surest of, of {len(answers.truth)} "
             "pictures: what is there, what it says, and the probability it gives to that. Wrong "
             "labels are found here first."
-            + (
-                "" if len(items) == len(order) else " Pictures that must not be shown are left out."
-            ),
+            + ("" if len(items) == len(order) else " Pictures that are not shown are left out."),
             wide=True,
         )
     ]
@@ -231,9 +229,10 @@ def per_class(answers: Answers) -> Figure:
     ]
     known = [row for row in rows if row[1]]
     weakest = known[0]
-    title = (
-        f"The hardest class is {shortened(str(weakest[0]), 40)}: {weakest[3]} of its pictures found"
-    )
+    hardest = shortened(str(weakest[0]), 40)
+    title = f"The hardest class is {hardest}: {weakest[3]} of its pictures found"
+    if min(answers.figures["per_class"][row[0]]["recall"] for row in known) == 1:
+        title = "Every class is found in each of its pictures"
     heads = ("class", "pictures", "precision", "recall")
     body = table(heads, rows[:MOST_CLASSES], numbers=True)
     if len(rows) > MOST_CLASSES:

@@ -12,7 +12,7 @@ import math
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 WIDE, HIGH = 360, 250
 """Of a plot, in its own units, which are about pixels on a phone and a little more on a desk."""
@@ -35,12 +35,20 @@ def escape(text: object) -> str:
 
 
 def shortened(text: str, most: int = 22) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"
+    """Return a text that is no longer than so many letters, of which a wide one counts as two."""
+    ends = list(accumulate(2 if _is_wide(letter) else 1 for letter in text))
+    if not ends or ends[-1] <= most:
+        return text
+    return text[: sum(end < most for end in ends)] + "…"
 
 
 def width_of(text: str) -> float:
     """Return about how wide a text is drawn; East Asian letters are square."""
-    return sum(LETTER if unicodedata.east_asian_width(c) in "WF" else 0.57 * LETTER for c in text)
+    return sum(LETTER if _is_wide(letter) else 0.57 * LETTER for letter in text)
+
+
+def _is_wide(letter: str) -> bool:
+    return unicodedata.east_asian_width(letter) in "WF"
 
 
 def percent(share: float) -> str:

@@ -34,7 +34,7 @@ import { bounds, contains, distance, nearestOn, sides } from "../geom/quad.js";
 /** @typedef {import("./model.js").Selection} Selection */
 /** @typedef {{at: Point, edge: [Point, Point]|null}|null} Snapped */
 
-export const REACH = { mouse: 22, touch: 32 };
+const REACH = { mouse: 22, touch: 32 };
 const LINE_REACH = { mouse: 9, touch: 18 };
 const CLAIM = 0.3; // of a cell on either side belongs to its edges
 export const SNAP = 8;

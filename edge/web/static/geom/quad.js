@@ -6,8 +6,8 @@ import { apply, unitTo } from "./homography.js";
 /** @typedef {import("./homography.js").Quad} Quad */
 /** @typedef {{width: number, height: number}} Size */
 
-export const MIN_SIDE = 24; // pixels: below, the model sees hardly more than noise
-export const MAX_OVERLAP = 0.05; // of the smaller slot
+const MIN_SIDE = 24; // pixels: below, the model sees hardly more than noise
+const MAX_OVERLAP = 0.05; // of the smaller slot
 const COUNTED = 32; // points along a side where a share is counted
 const MAX_SKEW = 0.6; // of opposite sides: 1 − shorter / longer
 
@@ -117,7 +117,7 @@ export function shareInside(quad, others) {
  * @param {Point[]} clip
  * @returns {Point[]}
  */
-export function intersection(subject, clip) {
+function intersection(subject, clip) {
   let rest = subject;
   for (let i = 0; i < clip.length && rest.length; i++) {
     const a = clip[i], b = clip[(i + 1) % clip.length];

@@ -23,7 +23,7 @@ export function minutesSince(iso) {
 }
 
 /** @param {string | null} iso */
-export function secondsSince(iso) {
+function secondsSince(iso) {
   return iso ? Math.max(0, Math.round((now() - Date.parse(iso)) / 1000)) : 0;
 }
 

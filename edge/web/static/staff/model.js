@@ -61,7 +61,7 @@ export function isSnoozed(slot) {
  * @param {Slot} a
  * @param {Slot} b
  */
-export function byUrgency(a, b) {
+function byUrgency(a, b) {
   return (
     (a.priority ?? LAST) - (b.priority ?? LAST) ||
     Number(a.state === "misplaced") - Number(b.state === "misplaced") ||
