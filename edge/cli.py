@@ -119,7 +119,9 @@ def replay(
     planogram: Annotated[Path | None, typer.Option(help="Where the slots are.")] = None,
     config: Annotated[
         Path | None,
-        typer.Option("-c", "--config", help="Its model, decision, pace and blackout are used."),
+        typer.Option(
+            "-c", "--config", help="Its model, decision, blackout and, for a video, pace."
+        ),
     ] = None,
     camera: Annotated[str | None, typer.Option(help="Whose slots to take.")] = None,
     truth: Annotated[Path | None, typer.Option(help="What really happened.")] = None,

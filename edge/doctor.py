@@ -26,6 +26,7 @@ from edge.health import memory_bytes
 from edge.overlay import write_picture
 from edge.plan import Plan, read_plan
 from edge.site import CameraConfig, Site
+from edge.statefile import is_held
 from edge.types import Frame, Image, Slot
 from edge.web.reach import answers
 from edge.web.server import listen
@@ -154,9 +155,12 @@ def _clock() -> Finding:
 
 
 def _disk(folder: Path) -> Finding:
-    while not folder.exists():  # the daemon makes it
-        folder = folder.parent
-    free = shutil.disk_usage(folder).free
+    try:
+        while not folder.exists():  # the daemon makes it
+            folder = folder.parent
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        return Finding("disk", None, f"{folder}: {error.strerror}")
     return Finding("disk", free >= LEAST_FREE_BYTES, f"{free / 2**30:.1f} GiB free")
 
 
@@ -216,7 +220,7 @@ def _embedded(site: Site) -> Finding:
     try:
         socket.create_server((host, port), family=family).close()
     except OSError as error:
-        if not answers(site):
+        if not (is_held(site.state) or answers(site)):  # the state may be another user's
             return Finding("broker", False, f"{says}: {error.strerror or error}; set mqtt.listen")
         says += "; served now"
     return Finding("broker", True, says)

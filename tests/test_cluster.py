@@ -164,6 +164,25 @@ def test_a_head_that_is_lost_is_one_message(call):
         _received(fake, ["task"])
 
 
+class TaskFailed(RuntimeError):
+    """As Ray's: `cause` is what was raised on the other machine."""
+
+    def __init__(self, cause: Exception):
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+@pytest.mark.parametrize("cause", [RuntimeError("its worker died"), OSError("No space left")])
+def test_a_pupil_whose_teacher_was_lost_is_a_loss_and_no_bug(cause):
+    def lost(_):
+        raise TaskFailed(cause)
+
+    errors = SimpleNamespace(RayError=RuntimeError, RayTaskError=TaskFailed)
+    fake = SimpleNamespace(wait=lambda tasks: (tasks, []), get=lost, exceptions=errors)
+    with pytest.raises(UnavailableError, match=r"a task was lost .*; the same command goes on"):
+        _received(fake, ["task"])
+
+
 def test_a_cluster_that_is_not_there_is_one_message(recipe, tmp_path):
     pytest.importorskip("ray", reason="without Ray the message is another one")
     address = f"ray://127.0.0.1:{free_port()}"

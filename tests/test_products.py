@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,10 @@ pytest.importorskip("torch", reason="the trainer is an extra: pip install -e .[t
 
 from goods import GOODS, OTHERS, write_photos
 from test_trainer import refusal, trainer
+
+from trainer.data import read_data
+from trainer.evaluate import open_model, true_columns
+from trainer.temper import fit_temperature, temper
 
 RECIPE = """
 name: goods
@@ -138,3 +143,24 @@ def test_unknown_goods_are_asked_about_only_where_there_are_some(runs, data):
         "evaluate", runs / "open", "--data", data / "new", "--unknown", data / "train"
     )  # fmt: skip
     assert "--unknown needs a model of products" in message
+
+
+def test_classes_count_equally_in_a_temperature_where_the_net_was_shown_them_so(
+    runs, data, tmp_path
+):
+    head, *rows = (data / "doubtful" / "index.csv").read_text().splitlines()
+    # Of two products many and none mislabelled; of the others few, and every other one.
+    lopsided = [row for i, row in enumerate(rows) if (i % 5 if i < 24 else i % 5 < 2)]
+    index = tmp_path / "index.csv"
+    index.write_text("\n".join([head, *(f"{data / 'doubtful'}/{row}" for row in lopsided)]))
+    shutil.copytree(runs / "closed", tmp_path / "as-they-are")
+    recipe = json.loads((runs / "closed" / "recipe.json").read_text())
+    (tmp_path / "as-they-are" / "recipe.json").write_text(json.dumps(recipe | {"balanced": False}))
+    pictures = read_data(str(index))
+    model, classes = open_model(runs / "closed", 1)
+    logits = model.logits([picture.read() for picture in pictures])
+    truth = true_columns(pictures, classes)
+    equally, as_they_are = (fit_temperature(logits, truth, None, how)[0] for how in (True, False))
+    assert equally > 1.05 * as_they_are
+    found = [temper([(runs / "closed", pictures)]), temper([(tmp_path / "as-they-are", pictures)])]
+    assert [one.value for one in found] == pytest.approx([equally, as_they_are], abs=0.001)

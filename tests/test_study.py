@@ -298,9 +298,12 @@ def test_a_learning_rate_that_comes_to_the_papers_is_not_scaled_a_second_time(fu
 def test_what_the_optimizer_does_not_read_has_no_row(full, optimizer, unread):
     without_steps = {key: Recipe.model_fields[key].default for key in STEPS_ONLY}
     changes = without_steps | {"lr": 0.05, "optimizer": optimizer}
-    rows = {row.name for row in ablate_rows(full.model_copy(update=changes))}
-    assert not rows & {f"full-{key}" for key in unread}
+    rows = {row.name: row.recipe for row in ablate_rows(full.model_copy(update=changes))}
+    assert not set(rows) & {f"full-{key}" for key in unread}
     assert "full-net.d" in rows
+    plain = rows["plain"]
+    assert (plain.optimizer, plain.schedule, plain.precision) == ("sgd", "steps", "fp32")
+    assert (plain.warmup, plain.zero_gamma, plain.no_bias_decay) == (0, False, False)
 
 
 def test_a_trick_that_the_recipe_does_not_use_has_no_row(full):
@@ -384,9 +387,8 @@ def test_the_same_study_gives_the_same_numbers_however_many_processes_do_it(
 ):
     result = study("kfold", recipe, tmp_path, "--folds", 2, "--repeats", 2, "--workers", 2)
     assert figures(result) == figures(twofold[1])
-    lines = (
-        capfd.readouterr().err.splitlines()
-    )  # a process may also say that it waits for the other
+    # A process may also say that it waits for the other.
+    lines = capfd.readouterr().err.splitlines()
     said = [line.split("] ")[1].split(":")[0] for line in lines if line.startswith("[")]
     assert len(said) == len(set(said)) == 4, "each fit is done once"
 

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
@@ -272,7 +270,7 @@ def test_a_threshold_that_somebody_wrote_counts_more_than_costs():
     for key in ("empty_above", "stocked_below"):
         thresholds = Thresholds(chosen_for="what I saw", **{key: 0.5 if "empty" in key else 0.1})
         recipe = Recipe(name="r", input_size=32, steps=1, thresholds=thresholds, costs=costs)
-        assert thresholds_for(SimpleNamespace(recipe=recipe), PLAIN) == thresholds
+        assert thresholds_for(recipe, PLAIN, None) == thresholds
 
 
 @pytest.mark.parametrize("ratio", [1e-12, 1e12, 1e18])

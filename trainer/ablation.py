@@ -78,7 +78,8 @@ def ablate_rows(recipe: Recipe, names: Sequence[str] = ()) -> list[Row]:
     unless that is there too. Raises UsageError for a wrong one.
     """
     tricks = _tricks(recipe)
-    settings = {key: OFF[key] for key in tricks} | PLAIN
+    unread = WITHOUT_STEPS if recipe.optimizer == "logistic" else ()  # but plain, of SGD, reads it
+    settings = {key: OFF[key] for key in (*tricks, *unread)} | PLAIN
     to_plain = tuple(f"{key}={value}" for key, value in settings.items())
     plain = changed(recipe, to_plain)
     rows = [Row("full", recipe), Row("plain", plain, to_plain, "full")]

@@ -136,9 +136,10 @@ def _received(ray: Any, references: Sequence[Any]) -> tuple[Any, Sent]:
     try:
         (first, *_), _ = ray.wait(references)
         sent: Sent = ray.get(first)
-    except ray.exceptions.RayTaskError:
-        raise  # a bug of ours and no loss: the same command would meet it again
     except (ray.exceptions.RayError, ConnectionError) as error:
+        lost = ray.exceptions.RayError | OSError  # its teacher, or room on a disk
+        if isinstance(error, ray.exceptions.RayTaskError) and not isinstance(error.cause, lost):
+            raise  # a bug, which the same command would meet again
         first = str(error).strip().partition("\n")[0]
         raise UnavailableError(
             f"a task was lost ({first}); the same command goes on with what is left"

@@ -53,6 +53,10 @@ class RunModel:
     def unreadable(self) -> Unreadable:
         return self._recipe.unreadable
 
+    @property
+    def balanced(self) -> bool:
+        return self._recipe.balanced
+
     @torch.inference_mode()
     def logits(self, crops: Sequence[Image]) -> NDArray[np.float32]:
         images = torch.from_numpy(to_batch(crops, self._recipe.input_size))

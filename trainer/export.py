@@ -140,7 +140,7 @@ def export(
         classes=found.recipe.classes,
         input_size=found.recipe.input_size,
         resize=RESIZE,
-        thresholds=thresholds_for(mixture, best.temperature),
+        thresholds=thresholds_for(mixture.recipe, best.temperature, mixture.empty_share),
         temperature=best.temperature,
         recipe=found.recipe.model_dump(mode="json"),
         recipe_hash=found.recipe.digest(),

@@ -115,6 +115,11 @@ class Mixture:
             return step / self.epoch_steps
         return step * self.recipe.batch / len(self._everything)
 
+    @property
+    def empty_share(self) -> float | None:
+        """How many of the photos show an empty slot; None where all slots are drawn."""
+        return len(self.empties) / len(self.pictures) if self.pictures else None
+
     def describe(self) -> str:
         """Return in one line what there is to learn, and to measure on."""
         counts = Counter(picture.label for picture in self.pictures)

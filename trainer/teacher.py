@@ -97,8 +97,11 @@ def teacher_recipe(recipe: Recipe, beside: Path) -> Recipe | None:
 def _check_nets(teacher: Recipe, pupil: Recipe, path: Path) -> None:
     """Hours of the teacher's training would be lost if only then its pupil could not begin."""
     nets = [SlotNet(own.net.model_copy(update={"weights": None}), 2) for own in (teacher, pupil)]
-    for net, own in zip(nets, (teacher, pupil), strict=True):
-        check_sizes(net, own)
+    try:
+        check_sizes(nets[0], teacher)
+    except ConfigError as error:
+        raise ConfigError([f"{path}: {problem}" for problem in error.problems]) from None
+    check_sizes(nets[1], pupil)
     if pupil.distill and pupil.distill.size:
         _check_size(nets[0], teacher, pupil.distill.size, path)
 

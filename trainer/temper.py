@@ -76,7 +76,7 @@ def temper(asked: Sequence[tuple[Path, Sequence[Picture]]]) -> Temperature:
     so those get a temperature alone. Raises UsageError where there is nothing to fit on, or where
     a run has learnt from what it is asked about (of a bundle nobody can tell).
     """
-    logits, truths, formats = [], [], set()
+    logits, truths, formats, balanced = [], [], set(), []
     classes: tuple[str, ...] = ()
     for path, pictures in asked:
         if is_run(path):
@@ -89,6 +89,7 @@ def temper(asked: Sequence[tuple[Path, Sequence[Picture]]]) -> Temperature:
                 f"'{EMPTY}' among them"
             )
         classes = own
+        balanced.append(_is_balanced(model))
         read = small_reader(model.input_size)
         check_labels(pictures, classes)
         for start in range(0, len(pictures), MAX_BATCH):
@@ -99,7 +100,8 @@ def temper(asked: Sequence[tuple[Path, Sequence[Picture]]]) -> Temperature:
     if len(np.unique(truth)) < 2:
         raise UsageError("all of these pictures are of one class; a temperature needs two")
     shift_of = classes.index(EMPTY) if set(classes) == OCCUPANCY else None
-    value, shift = fit_temperature(np.concatenate(logits), truth, shift_of)
+    equally = shift_of is not None or all(balanced)
+    value, shift = fit_temperature(np.concatenate(logits), truth, shift_of, equally)
     return Temperature(
         value=round(value, 3),
         shift=round(shift, 3),
@@ -117,6 +119,14 @@ def _refuse_learnt(run: Path, asked: Sequence[Picture]) -> None:
             f"{run}: {learnt} of the pictures show what it has learnt from; name others, or train "
             "it with --leave-out COLUMN=VALUE and ask it about those"
         )
+
+
+def _is_balanced(model: Model) -> bool:
+    """Return whether a model was shown each class as often as any other."""
+    if isinstance(model, RunModel):
+        return model.balanced
+    assert isinstance(model, Classifier)
+    return bool(model.info.recipe.get("balanced"))
 
 
 def _logits(model: Model, crops: Sequence[Image]) -> NDArray[np.float32]:

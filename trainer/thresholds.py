@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from edge.classifier import Temperature, Thresholds
 from edge.decide import Rule
-from trainer.mixture import Mixture
-from trainer.recipe import Costs
+from trainer.recipe import Costs, Recipe
 
 RAREST = 1e-4
 """Thresholds stay so far from 0 and 1, which no probability ever passes."""
@@ -29,15 +28,20 @@ def with_prior(p: float, before: float, after: float) -> float:
     return odds / (1 + odds)
 
 
-def thresholds_for(mixture: Mixture, temperature: Temperature) -> Thresholds:
-    """Return the thresholds of the recipe; where it names costs instead, what follows from them."""
-    recipe = mixture.recipe
+def thresholds_for(
+    recipe: Recipe, temperature: Temperature, trained_share: float | None
+) -> Thresholds:
+    """Return the thresholds of the recipe; where it names costs instead, what follows from them.
+
+    trained_share: how many of the pictures that it learnt from are empty; None: nobody knows, and
+    then the general values hold where that decides.
+    """
     written = recipe.thresholds
     if recipe.costs is None or (written.empty_above, written.stocked_below) != (None, None):
         return written
     if recipe.balanced or temperature.shift:  # the shift is fitted with classes counting equally
-        return thresholds_from(recipe.costs, 1 / len(recipe.classes))
-    return thresholds_from(recipe.costs, len(mixture.empties) / len(mixture.pictures))
+        trained_share = 1 / len(recipe.classes)
+    return written if trained_share is None else thresholds_from(recipe.costs, trained_share)
 
 
 def thresholds_from(costs: Costs, trained_share: float) -> Thresholds:

@@ -20,7 +20,7 @@ from trainer.evaluate import Model, RunModel, predict, read_pictures, true_colum
 from trainer.figures import figures
 from trainer.folds import groups_of, seen_of
 from trainer.mixture import open_mixture
-from trainer.runs import ABOUT, Row, Run, learnt_from, load_run
+from trainer.runs import ABOUT, BEST, Row, Run, learnt_from, load_run
 from trainer.statistics import Interval, interval_of_share
 from trainer.thresholds import thresholds_for
 
@@ -165,11 +165,11 @@ def _open_run(path: Path, name: str, threads: int, reads_held_out: bool) -> Cont
         RunModel(run.net, recipe, threads),
         recipe.classes,
         recipe.model_dump(mode="json"),
-        thresholds_for(fed, recipe.temperature or UNTEMPERED) if fed else recipe.thresholds,
+        thresholds_for(recipe, recipe.temperature or UNTEMPERED, fed.empty_share if fed else None),
         "FP32, PyTorch",
         json.loads((folder / ABOUT).read_bytes()) | {"steps": step},
         run.curve,
-        f"step {step}" if path.is_dir() and run.step < run.steps else "",
+        f"step {step}" if path.name != BEST and run.step < run.steps else "",
         tuple(fed.pictures) if fed else None,
         held_out,
         why=why,
