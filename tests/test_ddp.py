@@ -35,6 +35,7 @@ from trainer.mixture import open_mixture
 from trainer.recipe import Recipe
 from trainer.runs import LAST, State, load_run
 from trainer.train import StoppedError, fit
+from trainer.workers import leads, workers
 
 PLAIN = {"mixup": 0, "net": {"arch": "resnet10", "width": 0.125, "blocks": [1, 1]}}
 """Nothing in it depends on how a batch is shared, but BatchNorm."""
@@ -104,6 +105,13 @@ def test_torchrun_gives_what_one_process_gives_where_no_norm_depends_on_the_shar
     assert [row.held_out for row in both] == [row.held_out for row in one]
     assert done.stdout == f"{tmp_path / 'two'}\n"
     assert len(re.findall(r"^step .*loss", done.stderr, re.MULTILINE)) == 2 * len(both)
+
+
+def test_a_rank_that_somebody_left_in_the_environment_makes_nobody_follow(monkeypatch):
+    monkeypatch.setenv("RANK", "3")
+    assert leads()
+    with workers(5) as alone:
+        assert (alone.rank, alone.count, alone.leads) == (0, 1, True)
 
 
 def test_with_batch_norm_two_processes_differ_by_no_more_than_two_seeds(photos, tmp_path):

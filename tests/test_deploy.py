@@ -34,5 +34,6 @@ def test_the_unit_leaves_an_attacker_little(systemd_analyze):
     assert run.returncode == 0, run.stdout
 
 
-def test_systemd_does_not_restart_what_an_invalid_configuration_ended():
+def test_systemd_starts_the_daemon_again_whatever_ended_it_but_an_invalid_configuration():
+    assert "Restart=always\n" in UNIT.read_text()
     assert f"RestartPreventExitStatus={ConfigError.exit_code}\n" in UNIT.read_text()

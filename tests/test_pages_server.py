@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
 import socket
 import ssl
@@ -13,6 +14,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from pathlib import Path
 
 import httpx
 import pytest
@@ -417,6 +419,29 @@ def test_doctor_tries_the_place_of_the_daemons_own_broker(tmp_path, shelf):
         told = broker_in(diagnose(site))
         assert (told["ok"], told["says"].endswith("served now")) == (True, True)
         assert daemon.end() == 0
+
+
+def test_doctor_looks_at_the_disk_on_which_the_state_will_lie(tmp_path, shelf, monkeypatch):
+    site = write_site(tmp_path, shelf.url("/still.jpg"), {"url": "stdout:"})
+    change(site, state=str(tmp_path / "not" / "there-yet"))
+    measured, measure = [], shutil.disk_usage
+
+    def noted(folder):
+        measured.append(Path(folder))
+        return measure(folder)
+
+    monkeypatch.setattr(shutil, "disk_usage", noted)
+    assert disk_in(diagnose(site))["ok"] is True
+    assert measured == [tmp_path]
+    set_pin(tmp_path / "pin", "204816")
+    long = tmp_path / ("x" * 300)  # no system lets anybody look there
+    change(site, state=str(long), web={"listen": "127.0.0.1:0", "pin_file": str(tmp_path / "pin")})
+    told = disk_in(diagnose(site))
+    assert (told["ok"], told["says"]) == (None, f"{long}: File name too long")
+
+
+def disk_in(diagnosis):
+    return next(one for one in diagnosis["findings"] if one["what"] == "disk")
 
 
 def pages_in(diagnosis):

@@ -109,8 +109,9 @@ def test_pictures_are_each_one_look_and_t_counts_them(folder):
     truth = {"a": [{"t": 0, "state": "stocked"}, {"t": 1, "state": "empty"},
                    {"t": 2, "state": "stocked"}]}  # fmt: skip
     (folder / "truth.json").write_text(json.dumps({"camera": "cam", "truth": truth}))
-    for source in (shots, shots / "shot_*.png", f"folder:{shots}"):
-        found = run(folder, source, confirm_s=0.0)
+    asked = [(one, None) for one in (shots, shots / "shot_*.png", f"folder:{shots}")]
+    for source, camera in [*asked, (shots, "cam")]:  # whatever pace site.yaml gives the camera
+        found = run(folder, source, confirm_s=0.0, camera=camera)
         assert [(one["t"], one["to"]) for one in found["changes"]] == [(1, "empty"), (2, "stocked")]
         assert (found["matched"], found["false"], found["seconds"]) == (2, 0, 4)
         assert found["state_accuracy"] == 1

@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import signal
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -21,7 +22,8 @@ from trainer.data import read_data
 from trainer.evaluate import evaluate
 from trainer.mixture import open_mixture
 from trainer.report.answers import Answers
-from trainer.report.certainty import alerts
+from trainer.report.certainty import alerts, of_100
+from trainer.report.mistakes import per_class
 from trainer.report.speed import Point, Timing, pareto
 from trainer.report.svg import axis, percent, places_beside, shortened, width_of
 from trainer.train import StoppedError, fit
@@ -105,6 +107,7 @@ def test_every_figure_of_a_run_is_there(page):
     for words in (
         "Precision and recall", "Reliability diagram", "Risk-coverage curve", "a row is what is",
         "mistakes it was surest of", "Pareto front", "held-out accuracy", "data: digest",
+        "resizing from 32 px included",
     ):  # fmt: skip
         assert words.lower() in page.words.lower(), words
     for alt in ("precision against recall", "reliability", "risk-coverage", "milliseconds", "loss",
@@ -311,6 +314,25 @@ def test_a_name_that_is_said_where_none_such_stands_is_never_right():
     title = alerts(answers).title  # precision 1, 1 and 0; recall 1 and 1/2
     assert title.startswith("Averaged over the classes, a name that it says is right in 67 % of")
     assert "75 % of a product's pictures" in title
+
+
+def test_titles_say_one_of_what_there_is_one_of_and_nothing_is_hardest_where_all_is_found():
+    assert of_100(1, 1, "alerts", "are right") == "Of 1 alert 1 is right"
+    assert of_100(0, 1, "alerts", "are right") == "Of 1 alert 0 are right"
+    assert of_100(1, 3, "alerts", "are right") == "Of 3 alerts 1 is right"
+    assert of_100(2, 3, "alerts", "are right") == "Of 3 alerts 2 are right"
+    truth = np.array([0, 1])
+    answers = Answers("net", ("a", "b"), [None] * 2, np.eye(2), truth, truth, "asked")
+    assert per_class(answers).title == "Every class is found in each of its pictures"
+    wrong = replace(answers, p=np.eye(2)[[0, 0]])
+    assert per_class(wrong).title == "The hardest class is b: 0 % of its pictures found"
+
+
+def test_a_folder_is_no_file_to_write_to_and_that_is_said_at_once(run, tmp_path):
+    for words in (("report", run, "--out"), ("export", run, "--out", "a.onnx", "--report")):
+        refused = trainer(*words, tmp_path)
+        assert refused.returncode == 2
+        assert "is a directory" in re.sub(r"[\s│]+", " ", refused.stderr)
 
 
 def test_a_name_of_wide_letters_takes_no_more_room_than_another():

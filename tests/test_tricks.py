@@ -375,17 +375,18 @@ def test_a_size_that_does_not_suit_the_teacher_is_refused(photos, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("about", "size", "words"),
+    ("about", "of_teacher", "size", "words"),
     [
-        ({"train_sizes": [[0, 36]]}, None, r"train_sizes: 36; .* a multiple of 8"),
-        ({}, 36, r"distill\.size: 36 .*better\.yaml: .* a multiple of 8"),
+        ({"train_sizes": [[0, 36]]}, {}, None, r"error: train_sizes: 36; .* a multiple of 8"),
+        ({}, {"train_sizes": [[0, 36]]}, None, r"better\.yaml: train_sizes: 36; .* multiple of 8"),
+        ({}, {}, 36, r"distill\.size: 36 .*better\.yaml: .* a multiple of 8"),
     ],
 )
 def test_what_only_the_pupil_would_stumble_over_is_told_before_its_teacher_is_trained(
-    photos, tmp_path, about, size, words
+    photos, tmp_path, about, of_teacher, size, words
 ):
     net = {"arch": "resnet10", "width": 0.125, "blocks": [1, 1], "d": True}
-    write_recipe(tmp_path / "better.yaml", photos, net=net)
+    write_recipe(tmp_path / "better.yaml", photos, net=net, **of_teacher)
     distill = {"teacher": "better.yaml", "size": size}
     pupil = write_recipe(tmp_path / "pupil.yaml", photos, net=net, distill=distill, **about)
     for command in ("fit", "kfold"):

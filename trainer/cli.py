@@ -14,7 +14,7 @@ import typer
 
 from edge.errors import EdgeError, UsageError
 from trainer.ablation import ablate_rows, kfold_rows
-from trainer.data import LeaveOut
+from trainer.data import LeaveOut, is_garbled
 from trainer.evaluate import coarse_classes, read_pictures
 from trainer.evaluate import evaluate as evaluate_model
 from trainer.export import Qat
@@ -290,7 +290,7 @@ def read_recipe(file: Path, data: list[str] | None, changes: list[str] | None) -
     recipe = load_recipe(file, changes or ())
     if not data:
         return recipe
-    strange = [text for text in data if any("\ud800" <= letter <= "\udfff" for letter in text)]
+    strange = [text for text in data if is_garbled(text)]
     if strange:
         raise UsageError(f"--data {strange[0]!a}: the name is no UTF-8; rename the folder")
     return recipe.model_copy(update={"data": tuple(Data(data=text) for text in data)})

@@ -256,7 +256,7 @@ def _remark_folders(path: Path, files: Sequence[tuple[Path, tuple[str, ...]]], f
     if loose:
         log.warning("%s: %d pictures lie in no class folder and are left out", path, loose)
     for file, parts in files:
-        if len(parts) > 1 and _is_garbled(parts[0 if flat else -2]):
+        if len(parts) > 1 and is_garbled(parts[0 if flat else -2]):
             raise ConfigError(
                 [f"{str(file.parent)!a}: the folder's name is no UTF-8; unpack the archive again, "
                  "for example with unzip -O cp949"]
@@ -294,8 +294,9 @@ def _is_hidden(name: str) -> bool:
     return name.startswith(".") or name == "__MACOSX"
 
 
-def _is_garbled(name: str) -> bool:
-    return any("\udc80" <= letter <= "\udcff" for letter in name)  # bytes that are no UTF-8
+def is_garbled(name: str) -> bool:
+    """Return whether a name on the disk has bytes that are no UTF-8."""
+    return any("\udc80" <= letter <= "\udcff" for letter in name)
 
 
 def _from_boxes(path: Path) -> list[Picture]:

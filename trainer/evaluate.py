@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from edge.classifier import EMPTY, MAX_BATCH, OCCUPANCY, Temperature, open_classifier
-from edge.errors import UsageError
+from edge.errors import EdgeError, UsageError
 from edge.preprocess import resize, to_batch
 from edge.types import Image
 from trainer.data import Picture, Unreadable, check_labels, read_data, usable
@@ -22,7 +22,7 @@ from trainer.figures import coarse_figures, figures, presence_figures
 from trainer.folds import groups_of, seen_of
 from trainer.net import SlotNet
 from trainer.recipe import Recipe
-from trainer.runs import Run, is_run, learnt_from, load_run
+from trainer.runs import Run, fed_to, is_run, load_run
 
 log = logging.getLogger(__name__)
 
@@ -137,8 +137,10 @@ def evaluate(
 
 
 def _warn_of_learnt(run: Run, pictures: Sequence[Picture]) -> None:
-    fed = learnt_from(run)
-    learnt = int(seen_of(fed.pictures, pictures).sum()) if fed else 0
+    try:
+        learnt = int(seen_of(fed_to(run).pictures, pictures).sum())
+    except EdgeError:
+        return  # its data is elsewhere or changed: nobody knows
     if learnt:
         log.warning(
             "%d of the %d pictures show what the run has learnt from: they flatter it",

@@ -26,7 +26,7 @@ from pydantic import ValidationError
 from torch.optim.swa_utils import AveragedModel
 
 from edge import __version__
-from edge.errors import EdgeError, UnavailableError, UsageError
+from edge.errors import UnavailableError, UsageError
 from trainer.data import LeaveOut
 from trainer.mixture import Mixture, open_mixture
 from trainer.net import SlotNet
@@ -300,13 +300,19 @@ def load_run(run: Path, unfinished: bool = False) -> Run:
     return Run(recipe, model.eval(), about["data"], left_out, curve, saved["step"], saved["steps"])
 
 
-def learnt_from(run: Run) -> Mixture | None:
-    """Return what a run was fed; None where that is not there any more, or not the same."""
-    try:
-        mixture = open_mixture(run.recipe.model_copy(update={"held_out": ()}), run.left_out)
-    except EdgeError:
-        return None
-    return mixture if mixture.digest() == run.data_digest else None
+def fed_to(run: Run) -> Mixture:
+    """Return what a run has learnt from, and what of it was kept back; its recipe's other held-out
+    pictures are not read.
+
+    Raises UsageError where it is not the same any more, and what reading raises.
+    """
+    mixture = open_mixture(run.recipe.model_copy(update={"held_out": ()}), run.left_out)
+    if mixture.digest() != run.data_digest:
+        raise UsageError(
+            "its data is not what it was trained on: pictures came, went or changed; name others "
+            "with --data"
+        )
+    return mixture
 
 
 def is_run(path: Path) -> bool:

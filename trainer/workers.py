@@ -23,7 +23,7 @@ from edge.errors import EdgeError, UnavailableError, UsageError
 
 def leads() -> bool:
     """Return whether this process is the one of a run that writes, measures and talks."""
-    return int(os.environ.get("RANK", 0)) == 0
+    return _rank() == 0
 
 
 class AgreedError(EdgeError):
@@ -66,7 +66,7 @@ def workers(batch: int) -> Iterator[Workers]:
 
     Raises UsageError where a batch does not divide, UnavailableError where another process ends.
     """
-    team = Workers(int(os.environ.get("RANK", 0)), _count(), _device())
+    team = Workers(_rank(), _count(), _device())
     if batch % team.count:
         raise UsageError(
             f"batch: {batch} pictures cannot be shared by {team.count} processes evenly"
@@ -103,6 +103,11 @@ def joined() -> Iterator[None]:
         yield
     finally:
         distributed.destroy_process_group()
+
+
+def _rank() -> int:
+    """Who is alone leads, whatever a RANK says that somebody left in the environment."""
+    return int(os.environ.get("RANK", 0)) if _count() > 1 else 0
 
 
 def _count() -> int:

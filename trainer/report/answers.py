@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 from edge.classifier import EMPTY, Temperature, Thresholds, open_classifier
 from edge.decide import Rule
 from edge.errors import EdgeError, UsageError
-from trainer.data import Picture, check_labels, usable
+from trainer.data import Picture, check_labels, read_source, usable
 from trainer.evaluate import Model, RunModel, predict, read_pictures, true_columns
 from trainer.figures import figures
 from trainer.folds import groups_of, seen_of
-from trainer.mixture import open_mixture
-from trainer.runs import ABOUT, BEST, Row, Run, learnt_from, load_run
+from trainer.mixture import Mixture
+from trainer.recipe import Recipe
+from trainer.runs import ABOUT, BEST, Row, fed_to, load_run
 from trainer.statistics import Interval, interval_of_share
 from trainer.thresholds import thresholds_for
 
@@ -150,15 +151,16 @@ def _ask(contender: Contender, pictures: Sequence[Picture], of: str) -> Contende
 
 def _open_run(path: Path, name: str, threads: int, reads_held_out: bool) -> Contender:
     run = load_run(path, unfinished=True)
-    recipe, fed = run.recipe, learnt_from(run)
+    recipe, fed = run.recipe, None
     folder = path if path.is_dir() else path.parent
     held_out: tuple[Picture, ...] = ()
     why = ""
-    if reads_held_out and (recipe.held_out or recipe.hold_out):
-        try:
-            held_out = _unseen(run)
-        except EdgeError as error:
-            why = f"its held-out pictures: {error}"
+    reads_held_out = reads_held_out and bool(recipe.held_out or recipe.hold_out)
+    try:
+        fed = fed_to(run)
+        held_out = _unseen(fed, recipe) if reads_held_out else ()
+    except EdgeError as error:
+        why = f"its held-out pictures: {error}" if reads_held_out else ""
     step = run.step if run.step == run.steps else f"{run.step} of {run.steps}"
     return Contender(
         name,
@@ -176,19 +178,16 @@ def _open_run(path: Path, name: str, threads: int, reads_held_out: bool) -> Cont
     )
 
 
-def _unseen(run: Run) -> tuple[Picture, ...]:
-    """Return of what the run kept back the pictures that share nothing with what it learnt from.
+def _unseen(fed: Mixture, recipe: Recipe) -> tuple[Picture, ...]:
+    """Return of what a run kept back the pictures that share nothing with what it learnt from.
 
-    Raises UsageError where that is not known any more, or none is left, and what reading raises.
+    Raises UsageError where none is left, and what reading raises.
     """
-    mixture = open_mixture(run.recipe, run.left_out)
-    if mixture.digest() != run.data_digest:
-        raise UsageError(
-            "its data is not what it was trained on: pictures came, went or changed; name others "
-            "with --data"
-        )
-    seen = seen_of(mixture.pictures, mixture.held_out)
-    found = tuple(p for p, known in zip(mixture.held_out, seen, strict=True) if not known)
+    kept = list(fed.held_out)
+    for source in recipe.held_out:
+        kept += read_source(source, recipe.unreadable)
+    seen = seen_of(fed.pictures, kept)
+    found = tuple(p for p, known in zip(kept, seen, strict=True) if not known)
     if not found:
         raise UsageError("it has learnt from all of them; name others with --data")
     return found
