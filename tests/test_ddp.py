@@ -167,12 +167,15 @@ def test_a_signal_to_one_of_them_stops_both_and_one_says_so(photos, tmp_path):
     assert load_run(run, unfinished=True)
 
 
-def test_a_batch_that_cannot_be_shared_is_refused(photos, tmp_path):
-    recipe = write_recipe(tmp_path / "r.yaml", photos, batch=5)
+def test_a_batch_that_cannot_be_shared_is_refused_before_a_teacher_is_trained(photos, tmp_path):
+    write_recipe(tmp_path / "better.yaml", photos, batch=4)
+    distill = {"teacher": "better.yaml", "temperature": 1}
+    recipe = write_recipe(tmp_path / "r.yaml", photos, batch=5, distill=distill)
     with two(command, "fit", recipe, "--out", tmp_path / "run", folder=tmp_path) as processes:
         assert [ended(process) for process in processes] == [2, 2]
     assert "batch: 5 pictures cannot be shared by 2 processes evenly" in said_by(tmp_path)[0]
     assert not (tmp_path / "run").exists()
+    assert not (tmp_path / "run-teacher").exists()
 
 
 def test_an_error_in_one_of_them_ends_both(photos, tmp_path):

@@ -407,9 +407,9 @@ def test_an_unfinished_ablation_shows_what_each_trick_brings_and_names_the_rest(
     )
     page = report(tmp_path / "r.html", "--study", study)
     assert (
-        "1 of 2 tricks clearly help the full recipe; most brings mixup, 1.9 points" in page.titles
+        "1 of 2 tricks clearly helps the full recipe; most brings mixup, 1.9 points" in page.titles
     )
-    assert "None of 1 tricks clearly help the plain recipe; mixup clearly hurts" in page.titles
+    assert "None of 1 trick clearly helps the plain recipe; mixup clearly hurts" in page.titles
     assert "together bring 4.0 points of accuracy over the plain recipe (2.0 to 6.0" in page.words
     assert "Not measured yet: plain+ema." in page.words
     assert "Diverged: full-warmup." in page.words

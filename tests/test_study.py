@@ -558,7 +558,7 @@ def test_a_trick_on_the_plain_recipe_needs_no_full_one(recipe, tmp_path):
         "against", "---", "-", "plain"
     ]  # fmt: skip
     trick, table = study_figures(open_study(tmp_path))
-    assert "tricks clearly help the plain recipe" in trick.title
+    assert "of 1 trick clearly helps the plain recipe" in trick.title
     assert "2 rows measured" in table.title
 
 

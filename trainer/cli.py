@@ -86,7 +86,7 @@ def fit(
     teacher, taught_by = teacher_recipe(mixture.recipe, recipe_file.parent), None
     if leads():
         typer.echo(mixture.describe(), err=True)
-    with joined():
+    with joined(recipe.batch):  # told before hours of the teacher's training
         if teacher is not None:
             taught_by = Path(f"{out.absolute()}-teacher")
             taught = Mixture(teacher, mixture.photos, left_out=mixture.left_out)

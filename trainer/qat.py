@@ -23,8 +23,12 @@ from torch.nn.utils import parametrize
 
 from trainer.mixture import Mixture, batches
 
-STEPS, LR = 200, 1e-4
-"""Steps of the recipe's batch, and the learning rate of Adam, which then falls by half a cosine."""
+STEPS, LR = 200, 1e-5
+"""Steps of the recipe's batch, and the learning rate of Adam, which then falls by half a cosine.
+
+Adam moves each weight by about the rate a step. At 1e-4 that is farther in all than rounding does:
+`grocery-small` then agreed with itself in FP32 less often than before (0.936; 0.987 at 1e-5).
+"""
 LOOKS = 8
 """Batches from which the ranges of activations are taken before anything is rounded."""
 

@@ -67,11 +67,7 @@ def workers(batch: int) -> Iterator[Workers]:
     Raises UsageError where a batch does not divide, UnavailableError where another process ends.
     """
     team = Workers(_rank(), _count(), _device())
-    if batch % team.count:
-        raise UsageError(
-            f"batch: {batch} pictures cannot be shared by {team.count} processes evenly"
-        )
-    with joined():
+    with joined(batch):
         try:
             yield team
         except AgreedError as error:
@@ -88,11 +84,18 @@ def workers(batch: int) -> Iterator[Workers]:
 
 
 @contextmanager
-def joined() -> Iterator[None]:
+def joined(*batches: int) -> Iterator[None]:
     """Stay with the processes that torchrun started until the end, however much is trained.
 
     Who left cannot join them a second time: torchrun's store still has the addresses of the first.
+
+    Raises UsageError where one of the batches that will be shared does not divide.
     """
+    for batch in batches:
+        if batch % _count():
+            raise UsageError(
+                f"batch: {batch} pictures cannot be shared by {_count()} processes evenly"
+            )
     if _count() == 1 or distributed.is_initialized():
         yield
         return

@@ -113,7 +113,8 @@ def _shares(study: Study, reference: str, prefix: str, sign: int) -> list[Figure
     hurt = [name for name, _, _, high in rows if high < 0]
     where = "the full recipe" if sign < 0 else "the plain recipe"
     name, points, *_ = rows[0]
-    title = f"{len(told) or 'None'} of {len(rows)} tricks clearly help {where}"
+    tricks, help_ = f"trick{'s' * (len(rows) > 1)}", f"help{'s' * (1 in (len(told), len(rows)))}"
+    title = f"{len(told) or 'None'} of {len(rows)} {tricks} clearly {help_} {where}"
     if told:
         title += f"; most brings {_plain_name(name)}, {points:.1f} points"
     if hurt:
