@@ -84,18 +84,15 @@ def workers(batch: int) -> Iterator[Workers]:
 
 
 @contextmanager
-def joined(*batches: int) -> Iterator[None]:
+def joined(batch: int) -> Iterator[None]:
     """Stay with the processes that torchrun started until the end, however much is trained.
 
     Who left cannot join them a second time: torchrun's store still has the addresses of the first.
 
-    Raises UsageError where one of the batches that will be shared does not divide.
+    Raises UsageError where the batch does not divide.
     """
-    for batch in batches:
-        if batch % _count():
-            raise UsageError(
-                f"batch: {batch} pictures cannot be shared by {_count()} processes evenly"
-            )
+    if batch % _count():
+        raise UsageError(f"batch: {batch} pictures cannot be shared by {_count()} processes evenly")
     if _count() == 1 or distributed.is_initialized():
         yield
         return

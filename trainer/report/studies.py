@@ -113,8 +113,9 @@ def _shares(study: Study, reference: str, prefix: str, sign: int) -> list[Figure
     hurt = [name for name, _, _, high in rows if high < 0]
     where = "the full recipe" if sign < 0 else "the plain recipe"
     name, points, *_ = rows[0]
-    tricks, help_ = f"trick{'s' * (len(rows) > 1)}", f"help{'s' * (1 in (len(told), len(rows)))}"
-    title = f"{len(told) or 'None'} of {len(rows)} {tricks} clearly {help_} {where}"
+    tricks = f"trick{'s' * (len(rows) > 1)}"
+    helps = f"help{'s' * (1 in (len(told), len(rows)))}"
+    title = f"{len(told) or 'None'} of {len(rows)} {tricks} clearly {helps} {where}"
     if told:
         title += f"; most brings {_plain_name(name)}, {points:.1f} points"
     if hurt:
