@@ -38,13 +38,18 @@ def groups_of(pictures: Sequence[Picture]) -> NDArray[np.int64]:
 
     for here, picture in enumerate(pictures):
         parent.append(here)
-        shared = [("group", picture.data_set, picture.group), ("file", content[picture.file])]
-        if picture.columns.get("source"):
-            shared.append(("photo", picture.columns["source"]))
-        for key in shared:
+        for key in (*named(picture), ("file", content[picture.file])):
             parent[root(here)] = root(first_with.setdefault(key, here))
     roots = np.array([root(i) for i in range(len(parent))])
     return np.asarray(np.unique(roots, return_inverse=True)[1], np.int64)
+
+
+def named(picture: Picture) -> list[tuple[str, ...]]:
+    """Return by which names the data says what a picture belongs together with."""
+    names: list[tuple[str, ...]] = [("group", picture.data_set, picture.group)]
+    if picture.columns.get("source"):
+        names.append(("photo", picture.columns["source"]))
+    return names
 
 
 def seen_of(learnt: Sequence[Picture], asked: Sequence[Picture]) -> NDArray[np.bool_]:

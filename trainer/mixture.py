@@ -38,6 +38,7 @@ from trainer.data import (
 from trainer.hold_out import hold_out
 from trainer.pixels import Pixels
 from trainer.recipe import Data, Recipe
+from trainer.series import sources_of
 
 log = logging.getLogger(__name__)
 
@@ -218,7 +219,7 @@ def open_mixture(recipe: Recipe, left_out: LeaveOut | None = None) -> Mixture:
 
     Raises where data is missing or wrong.
     """
-    photos = [read_source(source, recipe.unreadable) for source in recipe.data]
+    photos = sources_of(recipe)
     warn_of_contradictions([picture for pictures in photos for picture in pictures])
     held_out: list[Picture] = []
     if recipe.hold_out:  # before rows are left out, so that an export finds the same ones
