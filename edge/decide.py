@@ -154,6 +154,8 @@ def deny(state: SlotState, by: str, at: datetime) -> tuple[SlotState, Event]:
         state=state.state,
         since=state.since,
         votes=state.votes,
+        ack=state.ack,
+        snooze_until=state.snooze_until,
     )
     return (
         replace(_closed(state), state=State.STOCKED, since=at, pending=None, denial=denial),
@@ -178,6 +180,8 @@ def undo_denial(state: SlotState, by: str | None, now: Moment) -> tuple[SlotStat
         opened_at=denial.opened_at,
         opened_s=now.clock_s - max(0.0, (now.at - denial.opened_at).total_seconds()),
         votes=denial.votes,
+        ack=denial.ack,
+        snooze_until=denial.snooze_until,
         denial=None,
         pending=None,
     )

@@ -194,6 +194,8 @@ class Denial:
     state: State
     since: datetime | None
     votes: Votes | None
+    ack: Ack | None = None  # with their defaults: a state file may be older than these two
+    snooze_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -256,6 +256,15 @@ def test_not_empty_can_be_undone_as_another_incident_that_has_been_open_all_alon
     assert state.denial is None
 
 
+def test_what_is_undone_is_taken_and_put_off_as_it_was():
+    until = NOON + timedelta(hours=1)
+    before, _ = snooze(acknowledge(empty(), "Minji", NOON)[0], until, NOON)
+    state, _ = deny(before, "Junho", NOON + timedelta(seconds=40))
+    assert (state.ack, state.snooze_until) == (None, None)
+    state, _ = undo_denial(state, "Junho", Moment(NOON + timedelta(minutes=10), 600))
+    assert (state.ack, state.snooze_until) == (before.ack, until)
+
+
 def test_not_empty_cannot_be_undone_after_half_an_hour_nor_once_the_slot_was_judged_anew():
     late = Moment(NOON + timedelta(minutes=31), 1860)
     with pytest.raises(ClosedError, match="too late"):

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
 
+from edge.drawing.goods_list import read_goods
 from edge.figures import Past, Share, make_report, with_counted, wrongly_empty_s
 from edge.history import (
     BLOCKED_FOR_S,
@@ -243,10 +244,27 @@ def test_shelves_hours_and_stock():
     ]  # fmt: skip
 
 
+def in_spreadsheet(slot: Slot) -> dict[str, str]:
+    found = make_report([slot], {}, {}, Past(1, 20_000, {}, {}, []))
+    (row,) = csv.DictReader(io.StringIO(as_csv(found.slots)))
+    return row
+
+
+@pytest.mark.parametrize("sku", ["8801104940016", "00120012", "2026-11-24", "12e5"])
+def test_a_barcode_and_an_id_keep_their_digits_in_a_spreadsheet_and_on_the_way_back(sku):
+    row = in_spreadsheet(replace(SLOTS[0], slot_id="1-02", sku=sku))
+    assert (row["slot"], row["sku"]) == ('="1-02"', f'="{sku}"')
+    (goods,) = read_goods(f"name,sku\nCola,{row['sku']}\n").rows
+    assert goods.sku == sku
+
+
+def test_what_is_no_number_stands_bare_in_a_spreadsheet():
+    row = in_spreadsheet(replace(SLOTS[0], slot_id="a1-02", name="Cola 250", sku="88011"))
+    assert (row["slot"], row["name"], row["sku"]) == ("a1-02", "Cola 250", "88011")
+
+
 @pytest.mark.parametrize("name", ["=cmd()", "+1", "-1", "@sum", "\tx"])
 def test_no_name_is_a_formula_in_a_spreadsheet(name):
-    slots = [replace(SLOTS[0], name=name, sku="=1")]
-    found = make_report(slots, {}, {}, Past(1, 20_000, {}, {}, []))
-    (row,) = csv.DictReader(io.StringIO(as_csv(found.slots)))
+    row = in_spreadsheet(replace(SLOTS[0], name=name, sku="=1"))
     assert (row["name"], row["sku"]) == (f"'{name}", "'=1")
     assert (row["availability"], row["row"], row["empty_min"]) == ("", "", "0.0")

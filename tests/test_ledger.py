@@ -8,12 +8,18 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from disk import spoil
+from pages import site_of
 
 import edge.past
 from edge import history
+from edge.board import Notice
+from edge.config import Config
 from edge.decide import Rule, decide, deny, expire
 from edge.errors import StoreError
+from edge.figures import Report
 from edge.ledger import HEARTBEAT_S, Ledger
+from edge.plan import Plan
+from edge.planogram import Planogram
 from edge.store import Store, open_store
 from edge.types import (
     CameraReason,
@@ -28,6 +34,7 @@ from edge.types import (
     State,
     Visibility,
 )
+from edge.web.report import read_report
 
 QUAD = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
 SLOTS = [Slot("a1", "cam", QUAD, "Cola", "880"), Slot("a2", "cam", QUAD, "Cola", "880")]
@@ -309,6 +316,29 @@ def test_the_past_is_written_with_what_happens_and_at_the_end(store):
     assert (spent["a1"].empty, spent["a1"].stocked) == (20.0, 10.0)
     assert spent["a1"].whole == spent["a2"].whole == 40.0
     assert ledger.counted == {}
+
+
+def test_what_happened_today_began_at_midnight_as_the_time_did(store, tmp_path):
+    config = Config(site_of(tmp_path), Planogram(version=1, cameras={}))
+    plan = Plan(config, None, RULE, tuple(SLOTS))
+
+    def empty_for_a_while(hour: datetime) -> None:
+        begun_s = (hour.astimezone(UTC) - NOON).total_seconds()
+        ledger = take_up(store, seconds=begun_s)
+        for seconds, p_empty in ((0, 0.9), (5, 0.9), (10, 0.9), (60, 0.1), (65, 0.1), (70, 0.1)):
+            see(ledger, begun_s + seconds, p_empty)
+        ledger.close(at(begun_s + 80))
+
+    def today() -> Report:
+        now = Moment(datetime(2026, 11, 26, 9).astimezone(UTC), 0.0)
+        return read_report(Notice(plan, take_up(store), now), 1, now.at)
+
+    empty_for_a_while(datetime(2026, 11, 25, 20))  # of the shop's day, wherever that is
+    found = today()
+    assert (found.slots[0].incidents, found.median_refill_min) == (0, None)
+    empty_for_a_while(datetime(2026, 11, 26, 0, 1))
+    found = today()
+    assert (found.slots[0].incidents, found.median_refill_min) == (1, 1.0)
 
 
 def test_time_that_could_not_be_written_is_written_when_it_can(store):

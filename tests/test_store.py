@@ -61,7 +61,9 @@ def test_what_is_known_of_a_slot_survives_a_restart(tmp_path):
         snooze_until=NOON + timedelta(hours=1),
         opened_at=NOON - timedelta(minutes=1),
         votes=Votes(6, 7),
-        denial=Denial(NOON, "Kim", "another", NOON, State.EMPTY, NOON, Votes(3, 3)),
+        denial=Denial(
+            NOON, "Kim", "another", NOON, State.EMPTY, NOON, Votes(3, 3), Ack("Lee", NOON), NOON
+        ),
         seq=7,
     )
     with contextlib.closing(open_store(tmp_path)) as store:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from datetime import time as time_of_day
@@ -25,7 +26,7 @@ from edge.figures import (
     with_counted,
     wrongly_empty_s,
 )
-from edge.history import hour_of
+from edge.history import EPOCH, hour_of
 from edge.payloads import rfc3339
 from edge.types import State
 from edge.web.refusal import Refusal, starting
@@ -34,6 +35,8 @@ from edge.web.shown import Json, places_of
 DAYS = (1, 7, 30)
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What makes a spreadsheet compute a cell instead of showing it."""
+NO_NUMBER = re.compile(r"0\d+|\d{12,}|\d{1,4}(-\d{1,4}){1,2}|\d+e\d+")
+"""What a spreadsheet takes for a number or a date: a barcode loses its digits, 1-02 is February."""
 COLUMNS = (
     *("slot", "name", "sku", "camera", "row", "column"),
     *("availability", "not_visible", "incidents", "median_refill_min", "empty_min"),
@@ -86,7 +89,7 @@ def read_report(notice: Notice, days: int, now: datetime) -> Report:
     """Read the past and return its figures. Raises Refusal where it cannot be read now."""
     today = hour_of(now) // 24
     first = 24 * (today - days + 1)
-    since = now - timedelta(days=days)
+    since = (EPOCH + timedelta(hours=first)).astimezone(UTC)  # midnight in the shop
     try:
         with notice.ledger.store.looking_back() as db:
             incidents = past.incidents(db, since)
@@ -136,7 +139,8 @@ def report_json(report: Report, now: datetime) -> Json:
 
 
 def as_csv(slots: Iterable[SlotFigures]) -> str:
-    """Return one line a slot. A name that looks like a formula is shown, not computed."""
+    """Return one line a slot. Names, ids and barcodes are shown as they are: no formula, no number,
+    no date."""
     text = io.StringIO()
     lines = csv.writer(text, lineterminator="\r\n")
     lines.writerow(COLUMNS)
@@ -155,6 +159,8 @@ def as_csv(slots: Iterable[SlotFigures]) -> str:
 
 
 def _plain(cell: str) -> str:
+    if NO_NUMBER.fullmatch(cell):
+        return f'="{cell}"'  # of digits, - and e alone there is nothing to compute
     return f"'{cell}" if cell.startswith(FORMULA) else cell
 
 
