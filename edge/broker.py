@@ -12,7 +12,7 @@ import logging
 import secrets
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from amqtt.broker import Broker
@@ -130,6 +130,7 @@ class _Running:
             },
             loop=self._loop,
         )
+        self._broker._subscriptions = _Subscriptions()
         await self._broker.start()
         self._server = await asyncio.start_server(self._serve, sock=listener)
 
@@ -144,6 +145,19 @@ class _Running:
     async def _end(self) -> None:
         self._server.close()
         await self._broker.shutdown()
+
+
+class _Subscriptions(dict[str, list[tuple[Session, int]]]):
+    """Walked through as they were: amqtt waits on the way, and meanwhile others come and go.
+
+    Else the message that was on its way reaches nobody further, and is gone.
+    """
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(list(super().keys()))
+
+    def items(self) -> list[tuple[str, list[tuple[Session, int]]]]:  # type: ignore[override]
+        return [(topic, list(who)) for topic, who in super().items()]
 
 
 class OnlyTheDaemonSpeaks(BaseAuthPlugin, BaseTopicPlugin):  # type: ignore[misc]

@@ -100,7 +100,7 @@ def expire(
         state = replace(state, visibility=Visibility.STALE)
     unseen = state.clear_s is None or clock_s - state.clear_s >= rule.unknown_after_s
     if unseen and state.state is not State.UNKNOWN:
-        state = replace(state, state=State.UNKNOWN, since=at, pending=None)
+        state = replace(state, state=State.UNKNOWN, since=at, pending=None, was=state.state)
     if state.denial is not None and state.denial.at + HELD_FOR <= at:
         state = replace(state, denial=None)
     if state.snooze_until is not None and state.snooze_until <= at:
@@ -237,8 +237,8 @@ def _confirmed(before: SlotState, state: State, now: Moment) -> tuple[SlotState,
         incident_id = str(uuid.uuid4())
         after = replace(after, incident_id=incident_id, opened_at=now.at, opened_s=now.clock_s)
         return after, _event(EventKind.OPENED, after, now.at, state.value)
-    if before.state is State.UNKNOWN:
-        return after, None  # seen again as it was left: nothing new to tell
+    if before.state is State.UNKNOWN and before.was in (None, state):
+        return after, None  # seen again as it was left, as far as is known: nothing new to tell
     return after, _event(EventKind.UPDATED, after, now.at, state.value)
 
 

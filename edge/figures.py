@@ -7,7 +7,6 @@ nothing to divide by.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta, tzinfo
@@ -145,22 +144,27 @@ def make_report(
 def wrongly_empty_s(
     incidents: Sequence[Incident], zone: tzinfo | None = None
 ) -> dict[tuple[str, int], float]:
-    """Return (slot, hour since 1970) → for how long a slot was called empty that was not.
+    """Return (slot, hour since 1970) → for how long a slot was alarmed of that was as it should be.
 
     That is what somebody has said of the incident. Where it was taken back, another incident goes
-    on from the same moment. zone: the shop's; None: the machine's.
+    on from the same moment, and what is said of that counts. zone: the shop's; None: the machine's.
     """
-    counts = Counter((one.slot_id, one.opened_at) for one in incidents)
+    last: dict[tuple[str, datetime], Incident] = {}
+    for one in sorted(incidents, key=_closed_last):
+        last[one.slot_id, one.opened_at] = one
     found: dict[tuple[str, int], float] = {}
-    for one in incidents:
-        undone = counts[one.slot_id, one.opened_at] > 1
-        if one.reason not in WRONG or undone or one.closed_at is None:
+    for one in last.values():
+        if one.reason not in WRONG or one.closed_at is None:
             continue
         begun_at = one.closed_at - timedelta(seconds=one.open_s or 0.0)
         for hour, lasted_s in _by_hour(begun_at, one.closed_at, zone):
             key = one.slot_id, hour
             found[key] = found.get(key, 0.0) + lasted_s
     return found
+
+
+def _closed_last(one: Incident) -> tuple[bool, datetime]:
+    return one.closed_at is None, one.closed_at or one.opened_at
 
 
 def _by_hour(begin: datetime, end: datetime, zone: tzinfo | None) -> Iterator[tuple[int, float]]:
@@ -174,12 +178,13 @@ def _by_hour(begin: datetime, end: datetime, zone: tzinfo | None) -> Iterator[tu
 
 
 def _wrong_s(past: Past) -> dict[tuple[str, int], float]:
-    """Return (slot, hour since 1970) → the time counted as empty in which it was stocked."""
-    return {
-        key: min(lasted_s, past.hours.get(key, NOTHING).empty)
-        for key, lasted_s in wrongly_empty_s(past.incidents).items()
-        if key[1] >= past.first_hour
-    }
+    """Return (slot, hour since 1970) → the time that was counted as wrong and was not."""
+    found = {}
+    for key, lasted_s in wrongly_empty_s(past.incidents).items():
+        if key[1] >= past.first_hour:
+            counted = past.hours.get(key, NOTHING)
+            found[key] = min(lasted_s, counted.empty + counted.misplaced)
+    return found
 
 
 def _without(
@@ -192,8 +197,10 @@ def _without(
     for (slot_id, hour), lasted_s in wrong_s.items():
         key = slot_id, part(hour)
         if key in found:
-            empty_s = min(lasted_s, found[key].empty)  # sums of fractions differ in the last digit
-            found[key] += Spent(stocked=empty_s, empty=-empty_s)
+            # The least of them: sums of fractions differ in the last digit.
+            empty_s = min(lasted_s, found[key].empty)
+            other_s = min(lasted_s - empty_s, found[key].misplaced)
+            found[key] += Spent(empty_s + other_s, -empty_s, -other_s)
     return found
 
 

@@ -19,12 +19,11 @@ LAST_BATCHES = 500
 
 
 class Health:
-    """Gathers figures between two reports."""
+    """Gathers figures between two reports, over all readings of the configuration."""
 
-    def __init__(self, state: Path, now: Moment):
-        self._state = state
-        self._started_s = now.clock_s
-        self._reported_s: float | None = None
+    def __init__(self, now: Moment):
+        self._started_s = self._reported_s = now.clock_s
+        self._wanted = True
         self._cpu_s = time.process_time()
         self._looks = 0
         self._crop_ms: deque[float] = deque(maxlen=LAST_BATCHES)
@@ -34,19 +33,27 @@ class Health:
         self._looks += crops
         self._crop_ms.append(1000 * took_s / crops)
 
+    def renew(self) -> None:
+        """Make a report due: cameras, or what they are told by, may be others now."""
+        self._wanted = True
+
     def is_due(self, now: Moment) -> bool:
-        return self._reported_s is None or now.clock_s - self._reported_s >= EVERY_S
+        return self._wanted or now.clock_s - self._reported_s >= EVERY_S
 
     def report(
         self,
         delivery: Delivery,
         cameras: dict[str, payloads.CameraHealthPayload],
+        state: Path,
         now: Moment,
     ) -> bytes:
-        """Return the health payload; CPU is the mean since the report before."""
-        cpu_s, since_s = time.process_time(), self._reported_s or self._started_s
-        busy = (cpu_s - self._cpu_s) / max(1e-3, now.clock_s - since_s)
-        self._cpu_s, self._reported_s = cpu_s, now.clock_s
+        """Return the health payload; CPU is the mean since the report before.
+
+        state: the folder whose disk has to have room.
+        """
+        cpu_s, passed_s = time.process_time(), now.clock_s - self._reported_s
+        busy = (cpu_s - self._cpu_s) / max(1e-3, passed_s)
+        self._cpu_s, self._reported_s, self._wanted = cpu_s, now.clock_s, False
         oldest_at = delivery.backlog.oldest_at
         return messages.encode(
             payloads.HealthPayload(
@@ -54,7 +61,7 @@ class Health:
                 uptime_s=round(now.clock_s - self._started_s, 1),
                 cpu_percent=round(100 * busy, 1),
                 memory_bytes=memory_bytes(),
-                disk_free_bytes=disk_free_bytes(self._state),
+                disk_free_bytes=disk_free_bytes(state),
                 outbox=payloads.OutboxPayload(
                     connected_since=delivery.connected_since,
                     waiting=delivery.backlog.count,

@@ -124,18 +124,21 @@ class Tally:
         """
         return {key: Spent(**row) for key, row in list(self._rows.items())}
 
-    def add(self, states: Iterable[SlotState], now: Moment) -> None:
-        """Count the time since the last call for what the slots have been until now."""
+    def add(self, states: Iterable[SlotState], now: Moment, blind: bool = False) -> None:
+        """Count the time since the last call for what the slots have been until now.
+
+        blind: nothing that was seen could be taken over, so nothing was.
+        """
         passed_s = now.clock_s - self._until_s
         if passed_s < STEP_S:
             return
         self._until_s = now.clock_s
-        hour, stood_still = hour_of(now.at, self._zone), passed_s > MISSED_S
+        hour, unseen = hour_of(now.at, self._zone), blind or passed_s > MISSED_S
         for state in states:
             row = self._rows.get((state.slot_id, hour))
             if row is None:
                 row = self._rows[state.slot_id, hour] = dict.fromkeys(KINDS, 0.0)
-            row["unseen" if stood_still else counts_as(state, now.clock_s)] += passed_s
+            row["unseen" if unseen else counts_as(state, now.clock_s)] += passed_s
 
     def clear(self) -> None:
         self._rows = {}

@@ -184,7 +184,9 @@ def serve(
     on_open is told where the events can be found, each time that changes; on_plan each site that
     is gone by.
     """
-    started: Event | None = Event(EventKind.NODE_STARTED, "node", Moment.now().at)
+    begun = Moment.now()
+    started: Event | None = Event(EventKind.NODE_STARTED, "node", begun.at)
+    health = Health(begun)
     following: Plan | None = plan
     with contextlib.closing(Lookout()) as lookout, contextlib.closing(Aims(board)) as aims:
         while following is not None:
@@ -196,8 +198,9 @@ def serve(
                 while following is not None and serves(following.config.site) == ours:
                     plan = following
                     on_plan(plan.config.site)
-                    ledger = _take_up_ledger(plan, outlet, started, stop)
-                    with open_post(plan, read, outlet, requests, board, lookout, ledger) as post:
+                    ledger = _take_up_ledger(plan, outlet, begun, started, stop)
+                    told = open_post(plan, read, outlet, requests, board, lookout, ledger, health)
+                    with told as post:
                         aims.follow(plan)
                         watch(post, stop)
                     started = None
@@ -213,9 +216,11 @@ def open_post(
     board: Board,
     lookout: Lookout,
     ledger: Ledger,
+    health: Health,
 ) -> Iterator[Post]:
     """Begin to deliver and to look, and close the ledger afterwards; the cameras stay open."""
     cameras = plan.config.site.cameras
+    health.renew()
     outlet.publisher.start()
     eyes = lookout.look(cameras, plan.config.planogram.reference_size)
     for eye in eyes:
@@ -228,7 +233,7 @@ def open_post(
             gates={camera.id: Gate(plan.slots_of(camera.id)) for camera in cameras},
             rules={slot.slot_id: plan.rule_of(slot.camera_id) for slot in plan.slots},
             ledger=ledger,
-            health=Health(plan.config.site.state, Moment.now()),
+            health=health,
             desk=Desk(ledger, plan, board, read),
             outlet=outlet,
             requests=requests,
@@ -239,7 +244,7 @@ def open_post(
 
 
 def _take_up_ledger(
-    plan: Plan, outlet: Outlet, started: Event | None, stop: threading.Event
+    plan: Plan, outlet: Outlet, begun: Moment, started: Event | None, stop: threading.Event
 ) -> Ledger:
     """Read what was stated last and write that the node is there, however long that takes."""
     node, model = plan.config.site.node, plan.classifier.info.name
@@ -252,7 +257,7 @@ def _take_up_ledger(
         now = Moment.now()
         try:
             ledger = Ledger(outlet.store, node, model, plan.slots, cameras, now)
-            ledger.begin(events, {"info": plan.info(now)}, now)
+            ledger.begin(events, {"info": plan.info(begun)}, now)
             return ledger
         except StoreError as error:
             log.error("%s; tried again each %.0f s", error, STORE_RETRY_S)
@@ -270,7 +275,7 @@ def health_report(post: Post, now: Moment) -> dict[str, bytes]:
         log.debug("no health report: %s", error)  # the ledger reports the file's trouble
         return {}
     cameras = {eye.camera_id: eye.health(now) for eye in post.eyes}
-    return {"health": post.health.report(delivery, cameras, now)}
+    return {"health": post.health.report(delivery, cameras, post.plan.config.site.state, now)}
 
 
 def answer_requests(post: Post, now: Moment) -> None:

@@ -1,4 +1,4 @@
-"""What the running daemon sees, read from its state file: nothing is asked of the daemon."""
+"""What the daemon sees or, if none runs, saw; read from its state file, nothing is asked of it."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ from typing import Any
 
 from edge.config import load_site
 from edge.errors import UnavailableError
+from edge.statefile import is_held
 
 
 def read_status(site_path: Path) -> dict[str, Any]:
-    """Return the newest info, health, camera and slot documents.
+    """Return the newest info, health, camera and slot documents, and whether a daemon runs.
 
     Raises UnavailableError where no daemon has written anything yet.
     """
-    file = load_site(site_path).state / "state.db"
+    state = load_site(site_path).state
+    file = state / "state.db"
     try:
-        db = sqlite3.connect(f"file:{file}?mode=ro", uri=True)
+        db = sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)
         rows = db.execute("SELECT topic, payload FROM document ORDER BY topic").fetchall()
         waiting = db.execute("SELECT count(*) FROM outbox").fetchone()[0]
     except sqlite3.Error as error:
@@ -28,6 +30,7 @@ def read_status(site_path: Path) -> dict[str, Any]:
         ) from None
     documents = {topic: json.loads(payload) for topic, payload in rows if payload}
     return {
+        "running": is_held(state),
         "info": documents.get("info"),
         "health": documents.get("health"),
         "waiting_events": waiting,
@@ -39,7 +42,8 @@ def read_status(site_path: Path) -> dict[str, Any]:
 def report(found: dict[str, Any]) -> str:
     """Return the same for people: cameras first, then the slots that need somebody."""
     health = found["health"] or {}
-    lines = [f"last report {health.get('at', 'none yet')}, {found['waiting_events']} events wait"]
+    lines = [] if found["running"] else ["no daemon is running: this is what the last one saw"]
+    lines += [f"last report {health.get('at', 'none yet')}, {found['waiting_events']} events wait"]
     lines += [
         f"camera {camera}: {one['status']}{_because(one['reason'])}"
         for camera, one in found["cameras"].items()

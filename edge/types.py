@@ -223,6 +223,7 @@ class SlotState:
     pending: Pending | None = None
     observed_s: float | None = None  # clock_s of the last picture, blocked or clear
     clear_s: float | None = None  # clock_s of the last clear one
+    was: State | None = None  # while it is unknown: what it was before
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,6 +74,37 @@ def test_a_newcomer_is_told_what_is_retained_and_then_what_changes(broker, port)
     sink.close()
 
 
+def test_nobody_misses_a_message_because_others_come_and_go(broker, port, caplog):
+    sink = open_sink(broker.destination())
+    sink.open(nothing, nothing)
+    over = threading.Event()
+
+    def come_and_go(name: str) -> None:
+        number = 0
+        while not over.is_set():
+            number += 1
+            with Subscriber(port, f"{name}{number}", f"stock/{name}/{number}/#"):
+                pass
+
+    with contextlib.ExitStack() as stack:
+        listeners = [stack.enter_context(Subscriber(port, name)) for name in "vwxyz"]
+        visitors = [threading.Thread(target=come_and_go, args=(name,)) for name in "abcd"]
+        for visitor in visitors:
+            visitor.start()
+        try:
+            for number in range(200):
+                sink.send([Message("event", b"%d" % number)])
+        finally:
+            over.set()
+            for visitor in visitors:
+                visitor.join()
+        for listener in listeners:
+            wait_for(lambda one=listener: len(one.payloads("stock/n/event")) >= 200)
+            assert sorted(map(int, listener.payloads("stock/n/event"))) == list(range(200))
+    sink.close()
+    assert "never retrieved" not in caplog.text
+
+
 def test_it_keeps_nothing_for_who_is_away(broker, port):
     sink = open_sink(broker.destination())
     sink.open(nothing, nothing)

@@ -167,7 +167,21 @@ def test_status_without_a_daemon_says_so_and_after_one_what_it_saw(site):
     found = json.loads(edge("status", "-c", site, "--json").stdout)
     assert found["slots"]["a1"]["name"] == "Cola"
     assert found["cameras"]["aisle"]["reason"] == "ended"
-    assert "camera aisle" in edge("status", "-c", site).stdout
+    assert found["running"] is False
+    said = edge("status", "-c", site).stdout
+    assert said.startswith("no daemon is running: this is what the last one saw\n")
+    assert "camera aisle" in said
+
+
+def test_status_reads_a_folder_of_any_name_and_leaves_nothing_there(site):
+    moved = site.parent.with_name("shop #2 100%25?mode=rwc")
+    site.parent.rename(moved)
+    before = set(moved.parent.iterdir())
+    refused(edge("status", "-c", moved / site.name), 69, "edge run")
+    assert edge("run", "-c", moved / site.name).returncode == 0
+    found = json.loads(edge("status", "-c", moved / site.name, "--json").stdout)
+    assert found["slots"]["a1"]["name"] == "Cola"
+    assert set(moved.parent.iterdir()) == before
 
 
 def test_doctor_measures_this_pc_and_tries_the_cameras(site):

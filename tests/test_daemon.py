@@ -34,6 +34,10 @@ def now(listener: Subscriber) -> dict:
     return json.loads(said[-1]) if said else {"state": None}
 
 
+def newest(listener: Subscriber, topic: str) -> dict:
+    return json.loads(listener.payloads(f"stock/shop/{topic}")[-1])
+
+
 def ask(listener: Subscriber, verb: str, payload: str) -> dict:
     before = len(listener.heard(f"stock/shop/response/{verb}"))
     listener.say(f"stock/shop/request/{verb}", payload)
@@ -159,10 +163,18 @@ def test_a_reload_takes_the_new_planogram_and_a_wrong_one_changes_nothing(
         wait_for(lambda: daemon.log().count("the configuration stays as it was") == 2, 20)
         assert ask(listener, "ping", "")["status"] == "ok"
 
+        begun, first = newest(listener, "info"), newest(listener, "health")
         (tmp_path / "planogram.yaml").write_text(good)
         site(tmp_path, shelf, broker, slots=2)
         daemon.send(signal.SIGHUP)
         wait_for(lambda: listener.payloads("stock/shop/slot/slot-1/state"), 20)
+        # The daemon is the same, and says at once how it is.
+        wait_for(lambda: newest(listener, "info")["slots"] == ["slot-0", "slot-1"], 20)
+        assert newest(listener, "info")["started_at"] == begun["started_at"]
+        wait_for(lambda: newest(listener, "health") != first, 20)
+        again = newest(listener, "health")
+        assert again["uptime_s"] > first["uptime_s"]
+        assert again["inference"]["looks"] >= first["inference"]["looks"]
         assert "the configuration has been read anew" in daemon.log()
         assert daemon.end() == 0
 

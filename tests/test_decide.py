@@ -154,6 +154,17 @@ def test_an_empty_slot_seen_again_after_an_outage_is_the_same_incident():
     assert (state.state, state.incident_id) == (State.EMPTY, lost.incident_id)
 
 
+def test_an_empty_slot_that_comes_back_with_another_product_updates_its_incident():
+    lost, _ = expire(empty(), 2000, NOON, RULE)
+    state, events = lost, []
+    for at_s in (2000, 2015, 2030):
+        state, event = decide(state, seen(at_s, 0.05, 0.01), RULE)
+        events += [event] if event else []
+    assert state.state is State.MISPLACED
+    told = [(event.kind, event.reason, event.incident_id) for event in events]
+    assert told == [(EventKind.UPDATED, "misplaced", lost.incident_id)]
+
+
 def test_another_product_in_the_slot_is_misplaced_and_opens_an_incident():
     state = stocked()
     events = []

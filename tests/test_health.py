@@ -23,11 +23,11 @@ NOON = Moment(datetime(2026, 11, 24, 12, tzinfo=UTC), 1000.0)
 
 
 def test_a_state_folder_that_is_gone_costs_the_free_room_only(tmp_path):
-    health, delivery = Health(tmp_path / "gone", NOON), Delivery(None, None, Backlog(0, None, 0))
-    told = conforms(health.report(delivery, {}, NOON), "health")
+    health, delivery = Health(NOON), Delivery(None, None, Backlog(0, None, 0))
+    told = conforms(health.report(delivery, {}, tmp_path / "gone", NOON), "health")
     assert told["disk_free_bytes"] is None
     assert told["memory_bytes"] > 1e6
-    told = conforms(Health(tmp_path, NOON).report(delivery, {}, NOON), "health")
+    told = conforms(health.report(delivery, {}, tmp_path, NOON), "health")
     assert told["disk_free_bytes"] > 0
 
 

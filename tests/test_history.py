@@ -183,6 +183,25 @@ def test_the_time_of_a_wrong_alarm_was_stocked_unless_the_word_was_taken_back():
     assert found.empty_by_hour["a1"][last % 24] == 600 / 3600
 
 
+def test_a_wrong_alarm_of_a_wrong_item_was_stocked_too():
+    last = hour_of(NOON) - 1
+    found = figures_after(wrong(NOON, 8), hours={last: Spent(stocked=3000, misplaced=600)})
+    assert found.slots[0].share.availability == 3480 / 3600
+    # Ten minutes in all: empty at first, then something else stood there.
+    hours = {last: Spent(stocked=3000, empty=200, misplaced=400)}
+    found = figures_after(wrong(NOON, 8), hours=hours)
+    assert (found.slots[0].share.availability, found.slots[0].empty_min) == (3480 / 3600, 0.0)
+
+
+def test_who_says_it_again_after_taking_it_back_means_the_whole_alarm():
+    last = hour_of(NOON) - 1
+    alarm = wrong(NOON - timedelta(minutes=1), 8)
+    again = Incident("again", "a1", alarm.opened_at, None, NOON, "not_empty", 60 * 9)
+    for order in ((alarm, again), (again, alarm)):
+        found = figures_after(*order, hours={last: Spent(stocked=3000, empty=600)})
+        assert found.slots[0].share.availability == 3540 / 3600
+
+
 def test_a_wrong_alarm_across_midnight_leaves_both_days_and_the_hours_it_lasted():
     midnight = (hour_of(NOON) // 24) * 24  # of the wall clock
     until = NOON - timedelta(hours=hour_of(NOON) - midnight) + timedelta(minutes=20)

@@ -355,6 +355,23 @@ def test_time_that_could_not_be_written_is_written_when_it_can(store):
     assert spent.whole == 200.0
 
 
+def test_time_in_which_nothing_could_be_decided_counts_as_not_seen(store):
+    disk = FailingStore(store)
+    ledger = take_up(disk)
+    for seconds in (0, 5, 10):
+        see(ledger, seconds, 0.1)
+    disk.full = True
+    for seconds in range(20, 620, 10):
+        see(ledger, seconds, 0.9)
+    disk.full = False
+    for seconds in (620, 625, 630, 640):
+        see(ledger, seconds, 0.9)
+    ledger.close(at(640))
+    (spent,) = [one for (slot_id, _), one in past(store)[0].items() if slot_id == "a1"]
+    # The first look for another state at 20 s only counts; the next would have decided.
+    assert (spent.stocked, spent.unseen, spent.empty) == (30.0, 600.0, 10.0)
+
+
 def test_what_happened_of_late_is_known_after_a_restart_and_incidents_go_on(store):
     ledger = take_up(store)
     for seconds in (0, 5, 10):
