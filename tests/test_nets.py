@@ -184,6 +184,12 @@ def test_with_d_the_weights_find_their_place_behind_the_average_also_out_of_a_ru
     )
     again = open_body(Net(arch="resnet18", d=True, weights=file(own))).state_dict()
     assert all(torch.equal(own[key], again[key]) for key in own)
+    without = open_body(Net(arch="resnet18", weights=file(own))).state_dict()
+    assert all(
+        torch.equal(without[key], state[key])
+        for key in without
+        if not key.endswith(weights.COUNTER)
+    )
 
 
 @pytest.mark.parametrize("arch", ["resnet18", "resnet50"])
@@ -391,7 +397,9 @@ def test_the_simple_cnn_is_as_narrow_as_the_recipe_says():
         ({"arch": "inception_v3"}, 80, None),
         ({"arch": "densenet201"}, 32, None),
         ({"arch": "simple_cnn"}, 16, None),
-        (TINY, 16, None),
+        (TINY, 16, "needs 32 pixels"),
+        (TINY, 32, None),
+        ({**TINY, "blocks": (1, 1, 1)}, 16, None),
     ],
     ids=str,
 )

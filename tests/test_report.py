@@ -303,7 +303,16 @@ def test_who_asks_a_run_what_it_has_learnt_is_told_that_this_flatters_it(
     assert trainer("evaluate", run, "--data", photos).returncode == 0
     assert "flatter" not in caplog.text
     assert trainer("evaluate", run, "--data", learnt).returncode == 0
-    assert "12 of the 12 pictures show what the run has learnt from" in caplog.text
+    words = "show what the run, or what it began with or was taught by, has learnt from"
+    assert f"12 of the 12 pictures {words}" in caplog.text
+
+
+def test_who_asks_a_pupil_what_its_teacher_has_learnt_is_told_so(learnt, photos, tmp_path):
+    taught = tiny(photos, epochs=1, distill={"teacher": str(tmp_path / "teacher")})
+    trained(tiny(learnt, epochs=1), tmp_path / "teacher")
+    trained(taught, tmp_path / "pupil")
+    page = report(tmp_path / "r.html", tmp_path / "pupil", "--data", learnt)
+    assert "It has learnt from 12 of them, which flatters it" in page.words
 
 
 def test_a_name_that_is_said_where_none_such_stands_is_never_right():

@@ -32,14 +32,17 @@ from fitting import (
 
 from edge.errors import UnavailableError, UsageError
 from trainer.mixture import Mixture, open_mixture
-from trainer.runs import LAST, State, claimed, load_run
+from trainer.runs import LAST, State, claimed, fed_to, load_run
 from trainer.train import (
+    Clock,
     DivergedError,
     StoppedError,
     asked_to_stop,
+    check_weights,
     descend,
     fit,
     prepare,
+    row,
     why_diverged,
 )
 from trainer.workers import Workers
@@ -341,6 +344,101 @@ def test_the_cause_may_be_weights_that_were_broken_before(state):
         next(state.model.body.parameters())[0] = float("inf")
     said = why_diverged(float("nan"), state)
     assert "body.conv1.weight holds no numbers any more" in said
+
+
+def test_weights_that_break_in_the_last_step_are_told_with_that_step(state):
+    state.step, state.losses = state.steps, []
+    check_weights(state)
+    with torch.no_grad():
+        next(state.model.body.parameters())[0] = float("inf")
+    words = rf"after step {state.steps} of {state.steps} .*body.conv1.weight holds no numbers"
+    with pytest.raises(DivergedError, match=words) as end:
+        check_weights(state)
+    assert "the loss is" not in str(end.value)
+
+
+def test_the_time_of_testing_is_no_time_of_training(recipe, state):
+    mixture, clock = open_mixture(recipe), Clock(state, 60)
+
+    def test(net):
+        time.sleep(1)
+        return 0.5
+
+    rows = []
+    for state.step in (1, 2, 3):
+        state.losses = [1.0]
+        rows.append(row(state, mixture, test, clock))
+    assert all(one.ms_per_image * recipe.batch < 500 for one in rows)
+
+
+def test_a_run_goes_on_where_it_needs_a_scaler_though_it_was_begun_without(state):
+    saved = state.saved()
+    assert saved["scaler"] == {}
+    state.scaler = torch.amp.GradScaler("cpu", enabled=True)
+    before = state.scaler.state_dict()
+    state.restore(saved)
+    assert state.scaler.state_dict() == before
+
+
+# -- what a run knows ----------------------------------------------------------------------------
+
+
+def test_the_run_of_a_teacher_knows_what_was_kept_back_from_it(photos, tmp_path):
+    write_recipe(tmp_path / "teacher.yaml", photos, epochs=1, hold_out=0.5)
+    taught = {"hold_out": 0.25, "distill": {"teacher": "teacher.yaml"}}
+    recipe = write_recipe(tmp_path / "recipe.yaml", photos, epochs=1, **taught)
+    done = trainer("fit", recipe, "--out", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    pupil, teacher = (fed_to(load_run(tmp_path / name)) for name in ("run", "run-teacher"))
+    assert teacher.pictures == pupil.pictures
+    assert teacher.held_out == pupil.held_out
+    assert len(pupil.held_out) == 2
+
+
+def test_what_a_run_began_with_or_was_taught_by_may_have_seen_what_it_left_out(tmp_path, caplog):
+    photos = write_photos(tmp_path / "photos", 24)
+    first, *rows = (photos / "index.csv").read_text().split()
+    views = [f"{row},{'AB'[i // 12]}" for i, row in enumerate(rows)]
+    (photos / "index.csv").write_text("\n".join([f"{first},view", *views]))
+    recipe = write_recipe(tmp_path / "recipe.yaml", photos, epochs=1)
+
+    def fitted(name: str, *more: str) -> Path:
+        done = trainer("fit", recipe, "--out", tmp_path / name, *more)
+        assert done.returncode == 0, done.stderr
+        return tmp_path / name
+
+    whole = fitted("whole")
+    heirs = {
+        "heir": f"net.weights={whole}",
+        "pupil": f"distill={{teacher: {whole}}}",
+        "grandchild": f"net.weights={tmp_path / 'pupil'}",
+    }
+    for name, change in heirs.items():
+        run = fitted(name, "--leave-out", "view=B", "--set", change)
+        refused = trainer("temper", f"{run}:view=B", "--data", photos)
+        assert refused.returncode == 2
+        words = "12 of the pictures show what it has learnt from, or what it began with"
+        assert words in refused.stderr
+        caplog.clear()
+        assert trainer("evaluate", run, "--data", photos, "--only", "view=B").returncode == 0
+        assert "12 of the 12 pictures show what the run, or what it began with" in caplog.text
+        out = tmp_path / "m.onnx"
+        asked = ("--held-out", photos, "--only", "view=B", "--qat", "off", "--json")
+        assert json.loads(trainer("export", run, "--out", out, *asked).stdout)["trained_on"] == 12
+    alone = fitted("alone", "--leave-out", "view=B")
+    assert trainer("temper", f"{alone}:view=B", "--data", photos).returncode == 0
+
+
+def test_a_teacher_whose_pictures_are_gone_is_named(tmp_path, caplog):
+    photos = [write_photos(tmp_path / name, 12, seed) for seed, name in enumerate("ab")]
+    trained_on = [write_recipe(tmp_path / f"{own.name}.yaml", own, epochs=1) for own in photos]
+    teacher, pupil = tmp_path / "teacher", tmp_path / "pupil"
+    assert trainer("fit", trained_on[0], "--out", teacher).returncode == 0
+    taught = ("--set", f"distill={{teacher: {teacher}}}")
+    assert trainer("fit", trained_on[1], "--out", pupil, *taught).returncode == 0
+    photos[0].rename(tmp_path / "elsewhere")
+    assert trainer("evaluate", pupil, "--data", tmp_path / "elsewhere").returncode == 0
+    assert f"what its forebear {teacher} has learnt from is not known" in caplog.text
 
 
 # -- folders that are no run ----------------------------------------------------------------------

@@ -141,6 +141,24 @@ def test_momentum_looks_ahead_as_nesterov_does():
     assert net.weight.item() == pytest.approx(1 - 0.19 - 0.271)
 
 
+def test_a_first_step_that_the_scaler_skips_leaves_no_trace():
+    """Sixteen bits overflow at first, as the scaler means it to be."""
+    moved = {}
+    for losses in ((1.0,), (math.inf, 1.0)):
+        net = nn.Linear(64, 64)
+        nn.init.ones_(net.weight)
+        optimizer = make_optimizer(net, recipe(weight_decay=0))
+        scaler = torch.amp.GradScaler("cpu")
+        for loss in losses:
+            optimizer.zero_grad()
+            scaler.scale(loss * net.weight.mean()).backward()
+            scaler.step(optimizer)
+            scaler.update()
+        moved[losses] = net.weight.detach()
+    torch.testing.assert_close(*moved.values())
+    assert not torch.equal(net.weight, torch.ones(64, 64))
+
+
 # -- § 3.2: precision -----------------------------------------------------------------------------
 
 
@@ -161,6 +179,16 @@ def test_half_precision_is_for_processors_that_are_faster_with_it(
     assert half_precision(recipe(), "cpu") is expected
     assert half_precision(recipe(precision="bf16"), "cpu") is torch.bfloat16
     assert half_precision(recipe(precision="fp32"), "cpu") is None
+
+
+def test_a_gpu_that_only_emulates_bfloat16_takes_the_other_half(monkeypatch):
+    def emulated(including_emulation: bool = True) -> bool:
+        return including_emulation  # as torch answers of a T4
+
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", emulated)
+    assert half_precision(recipe(), "cuda") is torch.float16
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: True)
+    assert half_precision(recipe(), "cuda") is torch.bfloat16
 
 
 def test_without_such_a_processor_one_line_says_so(photos, tmp_path, monkeypatch, caplog):

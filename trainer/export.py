@@ -42,7 +42,7 @@ from trainer.quantize import (
     open_session,
 )
 from trainer.recipe import Data, Recipe
-from trainer.runs import Run, load_run, make_folder
+from trainer.runs import Run, inherited, load_run, make_folder
 from trainer.temper import fit_temperature
 from trainer.thresholds import thresholds_for
 
@@ -114,7 +114,8 @@ def export(
     make_folder(out.parent)
     mixture = _reopened(run, found, data, bool(held_out))
     few = _few(mixture)
-    test = _test(mixture, held_out, only, few)
+    known = [*mixture.pictures, *inherited(found.recipe)]
+    test = _test(mixture, known, held_out, only, few)
     with TemporaryDirectory() as folder:
         plain, tuned = Path(folder, "plain.onnx"), Path(folder, "tuned.onnx")
         write_fp32(found.net, found.recipe, plain, few.judged_on)
@@ -209,7 +210,9 @@ def _few(mixture: Mixture) -> Few:
     return Few(images[:half], images[half:], tuple(labels[half:]))
 
 
-def _test(mixture: Mixture, texts: Sequence[str], only: str | None, few: Few) -> Test:
+def _test(
+    mixture: Mixture, known: Sequence[Picture], texts: Sequence[str], only: str | None, few: Few
+) -> Test:
     """Return the pictures to measure on: the named ones, else what the run kept back."""
     recipe = mixture.recipe
     pictures = _held_out(mixture, texts, only)
@@ -236,7 +239,7 @@ def _test(mixture: Mixture, texts: Sequence[str], only: str | None, few: Few) ->
         true_columns(pictures, recipe.classes),
         parts,
     )
-    return Test(asked, _unseen(mixture, pictures), groups_of(pictures))
+    return Test(asked, _unseen(known, pictures), groups_of(pictures))
 
 
 def _held_out(mixture: Mixture, texts: Sequence[str], only: str | None) -> Sequence[Picture]:
@@ -245,9 +248,9 @@ def _held_out(mixture: Mixture, texts: Sequence[str], only: str | None) -> Seque
     return mixture.held_out
 
 
-def _unseen(mixture: Mixture, pictures: Sequence[Picture]) -> NDArray[np.bool_]:
+def _unseen(known: Sequence[Picture], pictures: Sequence[Picture]) -> NDArray[np.bool_]:
     """Return which pictures (n,) share no group, photo or file with one that was learnt from."""
-    unseen = ~seen_of(mixture.pictures, pictures)
+    unseen = ~seen_of(known, pictures)
     if not unseen.all():
         log.warning(
             "%d of the %d pictures to measure on show what the run has learnt from: they flatter "

@@ -37,10 +37,8 @@ class ResNet(nn.Module):
     """(n, 3, h, w) floats to (n, features, h / 32, w / 32), or as far as its last stage goes.
 
     divisor: with D the side of a picture must be even wherever it is halved, so a multiple of this.
+    smallest: side in pixels that a picture needs at least, for a last map of one pixel.
     """
-
-    smallest = 16
-    """Side in pixels that a picture needs at least."""
 
     def __init__(self, net: Net, zero_gamma: bool = False):
         super().__init__()
@@ -59,7 +57,10 @@ class ResNet(nn.Module):
             stage = self._stage(block, planes, count, stride=1 if number == 1 else 2, net=net)
             self.add_module(f"layer{number}", stage)
         self._stages = len(kept)
-        self.divisor = 2 ** (1 + len(kept)) if net.d else 1
+        halved = 2 ** (1 + len(kept))
+        self.divisor = halved if net.d else 1
+        # oneDNN's BF16 gradients of a map of one pixel that is halved once more are no numbers.
+        self.smallest = max(16, halved)
         self.left_out = ("fc.", *_cut(full, kept))
         """Where the names of surplus weights begin."""
         self._initialise(zero_gamma)
@@ -96,15 +97,13 @@ class ResNet(nn.Module):
                 nn.init.zeros_(last.weight)
 
     def renamed(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return a torchvision state_dict under this net's own names.
+        """Return a state_dict, torchvision's or a run's, under this net's own names.
 
-        With D the averaging is number 0 of a shortcut, so there torchvision's convolution and norm
-        move up by one; a state_dict of our own has them in their place.
+        With D the averaging is number 0 of a shortcut, and its convolution and norm are one further
+        on than without.
         """
-        if any(".downsample.2." in key for key in state):
-            return dict(state)
-        own = self.state_dict()
-        return {_with_pool(key) if _averages(own, key) else key: state[key] for key in state}
+        further = _averages(self.state_dict()) - _averages(state)
+        return {_moved(key, further): value for key, value in state.items()}
 
 
 def _cut(full: Sequence[int], kept: Sequence[int]) -> Iterator[str]:
@@ -146,13 +145,14 @@ def _shortcut(before: int, after: int, stride: int, averaged: bool) -> nn.Sequen
     return nn.Sequential(pool, conv1x1(before, after), nn.BatchNorm2d(after))
 
 
-def _averages(own: Mapping[str, Tensor], key: str) -> bool:
-    """Whether the net's own shortcut at this place has the averaging in front (tweak D)."""
-    head, found, _ = key.partition(".downsample.")
-    return bool(found) and f"{head}.downsample.2.weight" in own
+def _averages(state: Mapping[str, Tensor]) -> bool:
+    """Whether shortcuts have the averaging in front (tweak D)."""
+    return any(".downsample.2." in key for key in state)
 
 
-def _with_pool(key: str) -> str:
-    head, _, tail = key.partition(".downsample.")
+def _moved(key: str, further: int) -> str:
+    head, found, tail = key.partition(".downsample.")
+    if not found:
+        return key
     number, _, name = tail.partition(".")
-    return f"{head}.downsample.{int(number) + 1}.{name}"
+    return f"{head}.downsample.{int(number) + further}.{name}"

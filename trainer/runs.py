@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import os
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -26,12 +27,14 @@ from pydantic import ValidationError
 from torch.optim.swa_utils import AveragedModel
 
 from edge import __version__
-from edge.errors import UnavailableError, UsageError
-from trainer.data import LeaveOut
+from edge.errors import EdgeError, UnavailableError, UsageError
+from trainer.data import LeaveOut, Picture
 from trainer.mixture import Mixture, open_mixture
 from trainer.net import SlotNet
 from trainer.recipe import Recipe
 from trainer.weights import DAMAGED
+
+log = logging.getLogger(__name__)
 
 LAST, BEST = "last.pt", "best.pt"
 ABOUT, RECIPE, CURVE = "run.json", "recipe.json", "curve.json"
@@ -92,7 +95,8 @@ class State:
         self.model.load_state_dict(saved["model"])
         self.optimizer.load_state_dict(saved["optimizer"])
         self.average.load_state_dict(saved["average"])
-        self.scaler.load_state_dict(saved["scaler"])
+        if saved["scaler"]:  # empty where the run was begun without one, on another machine
+            self.scaler.load_state_dict(saved["scaler"])
         self.losses = saved["losses"]
         self.curve = [Row(**row) for row in saved["curve"]]
 
@@ -296,8 +300,8 @@ def load_run(run: Path, unfinished: bool = False) -> Run:
         raise UnavailableError(f"{checkpoint}: is of another net than {folder / RECIPE}") from None
     model.load_state_dict(average.module.state_dict())
     curve = tuple(Row(**row) for row in saved["curve"])
-    left_out = LeaveOut(**about["left_out"]) if about["left_out"] else None
-    return Run(recipe, model.eval(), about["data"], left_out, curve, saved["step"], saved["steps"])
+    model.eval()
+    return Run(recipe, model, about["data"], _left_out(about), curve, saved["step"], saved["steps"])
 
 
 def fed_to(run: Run) -> Mixture:
@@ -315,9 +319,33 @@ def fed_to(run: Run) -> Mixture:
     return mixture
 
 
+def inherited(recipe: Recipe) -> list[Picture]:
+    """Return what those runs have learnt from that a net began with or was taught by, and theirs.
+
+    What they know it may know. Whose pictures cannot be read is named in a warning.
+    """
+    found: list[Picture] = []
+    named = [recipe.net.weights or "", *(recipe.distill.teacher if recipe.distill else ())]
+    for folder in (Path(os.path.expandvars(one)).expanduser() for one in named if one):
+        if not folder.is_dir():
+            continue  # published weights, a bundle, or a recipe that learns from the same pictures
+        try:
+            own, left_out = _read_recipe(folder), _left_out(_read_about(folder))
+            known = open_mixture(own.model_copy(update={"held_out": ()}), left_out).pictures
+        except EdgeError as error:
+            log.warning("what its forebear %s has learnt from is not known: %s", folder, error)
+            continue
+        found += [*known, *inherited(own)]
+    return found
+
+
 def is_run(path: Path) -> bool:
     """Whether a model's path means a run or its checkpoint, and not a bundle."""
     return path.is_dir() or path.suffix == ".pt"
+
+
+def _left_out(about: Mapping[str, Any]) -> LeaveOut | None:
+    return LeaveOut(**about["left_out"]) if about["left_out"] else None
 
 
 def _read_recipe(run: Path) -> Recipe:

@@ -91,7 +91,9 @@ def teacher_recipe(recipe: Recipe, beside: Path) -> Recipe | None:
             [f"{file}: distill: a teacher that is trained on the way has none itself"]
         )
     _check_nets(teacher, recipe, file)
-    return teacher.model_copy(update={"data": recipe.data, "classes": recipe.classes})
+    # Whoever opens the teacher's run must find the same pictures, and the same kept back.
+    own = ("data", "classes", "series", "hold_out", "held_out", "unreadable")
+    return teacher.model_copy(update={key: getattr(recipe, key) for key in own})
 
 
 def _check_nets(teacher: Recipe, pupil: Recipe, path: Path) -> None:

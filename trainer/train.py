@@ -205,12 +205,14 @@ def row(state: State, mixture: Mixture, test: Test | None, clock: Clock) -> Row:
     ms_per_image = clock.ms_per_image(state, mixture.recipe.batch)
     net = state.average.module
     assert isinstance(net, SlotNet)
+    held_out = test(net) if test else None
+    clock.goes_on()
     return Row(
         step=state.step,
         epoch=round(mixture.epochs_after(state.step), 2),
         lr=state.optimizer.param_groups[0]["lr"],
         loss=sum(state.losses) / len(state.losses),
-        held_out=test(net) if test else None,
+        held_out=held_out,
         ms_per_image=round(ms_per_image, 2),
     )
 
@@ -224,11 +226,15 @@ class Clock:
         self._saved_s = self._began_s
 
     def ms_per_image(self, state: State, batch: int) -> float:
-        """Return the mean since the last time that somebody asked."""
-        now_s = time.monotonic()
-        mean = 1e3 * (now_s - self._began_s) / (state.step - self._step) / batch
-        self._step, self._began_s = state.step, now_s
+        """Return the mean since training began, or went on."""
+        passed_s = time.monotonic() - self._began_s
+        mean = 1e3 * passed_s / (state.step - self._step) / batch
+        self._step = state.step
         return mean
+
+    def goes_on(self) -> None:
+        """From now on time is training's again."""
+        self._began_s = time.monotonic()
 
     def save_is_due(self) -> bool:
         if time.monotonic() - self._saved_s < self._save_every_s:
@@ -246,8 +252,12 @@ def number(loss: float, state: State) -> float:
 
 def check_weights(state: State) -> None:
     """Raise DivergedError before weights are saved with which nobody could go on."""
-    if broken(state.model):
-        raise DivergedError(why_diverged(state.losses[-1] if state.losses else math.nan, state))
+    if name := broken(state.model):
+        lr = state.optimizer.param_groups[0]["lr"]
+        raise DivergedError(
+            f"after step {state.step} of {state.steps} (lr {lr:.4g}) {name} holds no numbers any "
+            "more: lower lr, or lengthen warmup"
+        )
 
 
 def broken(model: nn.Module) -> str | None:

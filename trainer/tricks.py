@@ -51,9 +51,15 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     if recipe.optimizer == "rmsprop":
         return torch.optim.RMSprop(groups, lr=recipe.lr, momentum=recipe.momentum)
     nesterov = recipe.momentum > 0
-    return torch.optim.SGD(
+    optimizer = torch.optim.SGD(
         groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=nesterov, fused=True
     )
+    if recipe.momentum:
+        # Else torch makes room for it at the first step, and leaves in it whatever lay there where
+        # the scaler skips that step: with 16 bits it usually does.
+        for parameter in trained:
+            optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    return optimizer
 
 
 def running_mean(model: SlotNet, window: float) -> AveragedModel:
@@ -100,7 +106,8 @@ def half_precision(recipe: Recipe, device: str) -> torch.dtype | None:
     """
     if recipe.precision == "auto":
         if device == "cuda":
-            return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+            bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.bfloat16 if bf16 else torch.float16
         return torch.bfloat16 if _cpu_multiplies_bf16() else None
     return {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[recipe.precision]
 

@@ -21,7 +21,7 @@ from trainer.figures import figures
 from trainer.folds import groups_of, seen_of
 from trainer.mixture import Mixture
 from trainer.recipe import Recipe
-from trainer.runs import ABOUT, BEST, Row, fed_to, load_run
+from trainer.runs import ABOUT, BEST, Row, fed_to, inherited, load_run
 from trainer.statistics import Interval, interval_of_share
 from trainer.thresholds import thresholds_for
 
@@ -154,11 +154,13 @@ def _open_run(path: Path, name: str, threads: int, reads_held_out: bool) -> Cont
     recipe, fed = run.recipe, None
     folder = path if path.is_dir() else path.parent
     held_out: tuple[Picture, ...] = ()
+    known: tuple[Picture, ...] | None = None
     why = ""
     reads_held_out = reads_held_out and bool(recipe.held_out or recipe.hold_out)
     try:
         fed = fed_to(run)
-        held_out = _unseen(fed, recipe) if reads_held_out else ()
+        known = (*fed.pictures, *inherited(recipe))
+        held_out = _unseen(known, fed, recipe) if reads_held_out else ()
     except EdgeError as error:
         why = f"its held-out pictures: {error}" if reads_held_out else ""
     step = run.step if run.step == run.steps else f"{run.step} of {run.steps}"
@@ -172,22 +174,22 @@ def _open_run(path: Path, name: str, threads: int, reads_held_out: bool) -> Cont
         json.loads((folder / ABOUT).read_bytes()) | {"steps": step},
         run.curve,
         f"step {step}" if path.name != BEST and run.step < run.steps else "",
-        tuple(fed.pictures) if fed else None,
+        known,
         held_out,
         why=why,
     )
 
 
-def _unseen(fed: Mixture, recipe: Recipe) -> tuple[Picture, ...]:
-    """Return of what a run kept back the pictures that share nothing with what it learnt from.
+def _unseen(known: Sequence[Picture], fed: Mixture, recipe: Recipe) -> tuple[Picture, ...]:
+    """Return of what a run kept back the pictures that share nothing with those that it knows.
 
     Raises UsageError where none is left, and what reading raises.
     """
     kept = list(fed.held_out)
     for source in recipe.held_out:
         kept += read_source(source, recipe.unreadable)
-    seen = seen_of(fed.pictures, kept)
-    found = tuple(p for p, known in zip(kept, seen, strict=True) if not known)
+    seen = seen_of(known, kept)
+    found = tuple(p for p, before in zip(kept, seen, strict=True) if not before)
     if not found:
         raise UsageError("it has learnt from all of them; name others with --data")
     return found
