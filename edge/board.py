@@ -202,17 +202,20 @@ class Board:
 
     def _hung_anew(self, plan: Plan, ledger: Ledger, now: Moment) -> Notice:
         """Return the board for another plan; what is there of slots that stayed the same stays."""
+        before = self._notice
         slots = {slot.slot_id: slot for slot in plan.slots}
+        cameras = {camera.id for camera in plan.config.site.cameras}
+        if before is not None:
+            cameras &= _same_sight(before.plan, plan)
+            slots = {key: slot for key, slot in slots.items() if slot.camera_id in cameras}
         self._album = Album(plan.config.site.state)
         full = {
             slot_id: Shot(kept.taken_at, version_of(kept.taken_at), kept=kept.jpeg)
             for slot_id, kept in self._album.open(slots).items()
         }
-        before = self._notice
         if before is None:
             return Notice(plan, ledger, now, full=full)
         same = {one.slot_id for one in before.plan.slots if slots.get(one.slot_id) == one}
-        cameras = {camera.id for camera in plan.config.site.cameras}
         self._filled = _only(same, self._filled)
         return replace(
             before,
@@ -253,6 +256,13 @@ class Board:
                 self._album.keep(slot_id, kept)
                 full[slot_id] = Shot(taken_at, version_of(taken_at), kept=kept.jpeg)
         return {**before.full, **full} if full else before.full
+
+
+def _same_sight(before: Plan, after: Plan) -> set[str]:
+    """Return the cameras that show in both what they may show, of the same place."""
+    known = {camera.id: (camera.url, camera.blackout) for camera in before.config.site.cameras}
+    now = {camera.id: (camera.url, camera.blackout) for camera in after.config.site.cameras}
+    return {camera_id for camera_id, sight in now.items() if known.get(camera_id) == sight}
 
 
 def _is_clear(one: Observation) -> bool:

@@ -146,9 +146,9 @@ def replay(
         source, planogram, config, camera, truth, every_s, confirm_s, tolerance_s, until_s
     )
     result = replay(request, progress=_progress(as_json))
+    _show(result.as_json(), as_json, _replay_text)
     if picture is not None and result.last is not None:
         write_picture(picture, result.last)
-    _show(result.as_json(), as_json, _replay_text)
 
 
 @app.command()

@@ -19,8 +19,8 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from edge.classifier import Classifier, open_classifier
-from edge.config import load_site
-from edge.errors import CameraError, EdgeError, UnavailableError, UsageError
+from edge.config import load_planogram, load_site
+from edge.errors import CameraError, ConfigError, EdgeError, UnavailableError, UsageError
 from edge.gate import Gate
 from edge.health import memory_bytes
 from edge.overlay import write_picture
@@ -28,6 +28,7 @@ from edge.plan import Plan, read_plan
 from edge.site import CameraConfig, Site
 from edge.statefile import is_held
 from edge.types import Frame, Image, Slot
+from edge.view import View, is_another_aspect
 from edge.web.reach import answers
 from edge.web.server import listen
 
@@ -52,18 +53,35 @@ class Finding:
 def take_snapshot(site_path: Path, camera_id: str, output: Path) -> Path:
     """Write one picture of a camera as JPEG or PNG and return its path.
 
-    Raises UsageError for an unknown camera or file type, CameraError when no picture comes.
+    Raises UsageError for an unknown camera or file type, and for the picture that the camera's
+    slots were drawn on: nobody could tell any more whether it was moved. CameraError when no
+    picture comes.
     """
     site = load_site(site_path)
     found = [camera for camera in site.cameras if camera.id == camera_id]
     if not found:
         known = ", ".join(camera.id for camera in site.cameras)
         raise UsageError(f"{site_path} has no camera {camera_id!r}; it has: {known}")
+    drawn_on = _reference(site, camera_id)
+    if drawn_on is not None and output.resolve() == drawn_on.resolve():
+        raise UsageError(
+            f"{output} is the picture that the slots of {camera_id} were drawn on; choose another "
+            "name with -o"
+        )
     try:
         image = _picture(found[0])
     except CameraError as error:
         raise CameraError(f"camera {camera_id}: {error}", error.reason) from None
     return write_picture(output, image)
+
+
+def _reference(site: Site, camera_id: str) -> Path | None:
+    """Return the picture that a camera's slots were drawn on; None where no planogram names one."""
+    try:
+        known = load_planogram(site.planogram).cameras if site.planogram else {}
+    except ConfigError:
+        return None  # `edge check` tells what is wrong with it
+    return known[camera_id].reference if camera_id in known else None
 
 
 def diagnose(site_path: Path | None) -> dict[str, Any]:
@@ -79,7 +97,8 @@ def diagnose(site_path: Path | None) -> dict[str, Any]:
             findings.append(Finding("configuration", False, str(error)))
     findings.append(_disk(plan.config.site.state if plan else Path.cwd()))
     if plan is not None:
-        findings += [_camera(one) for one in plan.config.site.cameras]
+        size = plan.config.planogram.reference_size
+        findings += [_camera(one, size(one.id)) for one in plan.config.site.cameras]
         findings += [_broker(plan.config.site), _pages(plan.config.site)]
     measured = _measure(plan.classifier if plan else open_classifier())
     return {
@@ -164,14 +183,25 @@ def _disk(folder: Path) -> Finding:
     return Finding("disk", free >= LEAST_FREE_BYTES, f"{free / 2**30:.1f} GiB free")
 
 
-def _camera(camera: CameraConfig) -> Finding:
-    begun_s = time.monotonic()
+def _camera(camera: CameraConfig, drawn_on: tuple[int, int] | None) -> Finding:
+    """Say whether a camera gives a picture that the daemon would judge slots by.
+
+    drawn_on: width and height of the picture that its slots were drawn on, None: not known.
+    """
+    what, begun_s = f"camera {camera.id}", time.monotonic()
     try:
-        height, width = _picture(camera).shape[:2]
+        image = _picture(camera)
     except CameraError as error:
-        return Finding(f"camera {camera.id}", False, f"{error.reason.value}: {error}")
-    took_s = time.monotonic() - begun_s
-    return Finding(f"camera {camera.id}", True, f"{width} x {height} after {took_s:.1f} s")
+        return Finding(what, False, f"{error.reason.value}: {error}")
+    height, width = image.shape[:2]
+    says = f"{width} x {height} after {time.monotonic() - begun_s:.1f} s"
+    if drawn_on is not None and is_another_aspect(image, drawn_on):
+        drawn = f"{drawn_on[0]} x {drawn_on[1]}"
+        return Finding(what, False, f"{says}, but its slots were drawn on {drawn}: another aspect")
+    frame = Frame(camera.id, image, datetime.now(UTC), begun_s)
+    if View(blackout=camera.blackout).trouble(frame):
+        return Finding(what, False, f"{says}, but too dark to tell anything")
+    return Finding(what, True, says)
 
 
 def _picture(camera: CameraConfig) -> Image:

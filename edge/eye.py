@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Sequence
 
 from edge.cameras import Opener, is_recording, open_camera, scheme_of
 from edge.grabber import Condition, Grabber
 from edge.payloads import CameraHealthPayload
-from edge.types import CameraReason, CameraState, CameraStatus, Frame, Moment
-from edge.view import FROZEN_AFTER_S, View
+from edge.types import CameraReason, CameraState, CameraStatus, Frame, Moment, Quad
+from edge.view import FROZEN_AFTER_S, View, is_another_aspect
 
 log = logging.getLogger(__name__)
 
@@ -18,7 +19,6 @@ HOLD_S = {CameraReason.FROZEN: FROZEN_AFTER_S, CameraReason.MOVED: 150.0}
 """So long after its first picture a camera that was frozen or moved before it was opened counts as
 that still: finding out takes so long (moved: two comparisons, see aim.py), and until then it would
 seem to be mended."""
-ASPECT_TOLERANCE = 0.02  # a substream of the same aspect may be rounded to whole blocks
 
 
 class Eye:
@@ -32,7 +32,11 @@ class Eye:
         stop: threading.Event,
         reference_size: tuple[int, int] | None = None,
         opener: Opener = open_camera,
+        blackout: Sequence[Quad] = (),
+        after: Eye | None = None,
     ):
+        """after: what has looked through the same camera until now and is closed; its picture may
+        still be on the way, and many a camera serves one at a time."""
         self.camera_id = camera_id
         self.kind = scheme_of(url)
         self.frames = 0
@@ -43,8 +47,9 @@ class Eye:
         self.moved_by: float | None = None
         """How far the slots are off, in widths of a slot, where the camera was found moved."""
         self._reference_size = reference_size
-        self._grabber = Grabber(camera_id, url, every_s, stop, opener=opener)
-        self._view = View(may_stand_still=is_recording(url))
+        before = after._grabber if after else None
+        self._grabber: Grabber = Grabber(camera_id, url, every_s, stop, opener=opener, after=before)
+        self._view = View(may_stand_still=is_recording(url), blackout=blackout)
         self._trouble: CameraReason | None = None
         self._wrong_size: tuple[int, int] | None = None
         self._told_before: CameraState | None = None
@@ -122,20 +127,16 @@ class Eye:
 
     def _is_another_aspect(self, frame: Frame) -> bool:
         """Say whether the slots, drawn on a picture of another shape, cannot be found on it."""
-        if self._reference_size is None:
-            return False
-        height, width = frame.image.shape[:2]
-        drawn_width, drawn_height = self._reference_size
-        ratio = (width * drawn_height) / (height * drawn_width)
-        if abs(ratio - 1) <= ASPECT_TOLERANCE:
+        if self._reference_size is None or not is_another_aspect(frame.image, self._reference_size):
             self._wrong_size = None
             return False
+        height, width = frame.image.shape[:2]
         if self._wrong_size != (width, height):
             log.error(
                 "camera %s: sends %d x %d, the slots were drawn on %d x %d: another aspect; "
                 "set the camera back or draw the slots anew",
                 self.camera_id,
-                *(width, height, drawn_width, drawn_height),
+                *(width, height, *self._reference_size),
             )
         self._wrong_size = (width, height)
         return True

@@ -12,6 +12,7 @@ from edge.types import Image, Quad
 
 Matrix = NDArray[np.float64]
 
+BITS = 8  # of a pixel's fraction that OpenCV is told
 COUNTED = 32  # points along a side where a share is counted
 
 
@@ -141,3 +142,11 @@ def share_inside(quad: Quad, others: Sequence[Quad]) -> float:
 def _rectangle(width: int, height: int) -> NDArray[np.float32]:
     right, bottom = width - 0.5, height - 0.5
     return np.array([[-0.5, -0.5], [right, -0.5], [right, bottom], [-0.5, bottom]], np.float32)
+
+
+def paint_over(image: Image, quad: Quad) -> None:
+    """Make each pixel black that the quad touches, and at most a pixel beyond."""
+    height, width = image.shape[:2]
+    corners = np.rint(to_pixels(quad, width, height) * 2**BITS).astype(np.int32)
+    cv2.fillPoly(image, [corners], (0, 0, 0), shift=BITS)
+    cv2.polylines(image, [corners], isClosed=True, color=(0, 0, 0), thickness=2, shift=BITS)

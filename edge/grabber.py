@@ -56,7 +56,9 @@ class Grabber:
         stop: threading.Event,
         patience: Patience = PATIENCE,
         opener: Opener = open_camera,
+        after: Grabber | None = None,
     ):
+        """after: one that was told to stop, and may hold the camera until its next picture."""
         self.camera_id = camera_id
         self._url, self._every_s, self._opener = url, every_s, opener
         self._stop, self._patience = stop, patience
@@ -67,6 +69,7 @@ class Grabber:
         self._trouble: CameraError | None = None
         self._failures = 0  # since the last frame
         self._over = False
+        self._after = after
         self._turn = _Turn()
         self._left_behind: list[_Turn] = []
         self._watcher = threading.Thread(target=self._watch, name=f"{camera_id} watch", daemon=True)
@@ -93,6 +96,8 @@ class Grabber:
         What heals at the first retry is no trouble yet: nobody is told of a blip.
         """
         with self._lock:
+            if self._after is not None:
+                return None
             last_at, trouble = self._last_at, self._trouble
             if self._over:
                 return _offline(SourceEnded(), last_at)
@@ -133,7 +138,19 @@ class Grabber:
         )
         turn.thread.start()
 
+    def _wait_for_another(self) -> None:
+        """Let the one before let go of the camera; if it hangs, there is nothing to wait for."""
+        after = self._after
+        if after is None:
+            return
+        limit_s = time.monotonic() + after._every_s + self._patience.hang_s
+        while after._turn.is_alive() and time.monotonic() < limit_s and not self._stop.wait(0.05):
+            pass
+        with self._lock:
+            self._after, self._alive_s = None, time.monotonic()
+
     def _grab(self, turn: _Turn, wait_s: float) -> None:
+        self._wait_for_another()
         while not self._stop.wait(wait_s) and turn is self._turn:
             try:
                 self._read_until_it_fails(turn)

@@ -30,13 +30,15 @@ class Lookout:
     ) -> list[Eye]:
         """Return an eye for each camera, in their order; those that stay the same stay open."""
         wanted = {camera.id: camera for camera in cameras}
-        self._close([one for one in self._open.values() if wanted.get(one.camera.id) != one.camera])
+        leaving = [one for one in self._open.values() if wanted.get(one.camera.id) != one.camera]
+        self._close(leaving)
+        before = {one.camera.id: one for one in leaving}
         for camera in cameras:
             size = reference_size(camera.id)
             if camera.id in self._open:
                 self._open[camera.id].eye.begin_anew(size)
             else:
-                self._open[camera.id] = _begun(camera, size)
+                self._open[camera.id] = _begun(camera, size, before.get(camera.id))
         return [self._open[camera.id].eye for camera in cameras]
 
     def close(self) -> None:
@@ -50,8 +52,21 @@ class Lookout:
             del self._open[one.camera.id]
 
 
-def _begun(camera: CameraConfig, reference_size: tuple[int, int] | None) -> _Open:
+def _begun(
+    camera: CameraConfig, reference_size: tuple[int, int] | None, before: _Open | None
+) -> _Open:
     stop = threading.Event()
-    eye = Eye(camera.id, camera.url, camera.every_s, stop, reference_size, camera.opener)
+    same = before is not None and _device(before.camera) == _device(camera)
+    after = before.eye if before and same else None
+    eye = Eye(
+        *(camera.id, camera.url, camera.every_s, stop, reference_size, camera.opener),
+        blackout=camera.blackout,
+        after=after,
+    )
     eye.start()
     return _Open(camera, eye, stop)
+
+
+def _device(camera: CameraConfig) -> str:
+    """Return what is looked through, whatever is asked of it."""
+    return camera.url.partition("?")[0]

@@ -6,6 +6,7 @@ Replay sees what the daemon would see: one picture each every_s and nothing in b
 from __future__ import annotations
 
 import glob
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +21,7 @@ from edge.cameras.folder import ENDINGS
 from edge.classifier import Classifier, open_classifier
 from edge.config import load_planogram, load_site
 from edge.decide import Rule, decide, expire, speaks_for
-from edge.errors import SourceEnded, UsageError
+from edge.errors import CameraError, SourceEnded, UsageError
 from edge.gate import Gate
 from edge.geometry import cut
 from edge.monitor import observe
@@ -29,6 +30,9 @@ from edge.plan import merge_rule, patient
 from edge.site import Decision, Site
 from edge.truth import Change, Judge, Truth, read_truth
 from edge.types import Frame, Image, Moment, Quad, Slot, SlotCrop, SlotState, State, Visibility
+from edge.view import View, is_another_aspect
+
+log = logging.getLogger(__name__)
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SETTLE_LOOKS, SETTLE_S = 3, 5.0  # what the default tolerance adds to confirm_s
@@ -47,6 +51,9 @@ class Recording:
     every_s: float
     is_pictures: bool
     truth: Truth | None
+    reference_size: tuple[int, int] | None = None
+    """Of the picture that the slots were drawn on, width and height; None: not known."""
+    blackout: Sequence[Quad] = ()
 
 
 @dataclass(frozen=True)
@@ -94,9 +101,8 @@ def replay(request: Request, progress: Callable[[float], None] = lambda t: None)
     recording = open_recording(request, site)
     hidden = _blackout(site, recording.slots[0].camera_id)
     if hidden:
-        recording = replace(
-            recording, frames=((t, covered(image, hidden)) for t, image in recording.frames)
-        )
+        frames = ((t, covered(image, hidden)) for t, image in recording.frames)
+        recording = replace(recording, frames=frames, blackout=hidden)
     if request.until_s is not None:
         recording = replace(recording, frames=_until(request.until_s, recording.frames))
     rule = patient(rule, recording.every_s)
@@ -124,7 +130,8 @@ def open_recording(request: Request, site: Site | None) -> Recording:
     is_pictures = _is_pictures(request.source)
     usual_s = 1.0 if is_pictures else _every_s(site, camera) or VIDEO_EVERY_S
     step_s = request.every_s or usual_s
-    return Recording(_frames(request.source, step_s), slots, step_s, is_pictures, truth)
+    frames, size = _frames(request.source, step_s), planogram.reference_size(camera)
+    return Recording(frames, slots, step_s, is_pictures, truth, size)
 
 
 def play(
@@ -136,7 +143,8 @@ def play(
 ) -> Result:
     """Play the recording; rule.confirm_s of 0 judges each look by itself, without gate or memory.
 
-    progress is told the time of each picture.
+    progress is told the time of each picture. Who interrupts it gets what was seen until then.
+    Raises UsageError for pictures of another shape than that which the slots were drawn on.
     """
     alone = rule.confirm_s == 0
     step = _by_itself(classifier) if alone else _with_memory(recording, classifier, rule)
@@ -145,41 +153,53 @@ def play(
     states: Mapping[str, SlotState] = {}
     changes: list[Change] = []
     looks, t, last = 0, 0.0, None
-    for t, image in recording.frames:
-        frame = Frame(recording.slots[0].camera_id, image, EPOCH + timedelta(seconds=t), t)
-        states = step(frame, recording.slots)
-        looks += len(states)
-        for state in states.values():
-            before = known.get(state.slot_id)
-            if state.state is State.UNKNOWN or state.state is before:
-                continue
-            known[state.slot_id] = state.state
-            if before is not None:
-                change = Change(t, state.slot_id, before, state.state, state.score)
-                changes.append(change)
-                if judge:
+    try:
+        for t, image in recording.frames:
+            _check_aspect(image, recording.reference_size)
+            frame = Frame(recording.slots[0].camera_id, image, EPOCH + timedelta(seconds=t), t)
+            states = step(frame, recording.slots)
+            looks += len(states)
+            new = list(_changes(states.values(), known, t))
+            changes += new
+            if judge:
+                for change in new:
                     judge.change(change)
-        if judge:
-            judge.look(t, {slot_id: state.state for slot_id, state in states.items()})
-        progress(t)
-        last = image
+                judge.look(t, {slot_id: state.state for slot_id, state in states.items()})
+            progress(t)
+            last = image
+    except KeyboardInterrupt:
+        if last is None:
+            raise
+        log.warning("interrupted; what follows is of the first %.0f seconds", t)
     seconds = t + (1.0 if recording.is_pictures else 0.0)
     judged = judge.figures(len(recording.slots), seconds, t) if judge else None
     drawn = None if last is None else draw_slots(last, recording.slots, states)
     return Result(recording.slots, looks, seconds, changes, judged, drawn)
 
 
+def _changes(states: Iterable[SlotState], known: dict[str, State], t: float) -> Iterator[Change]:
+    """Yield what is stated otherwise than before, and remember it; nothing is first."""
+    for state in states:
+        before = known.get(state.slot_id)
+        if state.state is not State.UNKNOWN and state.state is not before:
+            known[state.slot_id] = state.state
+            if before is not None:
+                yield Change(t, state.slot_id, before, state.state, state.score)
+
+
 Step = Callable[[Frame, Sequence[Slot]], dict[str, SlotState]]
 
 
 def _with_memory(recording: Recording, classifier: Classifier, rule: Rule) -> Step:
-    """Return the daemon's own pipeline: gate, classifier, decision, staleness."""
+    """Return the daemon's own pipeline: what is dark, gate, classifier, decision, staleness."""
     gates = {slot.camera_id: Gate(recording.slots) for slot in recording.slots}
+    view = View(may_stand_still=True, blackout=recording.blackout)
     states = {slot.slot_id: SlotState(slot.slot_id) for slot in recording.slots}
 
     def step(frame: Frame, slots: Sequence[Slot]) -> dict[str, SlotState]:
         undecided = {slot_id for slot_id, state in states.items() if state.pending}
-        for seen in observe([frame], gates, classifier, undecided):
+        usable = [] if view.trouble(frame) else [frame]
+        for seen in observe(usable, gates, classifier, undecided):
             states[seen.slot.slot_id], _ = decide(states[seen.slot.slot_id], seen, rule)
         for slot_id, state in states.items():
             states[slot_id], _ = expire(state, frame.clock_s, frame.taken_at, rule)
@@ -220,6 +240,15 @@ def _rendered(source: str, camera_id: str, every_s: float) -> Recording:
     return Recording(frames, slots, every_s, False, Truth.model_validate(truth))
 
 
+def _check_aspect(image: Image, drawn_on: tuple[int, int] | None) -> None:
+    if drawn_on is not None and is_another_aspect(image, drawn_on):
+        height, width = image.shape[:2]
+        raise UsageError(
+            f"the recording has pictures of {width} x {height}, the slots were drawn on one of "
+            f"{drawn_on[0]} x {drawn_on[1]}: another aspect; the daemon would judge none of them"
+        )
+
+
 def _until(end_s: float, frames: Timed) -> Timed:
     return takewhile(lambda timed: timed[0] <= end_s, frames)
 
@@ -246,8 +275,8 @@ def _frames(source: str, every_s: float) -> Timed:
 
 
 def _live(url: str, every_s: float) -> Iterator[tuple[float, Image]]:
-    """Yield what a camera shows from now on, until it ends or is interrupted."""
-    begun_s = Moment.now().clock_s
+    """Yield what a camera shows from now on, until it ends or fails."""
+    begun_s, seen = Moment.now().clock_s, 0
     camera = open_camera(url, every_s)
     try:
         while True:
@@ -255,6 +284,12 @@ def _live(url: str, every_s: float) -> Iterator[tuple[float, Image]]:
                 image = camera.read()
             except SourceEnded:
                 return
+            except CameraError as error:
+                if not seen:
+                    raise
+                log.warning("%s; what follows is of the %d pictures before", error, seen)
+                return
+            seen += 1
             yield Moment.now().clock_s - begun_s, image
     finally:
         camera.close()

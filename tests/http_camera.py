@@ -11,7 +11,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import cv2
 import numpy as np
@@ -80,10 +80,10 @@ class _Handler(BaseHTTPRequestHandler):
     server: HttpCamera
 
     def do_GET(self) -> None:
-        path = self.path
+        path = unquote(self.path).partition("?")[0]
         if not self._may():
             return
-        if path == "/still.jpg":
+        if path in ("/still.jpg", "/매대 사진.jpg"):
             self._send(200, "image/jpeg", self.server.broken or self.server.next_picture())
         elif path == "/page.html":
             self._send(200, "text/html", b"<html>login</html>")

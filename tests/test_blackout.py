@@ -14,13 +14,13 @@ from http_camera import HttpCamera
 from rtsp_server import RtspServer, encode
 
 from edge.cameras import open_camera
-from edge.cameras.blackout import blacked_out, paint_over
+from edge.cameras.blackout import blacked_out
 from edge.config import load_site
 from edge.doctor import take_snapshot
 from edge.drawing.viewfinder import OwnCameras
 from edge.errors import ConfigError
 from edge.eye import Eye
-from edge.geometry import contains
+from edge.geometry import contains, paint_over
 from edge.replay import Request, replay
 from edge.types import Moment
 

@@ -62,8 +62,9 @@ class Loop:
         self.board.pin([], [], self.ledger, self.plan, self.now())
 
 
-def plan(state: Path, slots) -> SimpleNamespace:
-    site = SimpleNamespace(state=state, cameras=[SimpleNamespace(id="cam")])
+def plan(state: Path, slots, blackout=()) -> SimpleNamespace:
+    camera = SimpleNamespace(id="cam", url="usb:0", blackout=blackout)
+    site = SimpleNamespace(state=state, cameras=[camera])
     return SimpleNamespace(slots=slots, rule=Rule(), config=SimpleNamespace(site=site))
 
 
@@ -132,6 +133,29 @@ def test_when_a_slot_is_emptied_its_last_full_picture_is_kept_and_outlives_a_res
     kept = again.board.crop("a1", "full")
     assert (kept.jpeg(), kept.version) == (full.jpeg(), full.version)
     assert [path.name for path in (tmp_path / "full").iterdir()] == ["a1.jpg"]
+
+
+@pytest.mark.parametrize("change", [{"blackout": ("left",)}, {"url": "usb:1"}])
+def test_what_a_camera_may_no_longer_show_hangs_nowhere(loop, tmp_path, change):
+    loop.look(BODY, FULL)
+    loop.look(EMPTY, FULL)
+    loop.look(EMPTY, FULL, states={"a1": State.EMPTY})
+    assert loop.board.crop("a1", "full") is not None
+    before, loop.plan = loop.plan, plan(tmp_path, (LEFT, RIGHT))
+    loop.idle()
+    assert loop.board.frame("cam") is not None  # read anew, all the same
+    assert loop.board.crop("a1", "full") is not None
+
+    loop.plan = plan(tmp_path, (LEFT, RIGHT))
+    vars(loop.plan.config.site.cameras[0]).update(change)
+    loop.idle()
+    assert before is not loop.plan
+    assert loop.board.frame("cam") is loop.board.quiet_frame("cam") is None
+    for which in ("now", "full"):
+        assert loop.board.crop("a1", which) is loop.board.crop("a2", which) is None
+    assert list((tmp_path / "full").iterdir()) == []
+    frame = loop.look(FULL, FULL)
+    assert loop.board.frame("cam") is frame
 
 
 def test_a_picture_that_is_not_full_is_never_kept_as_full(loop):

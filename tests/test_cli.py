@@ -157,6 +157,38 @@ def test_snapshot_writes_one_picture(site):
     assert cv2.imread(run.stdout.strip()).shape == (48, 64, 3)
 
 
+def test_snapshot_does_not_replace_the_picture_that_the_slots_were_drawn_on(site):
+    reference = site.parent / "aisle.jpg"
+    cv2.imwrite(str(reference), cv2.imread(str(next((site.parent / "pictures").iterdir()))))
+    planogram = yaml.safe_load((site.parent / "planogram.yaml").read_text())
+    planogram["cameras"]["aisle"]["reference"] = "aisle.jpg"
+    write(site.parent, "planogram.yaml", planogram)
+    before = reference.read_bytes()
+    refused(edge("snapshot", "aisle", "-c", site, "-o", reference), 2, "were drawn on", "-o")
+    assert reference.read_bytes() == before
+    assert edge("snapshot", "aisle", "-c", site, "-o", site.parent / "a.jpg").returncode == 0
+
+
+def test_doctor_names_a_camera_by_which_no_slot_would_be_judged(site):
+    cv2.imwrite(str(site.parent / "wide.png"), np.zeros((100, 400, 3), np.uint8))
+    planogram = yaml.safe_load((site.parent / "planogram.yaml").read_text())
+    good = edge("doctor", "-c", site, "--json")
+    planogram["cameras"]["aisle"]["reference"] = "wide.png"
+    write(site.parent, "planogram.yaml", planogram)
+    wide = edge("doctor", "-c", site, "--json")
+    for picture in (site.parent / "pictures").iterdir():
+        cv2.imwrite(str(picture), np.zeros((100, 400, 3), np.uint8))
+    dark = edge("doctor", "-c", site, "--json")
+    said = [
+        next((one["ok"], one["says"]) for one in json.loads(run.stdout)["findings"]
+             if one["what"] == "camera aisle")
+        for run in (good, wide, dark)
+    ]  # fmt: skip
+    assert [ok for ok, _ in said] == [True, False, False]
+    assert "its slots were drawn on 400 x 100: another aspect" in said[1][1]
+    assert "too dark to tell anything" in said[2][1]
+
+
 def test_snapshot_of_an_unknown_camera_names_those_there_are(site):
     refused(edge("snapshot", "aisel", "-c", site), 2, "aisel", "it has: aisle")
 

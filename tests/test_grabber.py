@@ -95,6 +95,55 @@ def said(grabber):
     return condition and condition[:2]
 
 
+def test_who_comes_after_waits_until_the_camera_is_let_go_and_says_nothing_meanwhile(grab):
+    holders = []
+
+    class OneAtATime(Script):
+        def open(self, url, every_s):
+            if holders:
+                raise CameraError("another program uses it")
+            holders.append(self)
+            return self
+
+        def read(self):
+            time.sleep(0.8)  # until the next picture is due
+            return PICTURE
+
+        def close(self):
+            holders.remove(self)
+
+    patience, ends = Patience(first_retry_s=0.05), [threading.Event(), threading.Event()]
+    before = Grabber("aisle", "test:", 0.1, ends[0], patience, opener=OneAtATime().open)
+    before.start()
+    wait_for(before.take)
+    ends[0].set()
+    opener = OneAtATime().open
+    after = Grabber("aisle", "test:", 0.1, ends[1], patience, opener=opener, after=before)
+    after.start()
+    said_of_it = set()
+
+    def taken():
+        said_of_it.add(said(after))
+        return after.take()
+
+    wait_for(taken)
+    ends[1].set()
+    after.join()
+    assert said_of_it <= {None, (ONLINE, None)}
+
+
+def test_who_comes_after_one_that_hangs_does_not_wait_for_ever(grab):
+    hanging = threading.Event()
+    before = grab(Script(PICTURE, hanging.wait))
+    wait_for(before.take)
+    stop = threading.Event()
+    after = Grabber("aisle", "test:", 0.1, stop, QUICK, opener=Script(PICTURE).open, after=before)
+    after.start()
+    wait_for(after.take)
+    stop.set()
+    hanging.set()
+
+
 def test_the_newest_frame_is_handed_out_once(grab):
     pictures = [np.full((12, 16, 3), number, np.uint8) for number in range(5)]
     all_read, blocked = threading.Event(), threading.Event()

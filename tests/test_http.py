@@ -44,6 +44,21 @@ def test_of_a_stream_the_newest_picture_is_handed_out_each_every_s(server, path)
     camera.close()
 
 
+@pytest.mark.parametrize("path", ["/매대 사진.jpg", "/still.jpg?자리=왼쪽"])
+def test_a_path_may_have_letters_of_any_language(server, path):
+    camera = open_camera(server.url(path), 0.0)
+    assert number_of(camera.read()) == 0
+    camera.close()
+
+
+@pytest.mark.parametrize("host", ["cam..lan", "c" * 70 + ".lan"])
+def test_a_host_that_cannot_be_one_is_no_wrong_password(host):
+    with pytest.raises(CameraError, match="check the URL") as caught:
+        open_camera(f"http://viewer:sesame@{host}/still.jpg", 1.0)
+    assert caught.value.reason is CameraReason.CONNECT_FAILED
+    assert "login" not in str(caught.value).partition(";")[2]
+
+
 def test_the_end_of_a_stream_is_no_picture(server):
     camera = open_camera(server.url("/sized.mjpg"), 0.0)  # leaves none out, however late it reads
     for _ in range(20):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,6 +63,19 @@ def test_a_camera_that_changed_is_another_and_one_that_went_is_closed(lookout, t
         seen = gone.frames
         gone.take(Moment.now())
         assert gone.frames == seen
+
+
+def test_only_who_looks_through_the_same_camera_waits_for_the_one_before(lookout, tmp_path):
+    aisle = camera("aisle", tmp_path, every_s=3.0)
+    look(lookout, aisle)
+    (tmp_path / "other").mkdir()
+    begun_s = time.monotonic()
+    (eye,) = look(lookout, camera("aisle", tmp_path / "other"))
+    wait_for(lambda: pictures(eye) >= 1)
+    assert time.monotonic() - begun_s < 2.5
+    (eye,) = look(lookout, aisle)
+    (eye,) = look(lookout, aisle.model_copy(update={"every_s": 0.1}))
+    wait_for(lambda: pictures(eye) >= 1)
 
 
 def test_slots_drawn_on_another_picture_end_the_wrong_aspect(lookout, tmp_path):

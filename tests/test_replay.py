@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 import yaml
 from conftest import require_data
+from http_camera import HttpCamera
 from test_classifier import metadata, write_bundle
 
 from edge.errors import CameraError, ConfigError, UsageError
@@ -125,6 +128,58 @@ def test_a_picture_judged_by_itself_is_drawn_as_seen_clearly(folder):
     x0, _, x1, y1 = SLOTS["a"]
     inside = drawn[y1 - 25 : y1 - 5, x0 + 5 : x1 - 5]
     assert inside.std(axis=(0, 1)).max() < 2  # a tint, no hatching
+
+
+def test_a_night_is_no_change(folder):
+    pictures = folder / "night"
+    pictures.mkdir()
+    for number in range(60):
+        dark = 15 <= number < 45
+        shelf = picture(2.0)  # a stocked, b empty
+        cv2.imwrite(str(pictures / f"{number:02}.png"), shelf // 40 if dark else shelf)
+    files = {"planogram": folder / "planogram.yaml", "config": folder / "site.yaml"}
+    found = replay(Request(str(pictures), every_s=1.0, confirm_s=3.0, **files)).as_json()
+    assert found["changes"] == []
+
+
+def test_pictures_on_which_the_daemon_would_find_no_slot_are_refused(folder, video):
+    cv2.imwrite(str(folder / "reference.png"), np.zeros((180, 240, 3), np.uint8))
+    planogram = yaml.safe_load((folder / "planogram.yaml").read_text())
+    planogram["cameras"]["cam"]["reference"] = "reference.png"
+    (folder / "planogram.yaml").write_text(yaml.safe_dump(planogram))
+    with pytest.raises(UsageError, match=r"pictures of 320 x 180, .* of 240 x 180: another as"):
+        run(folder, video)
+
+
+def test_who_interrupts_a_replay_gets_what_was_seen_until_then(folder, video):
+    files = {"planogram": folder / "planogram.yaml", "config": folder / "site.yaml"}
+
+    def impatient(t: float) -> None:
+        if t >= 20:
+            raise KeyboardInterrupt
+
+    found = replay(Request(str(video), every_s=0.5, confirm_s=2.0, **files), impatient).as_json()
+    assert [one["to"] for one in found["changes"]] == ["empty"]
+    assert found["seconds"] == 20.0
+
+
+def test_a_live_camera_that_breaks_off_leaves_its_figures(folder, caplog):
+    with HttpCamera() as server:
+        url = server.url("/sized.mjpg")
+        files = {"planogram": folder / "planogram.yaml", "config": folder / "site.yaml"}
+        found = replay(Request(url, every_s=0.01, confirm_s=0.0, **files)).as_json()
+        assert found["looks"] >= 2 * 5
+        assert "the camera ended the stream; what follows is of the" in caplog.text
+    with pytest.raises(CameraError):
+        replay(Request(url, every_s=0.01, **files))
+
+
+def test_figures_are_printed_before_a_picture_that_cannot_be_written(folder, video):
+    words = ["replay", str(video), "--planogram", "planogram.yaml", "-c", "site.yaml", "--json"]
+    command = [sys.executable, "-m", "edge.cli", *words, "--picture", "nowhere/last.png"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 69, done.stderr
+    assert json.loads(done.stdout)["slots"] == 2
 
 
 def test_without_truth_the_changes_are_listed_all_the_same(folder, video):

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from edge.cameras.demo import build_scene, parse_demo_url
 from edge.scene import Scene
 
 HALF_HOUR_S = 1800.0
@@ -29,6 +30,12 @@ def test_half_an_hour_brings_thirty_to_eighty_changes_in_both_directions(half_ho
     changes = [entry["state"] for entries in truth.values() for entry in shown(entries)[1:]]
     assert 30 <= len(changes) <= 80
     assert min(changes.count("empty"), changes.count("stocked")) >= 12
+
+
+@pytest.mark.parametrize("seed", range(1, 9))
+def test_a_small_shelf_that_is_sold_out_has_visitors_all_the_same(seed):
+    scene = build_scene(parse_demo_url(f"demo:?seed={seed}&shelves=1&slots=6"))
+    assert len(scene.visits(86_400)) > 500
 
 
 def test_shoppers_stand_still_for_a_minute_before_stocked_and_before_empty_slots(half_hour):

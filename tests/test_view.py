@@ -71,6 +71,25 @@ def test_a_dim_shop_and_a_shelf_with_one_lamp_are_not_dark():
     assert View().trouble(frame(lamp, 0)) is None
 
 
+COVER = ((0.0, 0.0), (0.93, 0.0), (0.93, 1.0), (0.0, 1.0))
+
+
+def test_what_is_black_on_purpose_is_no_darkness():
+    picture = noisy(128)
+    picture[:, : round(0.93 * 320)] = 0
+    assert View().trouble(frame(picture, 0)) is CameraReason.DARK
+    view = View(blackout=[COVER])
+    assert view.trouble(frame(picture, 0)) is None
+    smaller = picture[::2, ::2]
+    assert view.trouble(frame(smaller, 1)) is None
+    assert view.trouble(frame(noisy(5), 2)) is CameraReason.DARK
+
+
+def test_of_what_is_black_all_over_nothing_can_be_told():
+    whole = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
+    assert View(blackout=[whole]).trouble(frame(noisy(128) * 0, 0)) is CameraReason.DARK
+
+
 def test_dusk_does_not_flicker():
     view = View()
     levels = [30, 23, 18, 23, 25, 18, 40]

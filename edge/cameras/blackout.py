@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 
 from edge.cameras import Camera, Opener, open_camera
-from edge.geometry import to_pixels
+from edge.geometry import paint_over
 from edge.types import Image, Quad
-
-BITS = 8  # of a pixel's fraction that OpenCV is told
 
 
 def blacked_out(quads: Sequence[Quad], opener: Opener = open_camera) -> Opener:
@@ -40,11 +37,3 @@ def covered(image: Image, quads: Sequence[Quad]) -> Image:
     for quad in quads:
         paint_over(copy, quad)
     return copy
-
-
-def paint_over(image: Image, quad: Quad) -> None:
-    """Make each pixel black that the quad touches, and at most a pixel beyond."""
-    height, width = image.shape[:2]
-    corners = np.rint(to_pixels(quad, width, height) * 2**BITS).astype(np.int32)
-    cv2.fillPoly(image, [corners], (0, 0, 0), shift=BITS)
-    cv2.polylines(image, [corners], isClosed=True, color=(0, 0, 0), thickness=2, shift=BITS)

@@ -9,7 +9,7 @@ import urllib.error
 import urllib.request
 from email.message import Message
 from typing import Any
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from edge.cameras.picture import decode
 from edge.errors import CameraError
@@ -18,6 +18,8 @@ from edge.types import CameraReason, Image
 TIMEOUT_S = 10.0
 LARGEST = 32 * 2**20  # bytes; what sends more is no camera
 LONGEST_LINE = 4096
+AS_WRITTEN = "%/:?#[]@!$&'()*+,;="
+"""Of a path and its query: signs with a meaning of their own. What is no ASCII is encoded."""
 
 
 def open_http(url: str, every_s: float, timeout_s: float = TIMEOUT_S) -> HttpCamera:
@@ -70,6 +72,9 @@ class HttpCamera:
             raise CameraError(f"the camera answers {error.code} {error.reason}{hint}") from None
         except (OSError, http.client.HTTPException) as error:
             raise CameraError(_why(error)) from None
+        except UnicodeError:
+            message = "the host's name or the login cannot be sent as written; check the URL"
+            raise CameraError(message) from None
         except ValueError:  # urllib knows neither the camera's way to log in nor its algorithm
             raise _refused() from None
         return answer
@@ -144,7 +149,9 @@ def _with_login(url: str) -> tuple[str, urllib.request.OpenerDirector]:
         raise CameraError(
             "the URL is not valid; percent-encode special characters in user and password"
         )
-    address = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    netloc = parts.netloc.rpartition("@")[2]
+    path, query = (quote(part, safe=AS_WRITTEN) for part in (parts.path, parts.query))
+    address = urlunsplit(parts._replace(netloc=netloc, path=path, query=query))
     handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
     if parts.username:
         logins = urllib.request.HTTPPasswordMgrWithDefaultRealm()

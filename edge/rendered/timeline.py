@@ -178,6 +178,8 @@ class Timeline:
     def _purchase(self, half: _Half) -> Visit:
         """Takes one to all of one or two products; what sells well is what is nearly gone."""
         offered = [number for number in half.places if self._stock[number]]
+        if not offered:
+            return self._still_look(half)
         weights = [1 / self._stock[number] for number in offered]
         errands: dict[int, list[int]] = {}
         for _ in range(self._chance.choice([1, 2, 2])):
