@@ -125,6 +125,7 @@ class Shop:
     def routes(self) -> list[Route]:
         return [
             Route("/api/events", self._events),
+            Route("/api/snapshot", self._snapshot),
             Route("/api/act", self._act, methods=["POST"]),
             Route("/api/slots/{slot}/{which}.jpg", self._picture),
             Route("/api/cameras/{camera}.jpg", self._picture),
@@ -141,18 +142,23 @@ class Shop:
     async def _news(self) -> AsyncIterator[bytes]:
         queue: asyncio.Queue[bytes] = asyncio.Queue()
         self._pages.add(queue)
-        snapshot = {
-            "node": "shop", "server_time": time(), "slots": self.slots, "cameras": self.cameras,
-            "recent": self.recent,
-            "settings": {"age_steps_min": [15, 60], "pictures": self.pictures, "closing": None},
-        }  # fmt: skip
-        hello = {"boot": "b", "seq": 0, "server_time": time(), "snapshot": snapshot}
+        hello = {"boot": "b", "seq": 0, "server_time": time(), "snapshot": self._everything()}
         try:
             yield _event("hello", hello)
             while True:
                 yield await queue.get()
         finally:
             self._pages.discard(queue)
+
+    def _everything(self) -> dict[str, Any]:
+        return {
+            "node": "shop", "server_time": time(), "slots": self.slots, "cameras": self.cameras,
+            "recent": self.recent,
+            "settings": {"age_steps_min": [15, 60], "pictures": self.pictures, "closing": None},
+        }  # fmt: skip
+
+    async def _snapshot(self, request: Request) -> Response:
+        return JSONResponse(self._everything())
 
     async def _act(self, request: Request) -> Response:
         self.acts.append(await request.json())

@@ -12,6 +12,9 @@ from drawing import calibration, rendered_shelf, shelf
 
 from edge.config import load_planogram
 
+ALL_SCORED = (
+    "[...document.querySelectorAll('.crop__chance')].every((one) => one.textContent !== '…')"
+)
 BAY = ((0.2, 0.2), (0.8, 0.25), (0.78, 0.8), (0.22, 0.85))
 
 
@@ -261,3 +264,71 @@ def test_how_one_camera_was_moved_is_not_told_of_another(bench):
     assert not hand.page.locator(".realign").is_visible()
     assert hand.page.locator(".ghost").count() == 0
     assert np.allclose(hand.quads(), drawn, atol=0.02), "both cameras have the same slots"
+
+
+def test_a_camera_whose_slots_cannot_be_read_is_tried_again(bench):
+    hand = bench.mouse()
+    bench.browser.expect_in_console("net::ERR_FAILED")
+    bench.cameras.pictures["door"] = bench.cameras.pictures["aisle"]
+    away = [True]
+    intercept(hand.page, "**/door/plan", lambda one: one.abort() if away else one.continue_())
+    hand.page.locator(".bar__camera").select_option("door")
+    trouble = hand.page.locator(".trouble")
+    trouble.get_by_text("door · 매장 컴퓨터에 연결할 수 없어요").wait_for()
+    away.clear()
+    trouble.get_by_role("button", name="다시 해 보기").click()
+    bench.ready(hand)
+    shelf(hand, BAY, 1, 2)
+
+
+def test_a_page_that_cannot_begin_says_so_until_it_can(bench):
+    hand = bench.mouse()
+    bench.browser.expect_in_console("net::ERR_FAILED")
+    away = [True]
+    intercept(hand.page, "**/api/calibrate", lambda one: one.abort() if away else one.continue_())
+    hand.page.reload()
+    trouble = hand.page.locator(".trouble")
+    trouble.get_by_text("화면을 열지 못했어요 · 매장 컴퓨터에 연결할 수 없어요").wait_for()
+    away.clear()
+    trouble.get_by_role("button", name="다시 해 보기").click()
+    bench.ready(hand)
+
+
+def test_scores_that_do_not_come_are_told_until_they_do(bench):
+    hand = bench.mouse()
+    bench.browser.expect_in_console("net::ERR_FAILED")
+    away = [True]
+    intercept(hand.page, "**/score", lambda one: one.abort() if away else one.continue_())
+    shelf(hand, BAY, 1, 2)
+    hand.choose(".steps__one:nth-child(4)")
+    told = hand.page.locator(".notice--alert", has_text="매장 컴퓨터에 연결할 수 없어요")
+    told.wait_for()
+    away.clear()
+    told.wait_for(state="hidden")
+    hand.until(
+        "[...document.querySelectorAll('.crop__chance')].every((one) => one.textContent !== '…')"
+    )
+
+
+def test_a_picture_that_the_daemon_has_forgotten_is_taken_anew(bench):
+    hand = bench.mouse()
+    bench.browser.expect_in_console("status of 410")
+    first = hand.page.locator(".stage__picture").first.get_attribute("src")
+    gone = {"error": {"code": "picture_gone", "message": "take another one"}}
+    token = first.rsplit("/", 1)[1].removesuffix(".jpg")
+
+    def forgotten(route):
+        if route.request.post_data_json["token"] == token:
+            route.fulfill(status=410, json=gone)
+        else:
+            route.continue_()
+
+    asked = intercept(hand.page, "**/score", forgotten)
+    shelf(hand, BAY, 1, 2)
+    hand.choose(".steps__one:nth-child(4)")
+    hand.until(
+        "[...document.querySelectorAll('.crop__chance')].every((one) => one.textContent !== '…')"
+    )
+    assert hand.page.locator(".stage__picture").first.get_attribute("src") != first
+    assert hand.slots() == 2
+    assert sum(one.request.post_data_json["token"] == token for one in asked) == 1

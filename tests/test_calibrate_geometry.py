@@ -13,6 +13,7 @@ import pytest
 from conftest import REPOSITORY, require_program
 
 from edge import geometry
+from edge.drawing import goods_list
 from edge.planogram import quad_problem
 
 STATIC = REPOSITORY / "edge" / "web" / "static"
@@ -192,7 +193,9 @@ def test_rows_leave_room_for_price_rails(page):
 
 def test_a_column_of_a_spreadsheet_becomes_names_and_codes(page):
     def parsed(text):
-        return [(line["name"], line["sku"]) for line in call(page, "naming", "parsePaste", text)]
+        found = call(page, "naming", "parsePaste", text)
+        assert found["rounded"] == []
+        return [(line["name"], line["sku"]) for line in found["lines"]]
 
     assert parsed("Milk\r\nTea\r\n") == [("Milk", ""), ("Tea", "")]
     assert parsed("Milk\t8801104940016\nTea\t8801104940023") == [
@@ -200,7 +203,6 @@ def test_a_column_of_a_spreadsheet_becomes_names_and_codes(page):
         ("Tea", "8801104940023"),
     ]
     assert parsed("8801104940016\tMilk\n8801104940023\tTea")[1] == ("Tea", "8801104940023")
-    assert parsed("바코드\t상품명\n8801\t우유\n8802\t차") == [("우유", "8801"), ("차", "8802")]
     assert parsed('"Milk, ""cold"""\n\nTea') == [('Milk, "cold"', ""), ("", ""), ("Tea", "")]
     assert parsed('"Milk\r\n240 ml"\t88011049\r\n"Tea ""x""\n"\t88011050') == [
         ("Milk 240 ml", "88011049"),
@@ -212,6 +214,22 @@ def test_a_column_of_a_spreadsheet_becomes_names_and_codes(page):
         ('"a" b', ""),
         ("Tea", ""),
     ], "quotes that are a name's own"
+
+
+def test_a_barcode_that_was_rounded_is_no_code(page):
+    found = call(page, "naming", "parsePaste", "Milk\t8.8011E+12\nTea\t8,80E+12\nJam\t88011050")
+    assert [line["sku"] for line in found["lines"]] == ["", "", "88011050"]
+    assert [line["name"] for line in found["lines"]] == ["Milk", "Tea", "Jam"]
+    assert found["rounded"] == ["8.8011E+12", "8,80E+12"]
+
+
+def test_a_heading_is_what_the_import_takes_for_one(page):
+    for word, meaning in goods_list.COLUMNS.items():
+        text = f"{word.upper()}\tx\nMilk\t3"
+        assert call(page, "naming", "isHeading", text) is (meaning in ("name", "sku")), word
+    assert call(page, "naming", "isHeading", "\n\n상품 코드\t단\n")
+    assert not call(page, "naming", "isHeading", "Milk\t3")
+    assert not call(page, "naming", "isHeading", "")
 
 
 def test_ids_follow_the_pattern_and_never_collide(page):

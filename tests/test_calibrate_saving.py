@@ -136,6 +136,66 @@ def test_a_list_of_goods_is_imported_from_a_file(bench, tmp_path):
     assert hand.names() == ["우유", "차", "2단 1칸", "2단 2칸"]
 
 
+def test_a_pasted_list_with_a_heading_is_read_as_the_same_file_is(bench, tmp_path):
+    text = "품목명,EAN13,페이싱\n초코우유,8801104940016,3\n녹차,8801104940023,1\n"
+    names = {}
+    for way in ("file", "paste"):
+        hand = bench.mouse()
+        shelf(hand, BAY, 2, 2)
+        hand.choose(".steps__one:nth-child(3)")
+        if way == "file":
+            (tmp_path / "goods.csv").write_text(text, encoding="utf-8")
+            hand.page.locator("input[type=file]").set_input_files(tmp_path / "goods.csv")
+        else:
+            hand.paste(text.replace(",", "\t"))
+        hand.page.locator(".paste__rows td", has_text="녹차").wait_for()
+        hand.press("Enter")
+        hand.settled()
+        skus = hand.page.locator("input[name=slot-sku]")
+        names[way] = hand.names(), [one.input_value() for one in skus.all()]
+        hand.page.context.close()  # with its draft
+    assert names["paste"] == names["file"]
+    assert names["file"][0] == ["초코우유"] * 3 + ["녹차"]
+
+
+def test_rounded_barcodes_are_told_and_never_pasted(bench):
+    hand = bench.mouse()
+    shelf(hand, BAY, 1, 2)
+    hand.choose(".steps__one:nth-child(3)")
+    hand.paste("우유\t8.8011E+12\n차\t8.8011E+12")
+    hand.page.locator(".paste .problems__item", has_text="8.8011E+12").wait_for()
+    hand.press("Enter")
+    hand.settled()
+    assert hand.names() == ["우유", "차"]
+    assert [one.input_value() for one in hand.page.locator("input[name=slot-sku]").all()] == [
+        "",
+        "",
+    ]
+    hand.paste("상품명\t바코드\n우유\t8.8011E+12\n차\t8801104940023")
+    hand.page.locator(".paste .problems__item", has_text="rounded").wait_for()
+    assert hand.page.locator(".paste__rows td", has_text="8.8").count() == 0
+
+
+def test_who_cannot_save_is_told_so_for_as_long_as_that_is_so(bench):
+    hand = bench.mouse()
+
+    def forbidden(route):
+        about = route.fetch().json()
+        route.fulfill(json=about | {"writable": False, "why_not": "the folder is read-only"})
+
+    intercept(hand.page, "**/api/calibrate", forbidden)
+    hand.page.reload()
+    bench.ready(hand)
+    shelf(hand, BAY, 1, 2)
+    hand.choose(".steps__one:nth-child(4)")
+    notice = hand.page.locator(".notice--alert", has_text="the folder is read-only")
+    notice.wait_for()
+    assert hand.page.locator(".bar__save").is_disabled()
+    hand.press("Control+s")
+    hand.said("이 배치도는 저장할 수 없어요 · the folder is read-only")
+    assert notice.is_visible()
+
+
 def test_an_id_that_is_taken_is_refused_where_it_stands(bench):
     hand = bench.mouse()
     shelf(hand, BAY, 1, 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from browser import LAN_NAME, Browser, watch_browser
 from looks import low_contrasts, small_targets, sticking_out, unnamed
+from mosquitto import wait_for
 from pages import serve_pages
 from playwright.sync_api import Page, expect
 from shop import Shop
@@ -45,6 +47,23 @@ def test_the_pin_opens_the_page_that_was_asked_for(browser):
     expect(page.locator(".card").first).to_be_visible()
     page.goto(browser.address + "/login")  # who is signed in is not asked again
     expect(page).to_have_url(f"{browser.address}/")
+
+
+@pytest.mark.parametrize("path", ["/", "/calibrate"])
+def test_who_opens_a_page_stays_signed_in_for_thirty_days_more(browser, path):
+    browser.expect_in_console("status of 404")  # the shop of this test has no cameras to draw on
+    page = browser.open("/")
+    sign_in(page)
+    expect(page.locator(".card").first).to_be_visible()
+    (cookie,) = page.context.cookies()
+    soon = time.time() + 86_400
+    page.context.add_cookies([cookie | {"expires": soon}])
+    page.goto(browser.address + path)
+
+    def expires() -> float:
+        return page.context.cookies()[0]["expires"]
+
+    wait_for(lambda: expires() > soon + 28 * 86_400)
 
 
 def test_without_tls_it_says_what_the_pin_protects_and_what_not(browser):

@@ -95,6 +95,23 @@ def test_a_hidden_page_hangs_up_and_a_page_that_is_looked_at_calls_again(browser
     wait_for(lambda: shop.listeners == 1)
 
 
+def test_a_page_behind_another_tells_what_ran_empty_all_the_same(browser, shop):
+    page = open_page(browser)
+    page.evaluate(COUNT_RINGS)
+    turn_sound_on(page)
+    page.evaluate(HIDE, True)
+    page.clock.fast_forward(31_000)
+    wait_for(lambda: shop.listeners == 0)
+    rung = page.evaluate("rings")
+    emptied(shop.slots[16], 0)
+    page.clock.fast_forward(31_000)
+    wait_for(lambda: page.title().startswith("(5)"))
+    assert page.evaluate("rings") > rung
+    assert shop.listeners == 0
+    page.evaluate(HIDE, False)
+    wait_for(lambda: shop.listeners == 1)
+
+
 def test_what_runs_empty_is_told_to_who_does_not_look(browser, shop):
     page = open_page(browser, clock=False)
     emptied(shop.slots[16], 0)

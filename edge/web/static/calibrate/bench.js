@@ -68,6 +68,7 @@ export class Bench {
     this.keepDraft();
     this.camera = camera;
     this.picture = null;
+    this.plan = null;
     const frame = { camera, width: 1, height: 1, otherIds: new Set() };
     this.model.reset(emptyState([], ""), frame); // nothing of another camera stays on the page
     const [plan, picture] = await Promise.all([

@@ -3,7 +3,7 @@
 import { h, icon, list, set, setText } from "../lib/dom.js";
 import { t } from "../lib/i18n.js";
 import { tool } from "./fields.js";
-import { percentOf, stateOf, warningWords } from "./judged.js";
+import { percentOf, reasonOf, stateOf, warningWords } from "./judged.js";
 
 /** @typedef {import("./state.js").Slot} Slot */
 /** @typedef {import("./scores.js").Scores} Scores */
@@ -24,16 +24,19 @@ export class Crops {
     this.scores = scores;
     this.show = show;
     this.summary = h("div", { class: "summary" });
+    this.failed = h("p", { class: "notice notice--alert", role: "status", hidden: true });
     this.problems = h("ul", { class: "problems" });
     this.cards = h("ul", { class: "crops" });
     this.clip = tool("fit", t("calibrate.clip"), clip);
-    this.element = h("div", { class: "stack" }, this.summary, this.problems, this.clip, this.cards);
+    this.element = h("div", { class: "stack" }, this.summary, this.failed, this.problems, this.clip, this.cards);
   }
 
   /** @param {Map<string, string[]>} refused what saving complained of, by slot key */
   update(refused) {
     const { model, scores } = this;
     const slots = model.slots;
+    this.failed.hidden = !scores.failed;
+    if (scores.failed) setText(this.failed, t("calibrate.scores_failed", { why: reasonOf(scores.failed) }));
     const states = slots.map((slot) => stateOf(scores.known.get(slot.key)?.p));
     const counts = ["stocked", "empty", "unsure", "none"].map((state) => ({
       state, n: states.filter((one) => one === state).length }));

@@ -1,6 +1,6 @@
-// Words and states that several views of a slot share.
+// Words and states that several views share.
 
-import { t } from "../lib/i18n.js";
+import { knows, t } from "../lib/i18n.js";
 
 // Where the shipped model says so; between them it says nothing.
 const EMPTY_ABOVE = 0.8, STOCKED_BELOW = 0.4;
@@ -22,4 +22,10 @@ export function percentOf(p) {
 /** @param {string[]} codes */
 export function warningWords(codes) {
   return codes.map((code) => t(`calibrate.warn.${code}`));
+}
+
+/** Why the daemon gave no answer, or not the one that was asked for. @param {import("../lib/net.js").ApiError} problem */
+export function reasonOf({ code, message }) {
+  if (code === "network") return t("login.network");
+  return knows(`reason.${code}`) ? t(`reason.${code}`) : message || code;
 }

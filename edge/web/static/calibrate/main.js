@@ -2,8 +2,9 @@
 
 import "./language.js";
 import { h, icon, set } from "../lib/dom.js";
-import { knows, lang, setLang, t } from "../lib/i18n.js";
+import { lang, setLang, t } from "../lib/i18n.js";
 import { ApiError } from "../lib/net.js";
+import { staySignedIn } from "../lib/session.js";
 import { toast } from "../lib/toast.js";
 import { centre } from "../geom/quad.js";
 import { Actions } from "./actions.js";
@@ -12,6 +13,7 @@ import { Chosen } from "./chosen.js";
 import { Crops } from "./crops.js";
 import { tool } from "./fields.js";
 import { targetName } from "./hits.js";
+import { reasonOf } from "./judged.js";
 import { listenToKeys, showHelp } from "./keys.js";
 import { Loupe } from "./loupe.js";
 import { Model } from "./model.js";
@@ -32,7 +34,7 @@ const DRAFT_MS = 300;
 export class App {
   model = new Model();
   bench = new Bench(this.model);
-  scores = new Scores(this.model, this.bench, () => this.render());
+  scores = new Scores(this.model, this.bench, () => this.render(), () => this.retake());
   actions = new Actions(this.model, this.bench, { say: (text, error) => this.say(text, error), drawn: () => this.#drawn() });
   /** Where the keyboard sets the next point. @type {Point|null} */
   cursor = null;
@@ -130,11 +132,17 @@ export class App {
 
   async start() {
     addEventListener("pointerdown", (event) => { this.#byTouch = event.pointerType !== "mouse"; }, { capture: true });
-    await this.bench.open();
-    const { cameras, writable, whyNot } = this.bench;
+    try {
+      await this.bench.open();
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      this.#tell(t("calibrate.failed", { why: reasonOf(error) }), false, [h("div", { class: "tools" }, h("button",
+        { type: "button", class: "button button--primary", onclick: () => location.reload() }, t("calibrate.try_again")))]);
+      return;
+    }
+    const { cameras } = this.bench;
     this.back.hidden = this.bench.alone; // then there is no staff page
     this.choice.append(...cameras.map(({ id, slots }) => h("option", { value: id }, slots ? `${id} · ${t("calibrate.n_slots", { n: slots })}` : id)));
-    if (!writable) this.say(t("calibrate.not_writable", { why: whyNot ?? "" }), true);
     const asked = new URLSearchParams(location.search).get("camera");
     const first = cameras.find(({ id }) => id === asked) ?? cameras.find(({ slots }) => !slots) ?? cameras[0];
     if (first) await this.choose(first.id);
@@ -147,7 +155,14 @@ export class App {
     history.replaceState(null, "", `?camera=${encodeURIComponent(camera)}`);
     this.realign.stop();
     this.#tell(t("calibrate.opening", { camera }), true);
-    const opened = await this.bench.choose(camera);
+    let opened;
+    try {
+      opened = await this.bench.choose(camera);
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      if (this.bench.camera === camera) this.#noPicture(error);
+      return;
+    }
     if (!opened) return;
     if (opened.problem) this.#noPicture(opened.problem);
     else this.#opened(opened.restored);
@@ -176,12 +191,11 @@ export class App {
 
   /** @param {import("../lib/net.js").ApiError} problem */
   #noPicture(problem) {
-    const reason = knows(`reason.${problem.code}`) ? t(`reason.${problem.code}`) : problem.message || problem.code;
     const again = h("button", { type: "button", class: "button button--primary", onclick: () => this.choose(this.bench.camera) }, t("calibrate.try_again"));
     const reference = this.bench.plan?.reference && h("button", { type: "button", class: "button",
       onclick: () => this.#useReference() }, t("calibrate.use_reference"));
-    this.#tell(t("calibrate.no_picture", { camera: this.bench.camera, why: reason }), false, [
-      problem.message && h("p", { class: "small muted" }, problem.message), h("div", { class: "tools" }, again, reference)]);
+    this.#tell(t("calibrate.no_picture", { camera: this.bench.camera, why: reasonOf(problem) }), false, [
+      problem.message && problem.code !== "network" && h("p", { class: "small muted" }, problem.message), h("div", { class: "tools" }, again, reference)]);
   }
 
   async #useReference() {
@@ -207,8 +221,8 @@ export class App {
     try {
       if (!(await this.bench.retake())) return false;
     } catch (error) {
-      const code = /** @type {any} */ (error).code ?? "";
-      this.say(t("calibrate.no_picture", { camera: this.bench.camera, why: knows(`reason.${code}`) ? t(`reason.${code}`) : String(code) }), true);
+      if (!(error instanceof ApiError)) throw error;
+      this.say(t("calibrate.no_picture", { camera: this.bench.camera, why: reasonOf(error) }), true);
       return false;
     }
     this.#showPicture();
@@ -282,6 +296,7 @@ export class App {
   }
 }
 
+staySignedIn();
 const app = new App();
 app.start().catch((error) => app.say(t("calibrate.failed", { why: error.message }), true));
 

@@ -4,7 +4,7 @@
 import { h, icon, setText } from "../lib/dom.js";
 import { t } from "../lib/i18n.js";
 import { send } from "../lib/net.js";
-import { parsePaste } from "../geom/naming.js";
+import { isHeading, parsePaste } from "../geom/naming.js";
 import { relabel } from "./edits.js";
 
 /** @typedef {import("./main.js").App} App */
@@ -16,6 +16,7 @@ const MOST_BYTES = 2_000_000, SHOWN = 400;
 export class Paste {
   /** As the preview shows them: what is selected may change before they are applied. */
   /** @type {Pair[]} */ #pairs = [];
+  #turn = 0;
 
   /** @param {App} app */
   constructor(app) {
@@ -39,7 +40,7 @@ export class Paste {
   }
 
   /** @param {ClipboardEvent} event */
-  #pasted(event) {
+  async #pasted(event) {
     const { model } = this.app;
     const target = /** @type {Element} */ (event.target);
     const text = event.clipboardData?.getData("text/plain") ?? "";
@@ -49,25 +50,42 @@ export class Paste {
     event.preventDefault();
     this.app.actions.goTo(3);
     this.area.value = text;
-    this.read(text);
-    this.#offer();
+    if (await this.read(text)) this.#offer();
   }
 
-  /** @param {string} text */
-  read(text) { this.#show(text.trim() ? parsePaste(text) : [], []); }
+  /**
+   * Show what a text says: plain columns at once, such with a heading as the daemon reads a file of them.
+   * @param {string} text
+   * @returns {Promise<boolean>} whether there is something to offer
+   */
+  async read(text) {
+    const turn = ++this.#turn;
+    if (isHeading(text)) return this.#ask({ csv: text }, turn);
+    const { lines, rounded } = parsePaste(text);
+    const some = Boolean(text.trim());
+    this.#show(some ? lines : [], rounded.slice(0, 1).map((code) => t("calibrate.paste_rounded", { code })));
+    return some;
+  }
+
+  /** @param {{csv: string}|{file: string}} list @param {number} turn */
+  async #ask(list, turn) {
+    try {
+      const { rows, problems } = await send("POST", "/api/calibrate/import", list);
+      if (turn !== this.#turn) return false; // another text was pasted meanwhile
+      this.#show(rows, problems);
+      return true;
+    } catch (error) {
+      if (turn === this.#turn) this.app.say(t("calibrate.import_failed", { why: error instanceof Error ? error.message : "" }), true);
+      return false;
+    }
+  }
 
   async #import() {
     const [file] = this.file.files ?? [];
     this.file.value = "";
     if (!file) return;
     if (file.size > MOST_BYTES) { this.app.say(t("calibrate.import_big"), true); return; }
-    try {
-      const { rows, problems } = await send("POST", "/api/calibrate/import", { file: base64(await file.arrayBuffer()) });
-      this.#show(rows, problems);
-      this.#offer();
-    } catch (error) {
-      this.app.say(t("calibrate.import_failed", { why: error instanceof Error ? error.message : "" }), true);
-    }
+    if (await this.#ask({ file: base64(await file.arrayBuffer()) }, ++this.#turn)) this.#offer();
   }
 
   /** Enter accepts. */
@@ -125,6 +143,7 @@ export class Paste {
   }
 
   close() {
+    this.#turn += 1;
     this.#pairs = [];
     this.area.value = "";
     this.preview.hidden = true;

@@ -1,7 +1,7 @@
 // Saving: the planogram is written in one step, never over somebody else's change, and not while
 // something moves in the picture. And the earlier versions that can be taken up again.
 
-import { h, list } from "../lib/dom.js";
+import { h, list, setText } from "../lib/dom.js";
 import { lang, t } from "../lib/i18n.js";
 import { ApiError, getJson, send } from "../lib/net.js";
 import { ask } from "./dialog.js";
@@ -20,7 +20,9 @@ export class Saving {
   constructor(app) {
     this.app = app;
     this.versions = h("ul", { class: "versions" });
-    this.element = h("details", { class: "more" }, h("summary", null, t("calibrate.versions")), this.versions);
+    this.earlier = h("details", { class: "more" }, h("summary", null, t("calibrate.versions")), this.versions);
+    this.forbidden = h("p", { class: "notice notice--alert", hidden: true });
+    this.element = h("div", { class: "stack" }, this.forbidden, this.earlier);
   }
 
   get possible() {
@@ -30,7 +32,11 @@ export class Saving {
 
   update() {
     const versions = this.app.bench.plan?.versions ?? [];
-    this.element.hidden = !versions.length;
+    this.earlier.hidden = !versions.length;
+    const { writable, whyNot } = this.app.bench;
+    this.forbidden.hidden = writable;
+    if (!writable) setText(this.forbidden, t("calibrate.not_writable", { why: whyNot ?? "" }));
+    this.element.hidden = writable && !versions.length;
     list(this.versions, versions, ({ id }) => id, ({ id, saved_at, slots }) => h("li", null,
       h("button", { type: "button", class: "versions__one", onclick: () => this.#takeUp(id) },
         h("span", null, when(saved_at)), h("span", { class: "muted" }, t("calibrate.n_slots", { n: slots })))));
@@ -57,6 +63,7 @@ export class Saving {
   /** @param {string} [digest] of the file that may be replaced */
   async save(digest = this.app.bench.digest) {
     const { bench, model, realign } = this.app;
+    if (!bench.writable) { this.app.say(t("calibrate.not_writable", { why: bench.whyNot ?? "" }), true); return; }
     if (realign.active) { realign.remind(); return; } // where the slots lie is still to be answered
     const { camera } = bench;
     this.#again = this.busy;

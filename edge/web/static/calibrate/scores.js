@@ -24,7 +24,9 @@ export class Scores {
   warnings = new Map();
   /** Slots whose score is on its way. */
   waiting = 0;
-  /** @type {string} */ failed = "";
+  /** Why the newest request had no answer; null: it had. @type {ApiError|null} */ failed = null;
+  /** Of which picture the daemon has said that it is gone. */
+  #gone = "";
   #timer = 0;
   #busy = false;
   #median = 0;
@@ -34,11 +36,13 @@ export class Scores {
    * @param {Model} model
    * @param {Bench} bench
    * @param {() => void} changed
+   * @param {() => void} gone the daemon has forgotten the picture: another one is needed
    */
-  constructor(model, bench, changed) {
+  constructor(model, bench, changed, gone) {
     this.model = model;
     this.bench = bench;
     this.changed = changed;
+    this.gone = gone;
   }
 
   /** Another picture: nothing of the old one counts. */
@@ -46,7 +50,7 @@ export class Scores {
     for (const { url } of this.known.values()) URL.revokeObjectURL(url);
     this.known.clear();
     this.#refused.clear();
-    this.failed = "";
+    this.failed = null;
     this.update();
   }
 
@@ -84,12 +88,16 @@ export class Scores {
       const asked = due.slice(0, MOST);
       const { slots, median_sharpness: median } = await send("POST", this.bench.url("/score"),
         { token, slots: asked.map(({ key, quad }) => ({ key, quad })) }, { timeoutMs: ANSWER_MS });
-      this.failed = "";
+      this.failed = null;
       if (token === this.bench.picture?.token) this.#take(slots, median, new Map(asked.map(({ key, text }) => [key, text])));
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
-      this.failed = error.code;
+      this.failed = error;
       wait = AGAIN_MS;
+      if (error.code === "picture_gone" && this.#gone !== token && token === this.bench.picture?.token) {
+        this.#gone = token; // once: where none can be taken, that was said
+        this.gone();
+      }
     } finally {
       this.#busy = false;
     }

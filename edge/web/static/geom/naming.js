@@ -17,10 +17,13 @@
 export const ID = /^[a-z0-9][a-z0-9_-]*$/;
 const FIELD = /\{(row|col|n|camera)(?::0?(\d))?\}/g;
 const SKU = /^\d{8,14}$/;
-const SKU_HEADINGS = /^(sku|barcode|ean|gtin|바코드|상품\s?코드|코드)$/i;
+/** What a spreadsheet makes of a barcode that it takes for a number: the digits are lost. */
+const ROUNDED = /^\d([.,]\d+)?E\+?\d+$/i;
+/** What the first line may call names and product codes, as edge/drawing/goods_list.py reads them. */
+const HEADINGS = new Set(("name product productname item itemname 품명 상품명 제품명 상품 제품 품목 품목명 이름 " +
+  "sku barcode ean ean13 gtin upc jan code itemcode 바코드 상품코드 제품코드 코드 품번").split(" "));
 /** A cell as spreadsheets copy it: where it holds tabs or line breaks it stands in quotes. And what ends it. */
 const CELL = /(?: *"([^"]*(?:""[^"]*)*)" *|([^\t\n]*))(\t|\n|$)/y;
-const NAME_HEADINGS = /^(name|product|item|품명|상품명|상품|이름|제품명)$/i;
 
 /**
  * @param {string} pattern
@@ -81,23 +84,29 @@ export function defaultPattern(taken) {
 }
 
 /**
- * Lines of a spreadsheet: one column of names, or names and product codes in either order.
+ * Whether the first line names the columns: then they may mean more than names and codes.
  * @param {string} text as pasted
- * @returns {Line[]} empty lines at the end are dropped, within they stay: a slot keeps its name
+ */
+export function isHeading(text) {
+  const [first = []] = cells(text.trim().replace(/\r\n?/g, "\n"));
+  return first.some((cell) => HEADINGS.has(cell.normalize("NFC").toLowerCase().replace(/[^\p{L}\p{N}]/gu, "")));
+}
+
+/**
+ * Lines of a spreadsheet without a heading: one column of names, or names and product codes in either order.
+ * @param {string} text as pasted
+ * @returns {{lines: Line[], rounded: string[]}} empty lines at the end are dropped, within they stay: a slot keeps its
+ *   name. rounded: codes that are none any more
  */
 export function parsePaste(text) {
-  let rows = cells(text.replace(/\r\n?/g, "\n").replace(/\s+$/, ""));
-  const heading = rows[0] ?? [];
-  const headed = heading.some((cell) => SKU_HEADINGS.test(cell) || NAME_HEADINGS.test(cell));
-  if (headed) rows = rows.slice(1);
+  const rows = cells(text.replace(/\r\n?/g, "\n").replace(/\s+$/, ""));
   const width = Math.max(...rows.map((row) => row.length), 0);
   const columns = Array.from({ length: width }, (_, i) => i);
-  const count = (/** @type {number} */ i) => rows.filter((row) => SKU.test(row[i] ?? "")).length;
-  let sku = headed ? heading.findIndex((cell) => SKU_HEADINGS.test(cell)) : -1;
-  if (sku < 0) sku = columns.find((i) => count(i) * 2 > rows.length) ?? -1;
-  let name = headed ? heading.findIndex((cell) => NAME_HEADINGS.test(cell)) : -1;
-  if (name < 0) name = columns.find((i) => i !== sku) ?? -1;
-  return rows.map((row) => ({ name: row[name] ?? "", sku: row[sku] ?? "" }));
+  const isCode = (/** @type {string} */ cell) => SKU.test(cell) || ROUNDED.test(cell);
+  const sku = columns.find((i) => rows.filter((row) => isCode(row[i] ?? "")).length * 2 > rows.length) ?? -1;
+  const name = columns.find((i) => i !== sku) ?? -1;
+  const lines = rows.map((row) => ({ name: row[name] ?? "", sku: ROUNDED.test(row[sku] ?? "") ? "" : row[sku] ?? "" }));
+  return { lines, rounded: rows.map((row) => row[sku] ?? "").filter((cell) => ROUNDED.test(cell)) };
 }
 
 /** @param {string} text @returns {string[][]} a line break within a cell becomes a space */

@@ -108,10 +108,12 @@ export default {
   "calibrate.paste_apply": "Use these names",
   "calibrate.paste_no_slots": "Draw slots first",
   "calibrate.pasted": "Named {n} {n|slot|slots}",
+  "calibrate.paste_rounded": "The spreadsheet has rounded barcodes ({code}) · format that column as text and copy it again",
   "calibrate.import": "Import CSV file",
   "calibrate.import_big": "The file is too large (up to 2 MB)",
   "calibrate.import_failed": "The file could not be read · {why}",
 
+  "calibrate.scores_failed": "The model's answers do not come · {why}",
   "calibrate.state.stocked": "Stocked",
   "calibrate.state.empty": "Empty",
   "calibrate.state.unsure": "Unsure",

@@ -1,6 +1,7 @@
 /**
  * The daemon's news as they come. A phone that slept, a daemon that was restarted, a socket that
- * died in silence: the stream is opened anew, and its first event tells everything.
+ * died in silence: the stream is opened anew, and its first event tells everything. A page that
+ * nobody looks at hangs up, but asks now and then: it can ring, and its title be read.
  */
 
 import { getJson } from "./net.js";
@@ -9,6 +10,7 @@ import { now, setServerTime } from "./time.js";
 const SILENCE_MS = 30_000; // the daemon beats each 10 s
 const HIDDEN_MS = 30_000;
 const WATCH_MS = 2_000;
+const LOOK_MS = 30_000; // behind another tab: often enough for a bell and the title
 const BACKOFF_MS = [500, 1000, 2000, 4000, 8000, 15000];
 
 /**
@@ -91,6 +93,13 @@ export function openLive(on) {
     if (document.hidden) hiding = setTimeout(close, HIDDEN_MS);
     else wake();
   });
+  setInterval(async () => {
+    if (!document.hidden || source) return;
+    const told = await getJson("/api/snapshot").catch(() => null); // asked again the next time
+    if (!told || !document.hidden) return;
+    setServerTime(told.server_time);
+    on.hello(told);
+  }, LOOK_MS);
   addEventListener("pageshow", (event) => event.persisted && wake());
   addEventListener("online", wake);
   addEventListener("stock-signed-in", wake);

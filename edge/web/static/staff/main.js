@@ -4,6 +4,7 @@ import { h, icon } from "../lib/dom.js";
 import { t } from "../lib/i18n.js";
 import { openLive } from "../lib/live.js";
 import { pinForm } from "../lib/pin.js";
+import { staySignedIn } from "../lib/session.js";
 import { choice, openSettings } from "../lib/settings.js";
 import { createStore } from "../lib/store.js";
 import { announce } from "../lib/toast.js";
@@ -193,6 +194,7 @@ function tick() {
   draw();
 }
 
+staySignedIn();
 openLive({
   hello(snapshot) {
     tellNew(snapshot.slots);
