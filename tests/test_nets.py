@@ -227,6 +227,13 @@ def test_weights_of_another_net_are_refused(net, of, file):
         open_body(Net(**net, weights=file(state)))
 
 
+@pytest.mark.parametrize("d", [True, False])
+def test_weights_with_names_of_their_own_are_refused(file, d):
+    state = {"layers.1.downsample.reduction.weight": torch.zeros(3)}
+    with pytest.raises(ConfigError, match="weights of another net"):
+        open_body(Net(arch="resnet18", d=d, weights=file(state)))
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
@@ -395,6 +402,7 @@ def test_the_simple_cnn_is_as_narrow_as_the_recipe_says():
         ({"arch": "vgg16"}, 16, "needs 32 pixels"),
         ({"arch": "inception_v3"}, 64, "needs 80 pixels"),
         ({"arch": "inception_v3"}, 80, None),
+        ({"arch": "resnext50_32x4d"}, 16, "needs 32 pixels"),
         ({"arch": "densenet201"}, 32, None),
         ({"arch": "simple_cnn"}, 16, None),
         (TINY, 16, "needs 32 pixels"),

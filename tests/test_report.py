@@ -26,6 +26,7 @@ from trainer.report.certainty import alerts, of_100
 from trainer.report.mistakes import per_class
 from trainer.report.speed import Point, Timing, pareto
 from trainer.report.svg import axis, percent, places_beside, shortened, width_of
+from trainer.runs import LEARNT
 from trainer.train import StoppedError, fit
 
 HOSTILE = '<script>alert("1")</script>'
@@ -298,12 +299,12 @@ def test_who_asks_a_run_what_it_has_learnt_is_told_that_this_flatters_it(
     run, learnt, photos, caplog, tmp_path
 ):
     page = report(tmp_path / "r.html", run, "--data", learnt)
-    assert "It has learnt from 12 of them, which flatters it" in page.words
-    assert "learnt from" not in report(tmp_path / "r.html", run, "--data", photos).words
+    assert f"12 of them show what was {LEARNT}, which flatters it" in page.words
+    assert "was learnt by" not in report(tmp_path / "r.html", run, "--data", photos).words
     assert trainer("evaluate", run, "--data", photos).returncode == 0
     assert "flatter" not in caplog.text
     assert trainer("evaluate", run, "--data", learnt).returncode == 0
-    words = "show what the run, or what it began with or was taught by, has learnt from"
+    words = "show what was learnt by the run, or by one that it began with or was taught by"
     assert f"12 of the 12 pictures {words}" in caplog.text
 
 
@@ -312,7 +313,7 @@ def test_who_asks_a_pupil_what_its_teacher_has_learnt_is_told_so(learnt, photos,
     trained(tiny(learnt, epochs=1), tmp_path / "teacher")
     trained(taught, tmp_path / "pupil")
     page = report(tmp_path / "r.html", tmp_path / "pupil", "--data", learnt)
-    assert "It has learnt from 12 of them, which flatters it" in page.words
+    assert f"12 of them show what was {LEARNT}, which flatters it" in page.words
 
 
 def test_a_name_that_is_said_where_none_such_stands_is_never_right():

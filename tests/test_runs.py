@@ -32,7 +32,7 @@ from fitting import (
 
 from edge.errors import UnavailableError, UsageError
 from trainer.mixture import Mixture, open_mixture
-from trainer.runs import LAST, State, claimed, fed_to, load_run
+from trainer.runs import LAST, LEARNT, State, claimed, fed_to, inherited, load_run
 from trainer.train import (
     Clock,
     DivergedError,
@@ -412,16 +412,17 @@ def test_what_a_run_began_with_or_was_taught_by_may_have_seen_what_it_left_out(t
         "heir": f"net.weights={whole}",
         "pupil": f"distill={{teacher: {whole}}}",
         "grandchild": f"net.weights={tmp_path / 'pupil'}",
+        "checkpoint": f"distill={{teacher: {whole / 'last.pt'}}}",
     }
     for name, change in heirs.items():
         run = fitted(name, "--leave-out", "view=B", "--set", change)
         refused = trainer("temper", f"{run}:view=B", "--data", photos)
         assert refused.returncode == 2
-        words = "12 of the pictures show what it has learnt from, or what it began with"
+        words = f"12 of the pictures show what was {LEARNT}"
         assert words in refused.stderr
         caplog.clear()
         assert trainer("evaluate", run, "--data", photos, "--only", "view=B").returncode == 0
-        assert "12 of the 12 pictures show what the run, or what it began with" in caplog.text
+        assert f"12 of the 12 pictures show what was {LEARNT}: they flatter it" in caplog.text
         out = tmp_path / "m.onnx"
         asked = ("--held-out", photos, "--only", "view=B", "--qat", "off", "--json")
         assert json.loads(trainer("export", run, "--out", out, *asked).stdout)["trained_on"] == 12
@@ -438,7 +439,22 @@ def test_a_teacher_whose_pictures_are_gone_is_named(tmp_path, caplog):
     assert trainer("fit", trained_on[1], "--out", pupil, *taught).returncode == 0
     photos[0].rename(tmp_path / "elsewhere")
     assert trainer("evaluate", pupil, "--data", tmp_path / "elsewhere").returncode == 0
-    assert f"what its forebear {teacher} has learnt from is not known" in caplog.text
+    assert f"{teacher}: what it has learnt from is not known" in caplog.text
+    caplog.clear()
+    (tmp_path / "elsewhere").rename(photos[0])
+    teacher.rename(tmp_path / "moved")
+    assert trainer("evaluate", pupil, "--data", photos[0]).returncode == 0
+    assert f"{teacher}: what it has learnt from is not known" in caplog.text
+
+
+def test_runs_that_begin_with_each_other_are_looked_into_once(run, tmp_path):
+    both = [Path(shutil.copytree(run, tmp_path / name)) for name in "ab"]
+    for own, other in (both, both[::-1]):
+        about = json.loads((own / "recipe.json").read_text())
+        about["net"]["weights"] = str(other)
+        (own / "recipe.json").write_text(json.dumps(about))
+    recipe = load_run(both[0]).recipe
+    assert len(inherited(recipe)) == 2 * len(fed_to(load_run(run)).pictures)
 
 
 # -- folders that are no run ----------------------------------------------------------------------

@@ -20,10 +20,13 @@ from sklearn.neighbors import KNeighborsClassifier
 from edge.errors import UsageError
 from edge.preprocess import resize
 from trainer import series
-from trainer.data import Picture, read_data
+from trainer.ablation import kfold_rows
+from trainer.data import LeaveOut, Picture, read_data
 from trainer.folds import groups_of
+from trainer.jobs import Pool
+from trainer.layout import Layout, Plan
 from trainer.mixture import open_mixture
-from trainer.series import series_of, sources_of
+from trainer.series import in_series, series_of
 
 SCENES = {  # upper and lower half, BGR
     "a": ((30, 60, 200), (200, 200, 200)),
@@ -50,7 +53,7 @@ def write_series(folder: Path, *rows: str) -> Path:
 
 
 def grouped(folder: Path) -> list[Picture]:
-    (found,) = sources_of(tiny(folder, series=True))
+    (found,) = in_series([read_data(str(folder))])
     return found
 
 
@@ -68,8 +71,13 @@ def test_photos_of_one_class_and_scene_stay_together(tmp_path):
 
 def test_only_a_recipe_that_says_so_has_series(tmp_path):
     folder = write_series(tmp_path / "data", *["empty a", "stocked b"] * 4)
-    (found,) = sources_of(tiny(folder))
-    assert found == read_data(str(folder))
+    photos = read_data(str(folder))
+    for value in (False, True):
+        recipe = tiny(folder, series=value, hold_out=0.25)
+        mixture = open_mixture(recipe)
+        opened = sorted([*mixture.pictures, *mixture.held_out], key=lambda one: one.file)
+        for found in (Pool(recipe).pictures, opened):
+            assert (found == sorted(photos, key=lambda one: one.file)) is not value
 
 
 def test_what_the_data_says_of_groups_goes_before(tmp_path):
@@ -101,23 +109,22 @@ def test_series_do_not_hang_on_the_order_of_the_photos(tmp_path):
 
 def test_a_photo_that_two_sources_name_is_still_of_its_series(tmp_path):
     folder = write_series(tmp_path / "data", *["empty a", "empty b"] * 2)
-    recipe = tiny(folder, series=True, data=[{"data": str(folder)}] * 2)
-    pictures = [picture for own in sources_of(recipe) for picture in own]
+    pictures = [p for own in in_series([read_data(str(folder))] * 2) for p in own]
     assert together(pictures) == {frozenset((0, 2, 4, 6)), frozenset((1, 3, 5, 7))}
 
 
 def test_two_data_sets_have_their_own_series(tmp_path):
     first = write_series(tmp_path / "x", *["empty a", "empty b"] * 2)
     second = write_series(tmp_path / "y", *["empty b", "empty a"] * 2)
-    recipe = tiny(first, series=True, data=[{"data": str(first)}, {"data": str(second)}])
-    pictures = [picture for own in sources_of(recipe) for picture in own]
+    sources = [read_data(str(folder)) for folder in (first, second)]
+    pictures = [picture for own in in_series(sources) for picture in own]
     assert together(pictures) == {frozenset((i, i + 2)) for i in (0, 1, 4, 5)}
 
 
 def test_a_class_too_large_to_be_compared_is_refused_with_what_to_do(tmp_path, monkeypatch):
     folder = write_series(tmp_path / "data", *["empty a"] * 4, "stocked b")
     monkeypatch.setattr(series, "MOST", 3)
-    with pytest.raises(UsageError, match=r"'empty' has 4 pictures, and 3 .*`?index.csv"):
+    with pytest.raises(UsageError, match=r"'empty' has 4 pictures, and 3 .*index.csv"):
         grouped(folder)
 
 
@@ -127,6 +134,32 @@ def test_what_is_held_out_is_whole_series(tmp_path):
     mixture = open_mixture(tiny(folder, series=True, hold_out=0.3))
     assert len(mixture.held_out) == 6  # one scene of three photos, of each class
     assert not {p.group for p in mixture.held_out} & {p.group for p in mixture.pictures}
+
+
+def test_what_is_left_out_is_whole_series_too(tmp_path):
+    rows = [f"{label} {scene}" for label in ("empty", "stocked") for scene in "abcabcabc"]
+    folder = write_series(tmp_path / "data", *rows)
+    first, *lines = (folder / "index.csv").read_text().splitlines()
+    views = [f"{line},{'B' if i in (0, 13) else 'A'}" for i, line in enumerate(lines)]
+    (folder / "index.csv").write_text("\n".join([f"{first},view", *views]))
+    recipe, left_out = tiny(folder, series=True), LeaveOut("view", "B")
+    learnt = {int(picture.file.stem) for picture in open_mixture(recipe, left_out).pictures}
+    assert learnt == set(range(18)) - {0, 3, 6} - {10, 13, 16}
+    parted = open_mixture(recipe.model_copy(update={"series": False}), left_out)
+    assert len(parted.pictures) == 16
+
+
+def test_a_subset_takes_whole_series_and_part_of_one_at_most(tmp_path):
+    rows = [f"{label} {scene}" for label in ("empty", "stocked") for scene in "abcabcabc"]
+    folder = write_series(tmp_path / "data", *rows)
+    recipe = tiny(folder, series=True)
+    wanted = (("empty", 6), ("stocked", 7))
+    layout = Layout(Plan("kfold", recipe, tuple(kfold_rows(recipe, 2, False)), 2, 1, None, wanted))
+    sizes = sorted(np.bincount(layout.groups).tolist())
+    assert sizes == [1, 3, 3, 3, 3]
+    for learns, asked in layout.folds[0]:
+        pictures = layout.pool.pictures
+        assert not {pictures[i].group for i in learns} & {pictures[i].group for i in asked}
 
 
 def test_a_study_parts_no_series(tmp_path):
@@ -154,11 +187,8 @@ def test_real_photos_that_resemble_each_other_are_one_series():
     """Who knows the rest of a series names a photo by its nearest; who does not, seldom does."""
     data = require_data("grocery")
     juices = [photo.label for photo in read_data(str(data)) if photo.columns["coarse"] == "Juice"]
-    source = {"data": str(data), "only": sorted(set(juices))}
-    photos, found = (
-        sources_of(tiny(data, classes=[], data=[source], series=value))[0]
-        for value in (False, True)
-    )
+    photos = read_data(str(data), only=sorted(set(juices)))
+    (found,) = in_series([photos])
     labels = np.array([photo.label for photo in photos])
     pixels = np.array([resize(photo.read(), 16).ravel() for photo in photos], np.float32)
 

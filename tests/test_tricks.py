@@ -148,6 +148,7 @@ def test_a_first_step_that_the_scaler_skips_leaves_no_trace():
         net = nn.Linear(64, 64)
         nn.init.ones_(net.weight)
         optimizer = make_optimizer(net, recipe(weight_decay=0))
+        assert not optimizer.state[net.weight]["momentum_buffer"].any()
         scaler = torch.amp.GradScaler("cpu")
         for loss in losses:
             optimizer.zero_grad()

@@ -108,7 +108,7 @@ def _resnext() -> Baseline:
     whole = models.resnext50_32x4d(weights=None)
     stem = nn.Sequential(whole.conv1, whole.bn1, whole.relu, whole.maxpool)
     parts = [stem, whole.layer1, whole.layer2, whole.layer3, whole.layer4]
-    return Baseline(parts, 2048, 16, whole)
+    return Baseline(parts, 2048, 32, whole)
 
 
 def _densenet() -> Baseline:

@@ -367,10 +367,13 @@ class LeaveOut:
     column: str
     value: str
 
-    def kept(self, sources: Sequence[Sequence[Picture]]) -> list[list[Picture]]:
+    def kept(
+        self, sources: Sequence[Sequence[Picture]], whole_groups: bool = False
+    ) -> list[list[Picture]]:
         """Return the sources without them, and without what else was cut from the same photo.
 
-        Raises UsageError where there is none of them.
+        whole_groups: also without what else is of their groups. Raises UsageError where there is
+        none of them.
         """
         out = [p for pictures in sources for p in pictures if self._matches(p)]
         if not out:
@@ -379,10 +382,13 @@ class LeaveOut:
                 f"column '{self.column}'"
             )
         photos = {photo for picture in out if (photo := picture.columns.get("source"))}
-        return [
-            [p for p in each if not self._matches(p) and p.columns.get("source") not in photos]
-            for each in sources
-        ]
+        groups = {(p.data_set, p.group) for p in out} if whole_groups else set()
+
+        def stays(picture: Picture) -> bool:
+            parted = picture.columns.get("source") not in photos
+            return parted and (picture.data_set, picture.group) not in groups
+
+        return [[p for p in each if not self._matches(p) and stays(p)] for each in sources]
 
     def _matches(self, picture: Picture) -> bool:
         return picture.columns.get(self.column) == self.value

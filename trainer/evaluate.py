@@ -22,7 +22,7 @@ from trainer.figures import coarse_figures, figures, presence_figures
 from trainer.folds import groups_of, seen_of
 from trainer.net import SlotNet
 from trainer.recipe import Recipe
-from trainer.runs import Run, fed_to, inherited, is_run, load_run
+from trainer.runs import LEARNT, Run, fed_to, inherited, is_run, load_run
 
 log = logging.getLogger(__name__)
 
@@ -144,9 +144,8 @@ def _warn_of_learnt(run: Run, pictures: Sequence[Picture]) -> None:
         return  # its data is elsewhere or changed: nobody knows
     if learnt:
         log.warning(
-            "%d of the %d pictures show what the run, or what it began with or was taught by, has "
-            "learnt from: they flatter it",
-            learnt, len(pictures),
+            "%d of the %d pictures show what was %s: they flatter it",
+            learnt, len(pictures), LEARNT,
         )  # fmt: skip
 
 

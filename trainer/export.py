@@ -42,7 +42,7 @@ from trainer.quantize import (
     open_session,
 )
 from trainer.recipe import Data, Recipe
-from trainer.runs import Run, inherited, load_run, make_folder
+from trainer.runs import LEARNT, Run, inherited, load_run, make_folder
 from trainer.temper import fit_temperature
 from trainer.thresholds import thresholds_for
 
@@ -253,9 +253,9 @@ def _unseen(known: Sequence[Picture], pictures: Sequence[Picture]) -> NDArray[np
     unseen = ~seen_of(known, pictures)
     if not unseen.all():
         log.warning(
-            "%d of the %d pictures to measure on show what the run has learnt from: they flatter "
-            "its accuracy, and no temperature is fitted on them",
-            np.count_nonzero(~unseen), len(unseen),
+            "%d of the %d pictures to measure on show what was %s: they flatter its accuracy, and "
+            "no temperature is fitted on them",
+            np.count_nonzero(~unseen), len(unseen), LEARNT,
         )  # fmt: skip
     return unseen
 

@@ -32,14 +32,14 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from edge.errors import UnavailableError
-from trainer.data import Picture
+from trainer.data import Picture, read_source
 from trainer.decode import fingerprints
 from trainer.evaluate import RunModel, predict, true_columns
 from trainer.folds import Indices
 from trainer.mixture import Mixture
 from trainer.recipe import Recipe
 from trainer.runs import Row, load_run, make_folder, replace_file, write_json
-from trainer.series import sources_of
+from trainer.series import in_series
 from trainer.train import DivergedError, fit
 
 log = logging.getLogger(__name__)
@@ -52,7 +52,9 @@ class Pool:
     """All pictures of a study, in the order of its recipe's sources."""
 
     def __init__(self, recipe: Recipe):
-        sources = sources_of(recipe)
+        sources = [read_source(each, recipe.unreadable) for each in recipe.data]
+        if recipe.series:
+            sources = in_series(sources)
         self.pictures = [picture for own in sources for picture in own]
         self.labels = [picture.label for picture in self.pictures]
         self._sources = len(sources)

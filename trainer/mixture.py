@@ -38,7 +38,7 @@ from trainer.data import (
 from trainer.hold_out import hold_out
 from trainer.pixels import Pixels
 from trainer.recipe import Data, Recipe
-from trainer.series import sources_of
+from trainer.series import in_series
 
 log = logging.getLogger(__name__)
 
@@ -219,13 +219,15 @@ def open_mixture(recipe: Recipe, left_out: LeaveOut | None = None) -> Mixture:
 
     Raises where data is missing or wrong.
     """
-    photos = sources_of(recipe)
+    photos = [read_source(source, recipe.unreadable) for source in recipe.data]
+    if recipe.series and (recipe.hold_out or left_out or recipe.optimizer == "logistic"):
+        photos = in_series(photos)
     warn_of_contradictions([picture for pictures in photos for picture in pictures])
     held_out: list[Picture] = []
     if recipe.hold_out:  # before rows are left out, so that an export finds the same ones
         photos, held_out = hold_out(photos, recipe.hold_out)
     if left_out:
-        *photos, held_out = left_out.kept([*photos, held_out])
+        *photos, held_out = left_out.kept([*photos, held_out], whole_groups=recipe.series)
     for source in recipe.held_out:
         held_out += read_source(source, recipe.unreadable)
     return Mixture(recipe, photos, held_out, left_out)

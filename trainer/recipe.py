@@ -146,8 +146,9 @@ class Recipe(Section):
     unreadable: Literal["refuse", "skip"] = "refuse"
     """What to do with a file that is no picture; skipped ones are named."""
     series: bool = False
-    """Photos come in series, and the data does not say which: of one class those whose colours are
-    alike, where they have no group, are learnt or kept back together."""
+    """Photos come in series, and the data does not say which: those of one class whose colours are
+    alike, and which have no group, are of one. Folds, hold_out and --leave-out part none; pictures
+    to measure on that are named apart from the data are not looked at."""
     hold_out: float = Field(default=0, ge=0, le=0.5)
     """Share of the data's groups that are kept back, of each class, to measure on like held_out."""
 

@@ -59,7 +59,7 @@ class ResNet(nn.Module):
         self._stages = len(kept)
         halved = 2 ** (1 + len(kept))
         self.divisor = halved if net.d else 1
-        # oneDNN's BF16 gradients of a map of one pixel that is halved once more are no numbers.
+        # Of a map of one pixel that is halved, oneDNN's gradients in BF16 are what lay in memory.
         self.smallest = max(16, halved)
         self.left_out = ("fc.", *_cut(full, kept))
         """Where the names of surplus weights begin."""
@@ -152,7 +152,7 @@ def _averages(state: Mapping[str, Tensor]) -> bool:
 
 def _moved(key: str, further: int) -> str:
     head, found, tail = key.partition(".downsample.")
-    if not found:
-        return key
     number, _, name = tail.partition(".")
+    if not found or not number.isdecimal():
+        return key
     return f"{head}.downsample.{int(number) + further}.{name}"

@@ -36,6 +36,7 @@ from trainer.weights import DAMAGED
 
 log = logging.getLogger(__name__)
 
+LEARNT = "learnt by the run, or by one that it began with or was taught by"
 LAST, BEST = "last.pt", "best.pt"
 ABOUT, RECIPE, CURVE = "run.json", "recipe.json", "curve.json"
 NEW = ".new"
@@ -320,23 +321,42 @@ def fed_to(run: Run) -> Mixture:
 
 
 def inherited(recipe: Recipe) -> list[Picture]:
-    """Return what those runs have learnt from that a net began with or was taught by, and theirs.
+    """Return the pictures that were learnt by the runs whose weights a recipe begins with or that
+    teach it, and by those before them.
 
-    What they know it may know. Whose pictures cannot be read is named in a warning.
+    Which cannot be read is named in a warning. Not looked into is what a teacher that is named by
+    its recipe began with.
     """
     found: list[Picture] = []
-    named = [recipe.net.weights or "", *(recipe.distill.teacher if recipe.distill else ())]
-    for folder in (Path(os.path.expandvars(one)).expanduser() for one in named if one):
-        if not folder.is_dir():
-            continue  # published weights, a bundle, or a recipe that learns from the same pictures
-        try:
-            own, left_out = _read_recipe(folder), _left_out(_read_about(folder))
-            known = open_mixture(own.model_copy(update={"held_out": ()}), left_out).pictures
-        except EdgeError as error:
-            log.warning("what its forebear %s has learnt from is not known: %s", folder, error)
+    waiting, known = _named_runs(recipe), set()
+    while waiting:
+        run = waiting.pop()
+        if run in known:
             continue
-        found += [*known, *inherited(own)]
+        known.add(run)
+        try:
+            own, about = _read_recipe(run), _read_about(run)
+            mixture = open_mixture(own.model_copy(update={"held_out": ()}), _left_out(about))
+        except EdgeError as error:
+            log.warning("%s: what it has learnt from is not known: %s", run, error)
+            continue
+        if mixture.digest() != about["data"]:
+            log.warning("%s: its pictures came, went or changed since it learnt from them", run)
+        found += mixture.pictures
+        waiting += _named_runs(own)
     return found
+
+
+def _named_runs(recipe: Recipe) -> list[Path]:
+    """Return the folders of the runs that a recipe begins with or learns from."""
+    named = [recipe.net.weights or "", *(recipe.distill.teacher if recipe.distill else ())]
+    found = []
+    for path in (Path(os.path.expandvars(one)).expanduser() for one in named if one):
+        folder = path if path.is_dir() else path.parent
+        gone = not path.exists() and not path.suffix and path.name != "imagenet"
+        if path.is_dir() or gone or (folder / RECIPE).exists():
+            found.append((path if gone else folder).absolute())
+    return found  # the others are published weights, bundles and recipes
 
 
 def is_run(path: Path) -> bool:

@@ -6,6 +6,7 @@ whole. No net is needed to find it, and none whose own mistakes would then decid
 
 from __future__ import annotations
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,37 +19,34 @@ from scipy.cluster.hierarchy import fcluster, linkage
 
 from edge.errors import UsageError
 from edge.preprocess import resize
-from trainer.data import Picture, read_source
+from trainer.data import Picture
 from trainer.decode import THREADS, read_pixels
 from trainer.folds import named
-from trainer.recipe import Recipe
 
 SIDE = 24
 """Pixels to which a photo is shrunk before its colours are counted, in each quarter of it."""
 BINS = (8, 3, 3)
 """Of hue, saturation and brightness."""
 APART = 0.3
-"""Mean cosine distance from which on colours are those of two series. On grocery photos a logistic
-regression on frozen features is then right about 0.66 of those out of its fold, on the set's own
-validation photos about 0.68, and about 0.96 where series are parted."""
+"""Mean cosine distance from which on colours are those of two series. A class that looks alike
+throughout, as most of the grocery photos' do, is parted by the half rule of `series_of`. There a
+logistic regression on frozen features is right about 0.66 of the photos out of its fold, about 0.68
+of the set's own validation photos, and about 0.96 where series are parted."""
 MOST = 10_000
-"""So many photos of a class are compared, each with each: 400 MB."""
+"""So many photos of a class are compared, each with each: 800 MB, in each process."""
 
 
-def sources_of(recipe: Recipe) -> list[list[Picture]]:
-    """Return the pictures of each of a recipe's sources, grouped as it says.
+def in_series(sources: Sequence[Sequence[Picture]]) -> list[list[Picture]]:
+    """Return the pictures of each source, in series where the data names nothing that they belong
+    with: of one class and data set, and alike in their colours.
 
-    Raises what reading them raises, UsageError where a class is too large for series to be found.
+    Raises UsageError where a class is too large for series to be found.
     """
-    sources = [read_source(source, recipe.unreadable) for source in recipe.data]
-    if not recipe.series:
-        return sources
     grouped = iter(_grouped([picture for own in sources for picture in own]))
     return [[next(grouped) for _ in own] for own in sources]
 
 
 def _grouped(pictures: Sequence[Picture]) -> list[Picture]:
-    """Return the pictures, in series where the data names nothing that they belong with."""
     once = {(name, picture.file, picture.box) for picture in pictures for name in named(picture)}
     sharing = Counter(name for name, _, _ in once)
     alone: dict[tuple[str, str], list[int]] = defaultdict(list)
@@ -74,7 +72,7 @@ def _grouped(pictures: Sequence[Picture]) -> list[Picture]:
 
 def colours(pictures: Sequence[Picture]) -> NDArray[np.float64]:
     """Return which colours each picture has in its four quarters (n, 288), as unit vectors."""
-    with ThreadPoolExecutor(THREADS) as pool:
+    with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
         return np.array(list(pool.map(_colours, pictures)))
 
 
@@ -88,15 +86,16 @@ def _colours(picture: Picture) -> NDArray[np.float64]:
     return np.asarray(np.sqrt(np.concatenate(counts).astype(np.float64) / SIDE**2))
 
 
-def series_of(colours: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return the number of each picture's series (n,): average linkage, cut at APART.
+def series_of(shares: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the number of each picture's series (n,), by average linkage of their `colours`.
 
-    Where one would hold more than half of them, all are cut finer: two folds want to be filled.
+    It is cut at APART, or finer, until none holds more than half of the pictures: two folds want to
+    be filled. So two or three pictures are no series.
     """
-    count = len(colours)
+    count = len(shares)
     if count == 1:
         return np.zeros(1, np.int64)
-    tree = linkage(colours, "average", "cosine")
+    tree = linkage(shares, "average", "cosine")
     for height in (APART, *(own for own in tree[::-1, 2] if own < APART)):
         found = fcluster(tree, np.nextafter(height, 0), "distance")
         if np.bincount(found).max() <= max(1, count // 2):

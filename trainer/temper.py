@@ -22,7 +22,7 @@ from trainer.data import Picture, check_labels
 from trainer.evaluate import Model, RunModel, open_model, small_reader, true_columns
 from trainer.folds import seen_of
 from trainer.mixture import open_mixture
-from trainer.runs import inherited, is_run, load_run
+from trainer.runs import LEARNT, inherited, is_run, load_run
 
 SUREST, VAGUEST = 0.25, 10.0
 USUAL = 0.5
@@ -116,9 +116,8 @@ def _refuse_learnt(run: Path, asked: Sequence[Picture]) -> None:
     learnt = int(seen_of([*mixture.pictures, *inherited(found.recipe)], asked).sum())
     if learnt:
         raise UsageError(
-            f"{run}: {learnt} of the pictures show what it has learnt from, or what it began with "
-            "or was taught by; name others, or train them all with --leave-out COLUMN=VALUE and "
-            "ask it about those"
+            f"{run}: {learnt} of the pictures show what was {LEARNT}; name others, or train them "
+            "all with --leave-out COLUMN=VALUE and ask it about those"
         )
 
 

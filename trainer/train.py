@@ -40,6 +40,8 @@ from trainer.workers import AgreedError, Workers, workers
 
 log = logging.getLogger(__name__)
 
+NO_NUMBERS = "holds no numbers any more: lower lr, or lengthen warmup"
+
 Say = Callable[[State, bool], None]
 """Told after each step; True after the last one of an epoch, when the curve has a new row."""
 
@@ -205,8 +207,8 @@ def row(state: State, mixture: Mixture, test: Test | None, clock: Clock) -> Row:
     ms_per_image = clock.ms_per_image(state, mixture.recipe.batch)
     net = state.average.module
     assert isinstance(net, SlotNet)
-    held_out = test(net) if test else None
-    clock.goes_on()
+    with clock.stopped():
+        held_out = test(net) if test else None
     return Row(
         step=state.step,
         epoch=round(mixture.epochs_after(state.step), 2),
@@ -226,15 +228,18 @@ class Clock:
         self._saved_s = self._began_s
 
     def ms_per_image(self, state: State, batch: int) -> float:
-        """Return the mean since training began, or went on."""
-        passed_s = time.monotonic() - self._began_s
-        mean = 1e3 * passed_s / (state.step - self._step) / batch
-        self._step = state.step
+        """Return the mean since the last time that somebody asked."""
+        now_s = time.monotonic()
+        mean = 1e3 * (now_s - self._began_s) / (state.step - self._step) / batch
+        self._step, self._began_s = state.step, now_s
         return mean
 
-    def goes_on(self) -> None:
-        """From now on time is training's again."""
-        self._began_s = time.monotonic()
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """What is done within is no training."""
+        began_s = time.monotonic()
+        yield
+        self._began_s += time.monotonic() - began_s
 
     def save_is_due(self) -> bool:
         if time.monotonic() - self._saved_s < self._save_every_s:
@@ -255,8 +260,7 @@ def check_weights(state: State) -> None:
     if name := broken(state.model):
         lr = state.optimizer.param_groups[0]["lr"]
         raise DivergedError(
-            f"after step {state.step} of {state.steps} (lr {lr:.4g}) {name} holds no numbers any "
-            "more: lower lr, or lengthen warmup"
+            f"after step {state.step} of {state.steps} (lr {lr:.4g}) {name} {NO_NUMBERS}"
         )
 
 
@@ -273,7 +277,7 @@ def why_diverged(loss: float, state: State) -> str:
     said += f", loss before {state.losses[-1]:.4g})" if state.losses else ")"
     weights = broken(state.model)
     if weights:
-        said += f"; {weights} holds no numbers any more: lower lr, or lengthen warmup"
+        said += f"; {weights} {NO_NUMBERS}"
     elif state.scaler.is_enabled():
         said += "; the weights are fine, so 16 bits overflowed: precision: bf16 or fp32"
     else:

@@ -107,7 +107,7 @@ def half_precision(recipe: Recipe, device: str) -> torch.dtype | None:
     if recipe.precision == "auto":
         if device == "cuda":
             bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
-        return torch.bfloat16 if bf16 else torch.float16
+            return torch.bfloat16 if bf16 else torch.float16
         return torch.bfloat16 if _cpu_multiplies_bf16() else None
     return {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[recipe.precision]
 

@@ -27,7 +27,7 @@ from trainer.report.speed import accuracy_and_time
 from trainer.report.studies import Study, open_study, out_of_fold, study_figures
 from trainer.report.svg import percent
 from trainer.report.thumbs import may_show
-from trainer.runs import make_folder, replace_file
+from trainer.runs import LEARNT, make_folder, replace_file
 
 MOST_OTHERS = 5
 """Curves beside the one that is talked about."""
@@ -114,7 +114,7 @@ def _lead(subject: Answers | None, contenders: Sequence[Contender]) -> str:
     if subject.learnt is None:
         silent.insert(0, "Whether it has learnt from them is not known.")
     elif subject.learnt:
-        silent.insert(0, f"It has learnt from {subject.learnt} of them, which flatters it.")
+        silent.insert(0, f"{subject.learnt} of them show what was {LEARNT}, which flatters it.")
     return " ".join([said, *silent])
 
 

@@ -35,7 +35,8 @@ class Answers:
     (n,), the number of each one's group.
 
     of: where the pictures are from, as words after "pictures". learnt: how many of them show what
-    the model has learnt from; None where nobody knows.
+    was learnt by the model, or by a run that it began with or was taught by; None where nobody
+    knows.
     """
 
     name: str
@@ -90,8 +91,9 @@ class Answers:
 @dataclass(frozen=True)
 class Contender:
     """A run or a bundle. runs_as: number format and program; about: what it was made with; curve:
-    of a run; stopped: where a run was, before its end; learnt_from: what a run was fed, None where
-    that is not known; why: what kept it from being asked, in words for the reader."""
+    of a run; stopped: where a run was, before its end; known: what was learnt by a run and by those
+    that it began with or was taught by, None where that is not known; why: what kept it from being
+    asked, in words for the reader."""
 
     name: str
     model: Model
@@ -102,7 +104,7 @@ class Contender:
     about: Mapping[str, object]
     curve: tuple[Row, ...] = ()
     stopped: str = ""
-    learnt_from: tuple[Picture, ...] | None = None
+    known: tuple[Picture, ...] | None = None
     held_out: tuple[Picture, ...] = ()
     answers: Answers | None = None
     why: str = ""
@@ -140,7 +142,7 @@ def _ask(contender: Contender, pictures: Sequence[Picture], of: str) -> Contende
         return replace(contender, why=str(error))
     p, _ = predict(contender.model, pictures)
     truth = true_columns(pictures, contender.classes)
-    known = contender.learnt_from
+    known = contender.known
     answers = Answers(
         contender.name, contender.classes, pictures, p.astype(np.float64), truth,
         groups_of(pictures), of, contender.thresholds,
