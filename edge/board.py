@@ -26,12 +26,24 @@ import numpy as np
 from edge.album import Album, Kept
 from edge.decide import speaks_for
 from edge.eye import Eye
-from edge.geometry import cut
+from edge.geometry import cut, share_inside
 from edge.history import Deed
 from edge.ledger import Ledger
 from edge.plan import Plan
 from edge.publisher import Delivery
-from edge.types import CameraState, Frame, Image, Moment, Observation, Quad, Score, SlotState, State
+from edge.redact import LOGIN
+from edge.types import (
+    CameraState,
+    Frame,
+    Image,
+    Moment,
+    Observation,
+    Quad,
+    Score,
+    Slot,
+    SlotState,
+    State,
+)
 
 JPEG_QUALITY = 90
 
@@ -205,7 +217,9 @@ class Board:
         before = self._notice
         slots = {slot.slot_id: slot for slot in plan.slots}
         cameras = {camera.id for camera in plan.config.site.cameras}
-        if before is not None:
+        if before is None:
+            slots = _untouched(slots, plan)
+        else:
             cameras &= _same_sight(before.plan, plan)
             slots = {key: slot for key, slot in slots.items() if slot.camera_id in cameras}
         self._album = Album(plan.config.site.state)
@@ -258,10 +272,25 @@ class Board:
         return {**before.full, **full} if full else before.full
 
 
+def _untouched(slots: Mapping[str, Slot], plan: Plan) -> dict[str, Slot]:
+    """Return the slots that no blackout touches: what is kept of others may be from before it."""
+    black = {camera.id: camera.blackout for camera in plan.config.site.cameras}
+    return {
+        slot_id: slot
+        for slot_id, slot in slots.items()
+        if not share_inside(slot.quad, black.get(slot.camera_id, ()))
+    }
+
+
 def _same_sight(before: Plan, after: Plan) -> set[str]:
-    """Return the cameras that show in both what they may show, of the same place."""
-    known = {camera.id: (camera.url, camera.blackout) for camera in before.config.site.cameras}
-    now = {camera.id: (camera.url, camera.blackout) for camera in after.config.site.cameras}
+    """Return the cameras that show in both what they may show, of the same place.
+
+    Another password is no other place; another query may be another channel.
+    """
+    known, now = (
+        {camera.id: (LOGIN.sub(r"\1", camera.url), camera.blackout) for camera in cameras}
+        for cameras in (before.config.site.cameras, after.config.site.cameras)
+    )
     return {camera_id for camera_id, sight in now.items() if known.get(camera_id) == sight}
 
 

@@ -26,6 +26,8 @@ SiteFile = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 SITE = Path("site.yaml")
+BROKEN_OFF = 130
+"""Exit code of a replay that was interrupted; it has printed what was seen until then."""
 
 
 # Each command imports what it needs: `edge version` waits for no OpenCV and no ONNX Runtime.
@@ -149,6 +151,8 @@ def replay(
     _show(result.as_json(), as_json, _replay_text)
     if picture is not None and result.last is not None:
         write_picture(picture, result.last)
+    if result.broken_off:
+        raise typer.Exit(BROKEN_OFF)
 
 
 @app.command()

@@ -184,6 +184,7 @@ def undo_denial(state: SlotState, by: str | None, now: Moment) -> tuple[SlotStat
         snooze_until=denial.snooze_until,
         denial=None,
         pending=None,
+        was=None,
     )
     return state, _event(EventKind.OPENED, state, now.at, "undo_not_empty", by)
 
@@ -228,7 +229,7 @@ def _extend(pending: Pending | None, evidence: State, seen: Observation, rule: R
 
 def _confirmed(before: SlotState, state: State, now: Moment) -> tuple[SlotState, Event | None]:
     """Return the slot in its newly confirmed state, and what happened to its incident."""
-    after = replace(before, state=state, since=now.at, pending=None)
+    after = replace(before, state=state, since=now.at, pending=None, was=None)
     if state is State.STOCKED:
         if before.incident_id is None:
             return _closed(after), None

@@ -53,21 +53,20 @@ class Finding:
 def take_snapshot(site_path: Path, camera_id: str, output: Path) -> Path:
     """Write one picture of a camera as JPEG or PNG and return its path.
 
-    Raises UsageError for an unknown camera or file type, and for the picture that the camera's
-    slots were drawn on: nobody could tell any more whether it was moved. CameraError when no
-    picture comes.
+    Raises UsageError for an unknown camera or file type, and for a picture that slots were drawn
+    on: nobody could tell any more whether their camera was moved. CameraError when none comes.
     """
     site = load_site(site_path)
     found = [camera for camera in site.cameras if camera.id == camera_id]
     if not found:
         known = ", ".join(camera.id for camera in site.cameras)
         raise UsageError(f"{site_path} has no camera {camera_id!r}; it has: {known}")
-    drawn_on = _reference(site, camera_id)
-    if drawn_on is not None and output.resolve() == drawn_on.resolve():
-        raise UsageError(
-            f"{output} is the picture that the slots of {camera_id} were drawn on; choose another "
-            "name with -o"
-        )
+    for known_id, drawn_on in _references(site).items():
+        if output.resolve() == drawn_on.resolve():
+            raise UsageError(
+                f"{output} is the picture that the slots of {known_id} were drawn on; choose "
+                "another name with -o"
+            )
     try:
         image = _picture(found[0])
     except CameraError as error:
@@ -75,13 +74,13 @@ def take_snapshot(site_path: Path, camera_id: str, output: Path) -> Path:
     return write_picture(output, image)
 
 
-def _reference(site: Site, camera_id: str) -> Path | None:
-    """Return the picture that a camera's slots were drawn on; None where no planogram names one."""
+def _references(site: Site) -> dict[str, Path]:
+    """Return the picture that each camera's slots were drawn on, where the planogram names one."""
     try:
         known = load_planogram(site.planogram).cameras if site.planogram else {}
     except ConfigError:
-        return None  # `edge check` tells what is wrong with it
-    return known[camera_id].reference if camera_id in known else None
+        return {}  # `edge check` tells what is wrong with it
+    return {camera_id: own.reference for camera_id, own in known.items() if own.reference}
 
 
 def diagnose(site_path: Path | None) -> dict[str, Any]:

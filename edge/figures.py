@@ -30,7 +30,7 @@ class Past:
     """What the figures are made of, of `days` days, the last of which is today.
 
     by_day: (slot, day since 1970) → time; by_hour: (slot, 0 … 23) → time; hours: (slot, hour since
-    1970) → time, of at least the hours of wrongly_empty_s(incidents).
+    1970) → time, of at least the hours of wrongly_alarmed_s(incidents).
     """
 
     days: int
@@ -114,10 +114,10 @@ def make_report(
 ) -> Report:
     """Return the figures of the slots that there are now."""
     known = {slot.slot_id for slot in slots}
-    wrong_s = _wrong_s(past)
+    wrong = _wrong(past)
     by_day = {key: spent for key, spent in past.by_day.items() if key[0] in known}
-    by_day = _without(wrong_s, by_day, lambda hour: hour // 24)
-    by_hour = _without(wrong_s, past.by_hour, lambda hour: hour % 24)
+    by_day = _without(wrong, by_day, lambda hour: hour // 24)
+    by_hour = _without(wrong, past.by_hour, lambda hour: hour % 24)
     by_slot = _sums((slot_id, spent) for (slot_id, _), spent in by_day.items())
     incidents = [one for one in past.incidents if one.slot_id in known and one.reason not in WRONG]
     figures = _slot_figures(slots, places, by_slot, incidents)
@@ -141,7 +141,7 @@ def make_report(
     )
 
 
-def wrongly_empty_s(
+def wrongly_alarmed_s(
     incidents: Sequence[Incident], zone: tzinfo | None = None
 ) -> dict[tuple[str, int], float]:
     """Return (slot, hour since 1970) → for how long a slot was alarmed of that was as it should be.
@@ -177,30 +177,35 @@ def _by_hour(begin: datetime, end: datetime, zone: tzinfo | None) -> Iterator[tu
         begin = until
 
 
-def _wrong_s(past: Past) -> dict[tuple[str, int], float]:
-    """Return (slot, hour since 1970) → the time that was counted as wrong and was not."""
+def _wrong(past: Past) -> dict[tuple[str, int], Spent]:
+    """Return (slot, hour since 1970) → the time counted as empty or misplaced in wrong alarms.
+
+    An hour with both kinds of alarm, of which one was wrong, does not say which: the empty first.
+    """
     found = {}
-    for key, lasted_s in wrongly_empty_s(past.incidents).items():
+    for key, lasted_s in wrongly_alarmed_s(past.incidents).items():
         if key[1] >= past.first_hour:
             counted = past.hours.get(key, NOTHING)
-            found[key] = min(lasted_s, counted.empty + counted.misplaced)
+            empty_s = min(lasted_s, counted.empty)
+            misplaced_s = min(lasted_s - empty_s, counted.misplaced)
+            found[key] = Spent(empty=empty_s, misplaced=misplaced_s)
     return found
 
 
 def _without(
-    wrong_s: Mapping[tuple[str, int], float],
+    wrong: Mapping[tuple[str, int], Spent],
     spent: Mapping[tuple[str, int], Spent],
     part: Callable[[int], int],
 ) -> dict[tuple[str, int], Spent]:
     """Return the time without wrong alarms. part: of an hour since 1970, what `spent` goes by."""
     found = dict(spent)
-    for (slot_id, hour), lasted_s in wrong_s.items():
+    for (slot_id, hour), alarmed in wrong.items():
         key = slot_id, part(hour)
         if key in found:
             # The least of them: sums of fractions differ in the last digit.
-            empty_s = min(lasted_s, found[key].empty)
-            other_s = min(lasted_s - empty_s, found[key].misplaced)
-            found[key] += Spent(empty_s + other_s, -empty_s, -other_s)
+            empty_s = min(alarmed.empty, found[key].empty)
+            misplaced_s = min(alarmed.misplaced, found[key].misplaced)
+            found[key] += Spent(empty_s + misplaced_s, -empty_s, -misplaced_s)
     return found
 
 

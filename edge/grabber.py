@@ -58,7 +58,8 @@ class Grabber:
         opener: Opener = open_camera,
         after: Grabber | None = None,
     ):
-        """after: one that was told to stop, and may hold the camera until its next picture."""
+        """after: one that was told to stop, and may hold the camera until its next picture; it is
+        waited for, but no longer than for one that hangs."""
         self.camera_id = camera_id
         self._url, self._every_s, self._opener = url, every_s, opener
         self._stop, self._patience = stop, patience
@@ -69,7 +70,7 @@ class Grabber:
         self._trouble: CameraError | None = None
         self._failures = 0  # since the last frame
         self._over = False
-        self._after = after
+        self._after: Grabber | None = (after._after or after) if after else None
         self._turn = _Turn()
         self._left_behind: list[_Turn] = []
         self._watcher = threading.Thread(target=self._watch, name=f"{camera_id} watch", daemon=True)
@@ -143,9 +144,11 @@ class Grabber:
         after = self._after
         if after is None:
             return
-        limit_s = time.monotonic() + after._every_s + self._patience.hang_s
+        limit_s = time.monotonic() + self._patience.hang_s
         while after._turn.is_alive() and time.monotonic() < limit_s and not self._stop.wait(0.05):
             pass
+        if self._stop.is_set():
+            return  # whoever comes after this one waits for the same
         with self._lock:
             self._after, self._alive_s = None, time.monotonic()
 

@@ -242,8 +242,9 @@ class Ledger:
     def _add_time(self, entry: _Entry, now: Moment) -> None:
         """Add the time spent when it is due, and once an hour forget what is too long ago."""
         writes = entry.states or entry.documents or entry.events
-        if now.clock_s - self._counted_s < (HISTORY_SOON_S if writes else HISTORY_EVERY_S):
-            return
+        wait_s = HISTORY_SOON_S if writes else HISTORY_EVERY_S
+        if not self._failing and now.clock_s - self._counted_s < wait_s:
+            return  # while writing fails it is what tries again
         entry.history.hours = self._tally.hours
         hour = history.hour_of(now.at)
         if hour != self._pruned_hour:

@@ -6,8 +6,12 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from edge.cameras import scheme_of
 from edge.eye import Eye
 from edge.site import CameraConfig
+
+HELD = ("usb", "rtsp", "rtsps")
+"""Kinds of cameras that are held between two pictures, and that many a camera lets one alone do."""
 
 
 @dataclass(frozen=True)
@@ -32,13 +36,13 @@ class Lookout:
         wanted = {camera.id: camera for camera in cameras}
         leaving = [one for one in self._open.values() if wanted.get(one.camera.id) != one.camera]
         self._close(leaving)
-        before = {one.camera.id: one for one in leaving}
+        before = {_device(one.camera): one.eye for one in leaving}
         for camera in cameras:
             size = reference_size(camera.id)
             if camera.id in self._open:
                 self._open[camera.id].eye.begin_anew(size)
             else:
-                self._open[camera.id] = _begun(camera, size, before.get(camera.id))
+                self._open[camera.id] = _begun(camera, size, before.get(_device(camera)))
         return [self._open[camera.id].eye for camera in cameras]
 
     def close(self) -> None:
@@ -53,15 +57,13 @@ class Lookout:
 
 
 def _begun(
-    camera: CameraConfig, reference_size: tuple[int, int] | None, before: _Open | None
+    camera: CameraConfig, reference_size: tuple[int, int] | None, before: Eye | None
 ) -> _Open:
     stop = threading.Event()
-    same = before is not None and _device(before.camera) == _device(camera)
-    after = before.eye if before and same else None
     eye = Eye(
         *(camera.id, camera.url, camera.every_s, stop, reference_size, camera.opener),
         blackout=camera.blackout,
-        after=after,
+        after=before if scheme_of(camera.url) in HELD else None,
     )
     eye.start()
     return _Open(camera, eye, stop)

@@ -199,8 +199,8 @@ def serve(
                     plan = following
                     on_plan(plan.config.site)
                     ledger = _take_up_ledger(plan, outlet, begun, started, stop)
-                    told = open_post(plan, read, outlet, requests, board, lookout, ledger, health)
-                    with told as post:
+                    opened = open_post(plan, read, outlet, requests, board, lookout, ledger, health)
+                    with opened as post:
                         aims.follow(plan)
                         watch(post, stop)
                     started = None

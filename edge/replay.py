@@ -42,6 +42,10 @@ HALF = Rule(empty_above=0.5, stocked_below=0.5)
 Timed = Iterable[tuple[float, Image]]
 
 
+class _BrokenOff(CameraError):
+    """A live camera failed; what it has shown until then counts."""
+
+
 @dataclass(frozen=True)
 class Recording:
     """What is played: pictures with their times, the slots on them and, if known, the truth."""
@@ -65,12 +69,15 @@ class Result:
     judged: dict[str, Any] | None
     last: Image | None
     """The last picture, every slot coloured by what was stated of it."""
+    broken_off: bool = False
+    """Somebody interrupted it, or the camera failed."""
 
     def as_json(self) -> dict[str, Any]:
         return {
             "looks": self.looks,
             "seconds": round(self.seconds, 3),
             "slots": len(self.slots),
+            "broken_off": self.broken_off,
             "changes": [change.as_json() for change in self.changes],
             **(self.judged or {}),
         }
@@ -144,7 +151,8 @@ def play(
     """Play the recording; rule.confirm_s of 0 judges each look by itself, without gate or memory.
 
     progress is told the time of each picture. Who interrupts it gets what was seen until then.
-    Raises UsageError for pictures of another shape than that which the slots were drawn on.
+    Raises UsageError where the first picture has another shape than that which the slots were drawn
+    on; later ones are kept back, as the daemon does.
     """
     alone = rule.confirm_s == 0
     step = _by_itself(classifier) if alone else _with_memory(recording, classifier, rule)
@@ -152,10 +160,11 @@ def play(
     known: dict[str, State] = {}
     states: Mapping[str, SlotState] = {}
     changes: list[Change] = []
-    looks, t, last = 0, 0.0, None
+    looks, t, last, broken_off = 0, 0.0, None, False
     try:
         for t, image in recording.frames:
-            _check_aspect(image, recording.reference_size)
+            if last is None:
+                _check_aspect(image, recording.reference_size)
             frame = Frame(recording.slots[0].camera_id, image, EPOCH + timedelta(seconds=t), t)
             states = step(frame, recording.slots)
             looks += len(states)
@@ -167,18 +176,19 @@ def play(
                 judge.look(t, {slot_id: state.state for slot_id, state in states.items()})
             progress(t)
             last = image
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, _BrokenOff) as end:
         if last is None:
             raise
-        log.warning("interrupted; what follows is of the first %.0f seconds", t)
+        broken_off = True
+        log.warning("%s; what follows is of the first %.0f seconds", end or "interrupted", t)
     seconds = t + (1.0 if recording.is_pictures else 0.0)
     judged = judge.figures(len(recording.slots), seconds, t) if judge else None
     drawn = None if last is None else draw_slots(last, recording.slots, states)
-    return Result(recording.slots, looks, seconds, changes, judged, drawn)
+    return Result(recording.slots, looks, seconds, changes, judged, drawn, broken_off)
 
 
 def _changes(states: Iterable[SlotState], known: dict[str, State], t: float) -> Iterator[Change]:
-    """Yield what is stated otherwise than before, and remember it; nothing is first."""
+    """Yield what is stated otherwise than before, and remember it; what is stated first is none."""
     for state in states:
         before = known.get(state.slot_id)
         if state.state is not State.UNKNOWN and state.state is not before:
@@ -194,11 +204,13 @@ def _with_memory(recording: Recording, classifier: Classifier, rule: Rule) -> St
     """Return the daemon's own pipeline: what is dark, gate, classifier, decision, staleness."""
     gates = {slot.camera_id: Gate(recording.slots) for slot in recording.slots}
     view = View(may_stand_still=True, blackout=recording.blackout)
+    drawn_on = recording.reference_size
     states = {slot.slot_id: SlotState(slot.slot_id) for slot in recording.slots}
 
     def step(frame: Frame, slots: Sequence[Slot]) -> dict[str, SlotState]:
         undecided = {slot_id for slot_id, state in states.items() if state.pending}
-        usable = [] if view.trouble(frame) else [frame]
+        odd = drawn_on is not None and is_another_aspect(frame.image, drawn_on)
+        usable = [] if view.trouble(frame) or odd else [frame]
         for seen in observe(usable, gates, classifier, undecided):
             states[seen.slot.slot_id], _ = decide(states[seen.slot.slot_id], seen, rule)
         for slot_id, state in states.items():
@@ -245,7 +257,7 @@ def _check_aspect(image: Image, drawn_on: tuple[int, int] | None) -> None:
         height, width = image.shape[:2]
         raise UsageError(
             f"the recording has pictures of {width} x {height}, the slots were drawn on one of "
-            f"{drawn_on[0]} x {drawn_on[1]}: another aspect; the daemon would judge none of them"
+            f"{drawn_on[0]} x {drawn_on[1]}: another aspect, in which the daemon judges no slot"
         )
 
 
@@ -276,7 +288,7 @@ def _frames(source: str, every_s: float) -> Timed:
 
 def _live(url: str, every_s: float) -> Iterator[tuple[float, Image]]:
     """Yield what a camera shows from now on, until it ends or fails."""
-    begun_s, seen = Moment.now().clock_s, 0
+    begun_s = Moment.now().clock_s
     camera = open_camera(url, every_s)
     try:
         while True:
@@ -285,11 +297,7 @@ def _live(url: str, every_s: float) -> Iterator[tuple[float, Image]]:
             except SourceEnded:
                 return
             except CameraError as error:
-                if not seen:
-                    raise
-                log.warning("%s; what follows is of the %d pictures before", error, seen)
-                return
-            seen += 1
+                raise _BrokenOff(str(error), error.reason) from None
             yield Moment.now().clock_s - begun_s, image
     finally:
         camera.close()

@@ -71,13 +71,11 @@ class View:
         return frame.clock_s - self._first.clock_s >= self._frozen_after_s
 
 
-def is_another_aspect(image: Image, drawn_on: tuple[int, int] | None) -> bool:
+def is_another_aspect(image: Image, drawn_on: tuple[int, int]) -> bool:
     """Say whether slots that were drawn on a picture of another shape cannot be found on this one.
 
-    drawn_on: its width and height in pixels; None: nobody knows.
+    drawn_on: its width and height in pixels.
     """
-    if drawn_on is None:
-        return False
     height, width = image.shape[:2]
     ratio = (width * drawn_on[1]) / (height * drawn_on[0])
     return abs(ratio - 1) > ASPECT_TOLERANCE

@@ -135,12 +135,42 @@ def test_when_a_slot_is_emptied_its_last_full_picture_is_kept_and_outlives_a_res
     assert [path.name for path in (tmp_path / "full").iterdir()] == ["a1.jpg"]
 
 
-@pytest.mark.parametrize("change", [{"blackout": ("left",)}, {"url": "usb:1"}])
-def test_what_a_camera_may_no_longer_show_hangs_nowhere(loop, tmp_path, change):
+LEFT_HALF = ((0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0))
+
+
+def emptied(loop: Loop) -> None:
     loop.look(BODY, FULL)
     loop.look(EMPTY, FULL)
     loop.look(EMPTY, FULL, states={"a1": State.EMPTY})
     assert loop.board.crop("a1", "full") is not None
+
+
+def test_after_a_restart_no_slot_that_a_blackout_touches_is_shown_as_it_was(loop, tmp_path):
+    emptied(loop)
+    again = Loop(tmp_path)
+    again.plan = plan(tmp_path, (LEFT, RIGHT), (LEFT_HALF,))
+    again.idle()
+    assert again.board.crop("a1", "full") is None
+    assert list((tmp_path / "full").iterdir()) == []
+
+
+def test_another_password_takes_no_picture_away(tmp_path):
+    loop = Loop(tmp_path)
+    for password in ("old", "new"):
+        loop.plan = plan(tmp_path, (LEFT, RIGHT))
+        loop.plan.config.site.cameras[0].url = f"rtsp://viewer:{password}@10.0.0.9/x?channel=1"
+        if password == "old":
+            loop.look(FULL, FULL, states={"a1": State.STOCKED, "a2": State.STOCKED})
+            loop.look(FULL, FULL)
+            emptied(loop)
+        loop.idle()
+    assert loop.board.crop("a1", "full") is not None
+    assert loop.board.frame("cam") is not None
+
+
+@pytest.mark.parametrize("change", [{"blackout": (LEFT_HALF,)}, {"url": "usb:1"}])
+def test_what_a_camera_may_no_longer_show_hangs_nowhere(loop, tmp_path, change):
+    emptied(loop)
     before, loop.plan = loop.plan, plan(tmp_path, (LEFT, RIGHT))
     loop.idle()
     assert loop.board.frame("cam") is not None  # read anew, all the same

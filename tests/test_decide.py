@@ -276,6 +276,15 @@ def test_what_is_undone_is_taken_and_put_off_as_it_was():
     assert (state.ack, state.snooze_until) == (before.ack, until)
 
 
+def test_what_was_denied_unseen_and_undone_is_as_it_was_left():
+    lost, _ = expire(denied(), 1000, NOON + timedelta(minutes=16), RULE)
+    assert lost.state is State.UNKNOWN
+    state, _ = undo_denial(lost, "Minji", Moment(NOON + timedelta(minutes=17), 1020))
+    state, _ = expire(state, 3000, NOON + timedelta(minutes=50), RULE)
+    _, events = play(state, (3000, 0.9), (3015, 0.9), (3030, 0.9))
+    assert events == []
+
+
 def test_not_empty_cannot_be_undone_after_half_an_hour_nor_once_the_slot_was_judged_anew():
     late = Moment(NOON + timedelta(minutes=31), 1860)
     with pytest.raises(ClosedError, match="too late"):

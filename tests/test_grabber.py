@@ -132,6 +132,30 @@ def test_who_comes_after_waits_until_the_camera_is_let_go_and_says_nothing_meanw
     assert said_of_it <= {None, (ONLINE, None)}
 
 
+def test_who_comes_after_one_that_never_began_waits_for_the_one_before_that(grab):
+    reading = threading.Event()
+    first = grab(Script(PICTURE, reading.wait), Patience())
+    wait_for(first.take)
+    script, patience = Script(PICTURE), Patience(first_retry_s=0.05)
+    second, third = (threading.Event() for _ in range(2))
+
+    def begun(stop, after):
+        opened = Grabber("aisle", "test:", 0.1, stop, patience, opener=script.open, after=after)
+        opened.start()
+        return opened
+
+    waiting = begun(second, first)
+    second.set()
+    waiting.join()
+    last = begun(third, waiting)
+    time.sleep(0.3)
+    assert (script.opened_s, said(last)) == ([], None)
+    first._stop.set()
+    reading.set()
+    wait_for(last.take)
+    third.set()
+
+
 def test_who_comes_after_one_that_hangs_does_not_wait_for_ever(grab):
     hanging = threading.Event()
     before = grab(Script(PICTURE, hanging.wait))

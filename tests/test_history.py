@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 import pytest
 
 from edge.drawing.goods_list import read_goods
-from edge.figures import Past, Share, make_report, with_counted, wrongly_empty_s
+from edge.figures import Past, Share, make_report, with_counted, wrongly_alarmed_s
 from edge.history import (
     BLOCKED_FOR_S,
     MISSED_S,
@@ -193,6 +193,18 @@ def test_a_wrong_alarm_of_a_wrong_item_was_stocked_too():
     assert (found.slots[0].share.availability, found.slots[0].empty_min) == (3480 / 3600, 0.0)
 
 
+def test_a_wrong_alarm_of_a_wrong_item_leaves_what_was_rightly_empty():
+    last = hour_of(NOON) - 1
+    hours = {
+        last - 3: Spent(stocked=2400, empty=1200),
+        last: Spent(stocked=3000, misplaced=600),
+    }
+    found = figures_after(wrong(NOON, 10), hours=hours)
+    assert found.slots[0].empty_min == 20.0
+    assert found.empty_by_hour["a1"][(last - 3) % 24] == 1200 / 3600
+    assert found.slots[0].share.availability == 6000 / 7200
+
+
 def test_who_says_it_again_after_taking_it_back_means_the_whole_alarm():
     last = hour_of(NOON) - 1
     alarm = wrong(NOON - timedelta(minutes=1), 8)
@@ -232,11 +244,11 @@ def test_of_a_wrong_alarm_only_what_the_figures_reach_back_to_is_taken_out():
 
 def test_a_wrong_alarm_falls_into_the_hours_of_the_shops_clock():
     half_past = timezone(timedelta(hours=5, minutes=30))  # Mumbai: 12:00 UTC is 17:30
-    found = wrongly_empty_s([wrong(NOON, 100)], half_past)
+    found = wrongly_alarmed_s([wrong(NOON, 100)], half_past)
     last = hour_of(NOON, half_past)
     assert last % 24 == 17
     assert found == {("a1", last - 1): 3600, ("a1", last): 1800, ("a1", last - 2): 600}
-    assert wrongly_empty_s([closed("a1", 5), Incident("open", "a1", NOON)]) == {}
+    assert wrongly_alarmed_s([closed("a1", 5), Incident("open", "a1", NOON)]) == {}
 
 
 def test_what_is_not_written_yet_counts_as_well():
@@ -269,7 +281,9 @@ def in_spreadsheet(slot: Slot) -> dict[str, str]:
     return row
 
 
-@pytest.mark.parametrize("sku", ["8801104940016", "00120012", "2026-11-24", "12e5"])
+@pytest.mark.parametrize(
+    "sku", ["8801104940016", "00120012", "2026-11-24", "12e5", "12E5", "1.50", "3/4", "1:30"]
+)
 def test_a_barcode_and_an_id_keep_their_digits_in_a_spreadsheet_and_on_the_way_back(sku):
     row = in_spreadsheet(replace(SLOTS[0], slot_id="1-02", sku=sku))
     assert (row["slot"], row["sku"]) == ('="1-02"', f'="{sku}"')

@@ -372,6 +372,21 @@ def test_time_in_which_nothing_could_be_decided_counts_as_not_seen(store):
     assert (spent.stocked, spent.unseen, spent.empty) == (30.0, 600.0, 10.0)
 
 
+def test_one_failed_write_blinds_no_longer_than_it_lasts(store):
+    disk = FailingStore(store)
+    ledger = take_up(disk)
+    for seconds in (0, 5, 10):
+        see(ledger, seconds, 0.1)
+    disk.full = True
+    assert not ledger.note([], [], {"health": b"{}"}, at(20))
+    disk.full = False
+    for seconds in range(25, 100, 5):
+        see(ledger, seconds, 0.1)
+    ledger.close(at(100))
+    (spent,) = [one for (slot_id, _), one in past(store)[0].items() if slot_id == "a1"]
+    assert spent.unseen <= 10.0 + 5.0  # before the first statement, and until it was tried again
+
+
 def test_what_happened_of_late_is_known_after_a_restart_and_incidents_go_on(store):
     ledger = take_up(store)
     for seconds in (0, 5, 10):

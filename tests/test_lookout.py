@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -65,17 +64,35 @@ def test_a_camera_that_changed_is_another_and_one_that_went_is_closed(lookout, t
         assert gone.frames == seen
 
 
-def test_only_who_looks_through_the_same_camera_waits_for_the_one_before(lookout, tmp_path):
-    aisle = camera("aisle", tmp_path, every_s=3.0)
-    look(lookout, aisle)
-    (tmp_path / "other").mkdir()
-    begun_s = time.monotonic()
-    (eye,) = look(lookout, camera("aisle", tmp_path / "other"))
-    wait_for(lambda: pictures(eye) >= 1)
-    assert time.monotonic() - begun_s < 2.5
-    (eye,) = look(lookout, aisle)
-    (eye,) = look(lookout, aisle.model_copy(update={"every_s": 0.1}))
-    wait_for(lambda: pictures(eye) >= 1)
+class RecordingEye:
+    """Notes whom it has to wait for."""
+
+    def __init__(self, camera_id, url, *rest, blackout, after):
+        self.url, self.after = url, after
+
+    def start(self): ...
+
+    def close(self): ...
+
+    def begin_anew(self, size): ...
+
+
+def test_who_holds_a_camera_is_waited_for_whatever_it_was_called(lookout, monkeypatch):
+    monkeypatch.setattr("edge.lookout.Eye", RecordingEye)
+
+    def eyes(**urls: str) -> dict[str, RecordingEye]:
+        cameras = [CameraConfig(id=name, url=url) for name, url in urls.items()]
+        return dict(zip(urls, look(lookout, *cameras), strict=True))
+
+    first = eyes(a="usb:0", b="usb:1", c="http://c/x.jpg", d="rtsp://d/1")
+    assert [one.after for one in first.values()] == [None] * 4
+    second = eyes(a="usb:1", b="usb:0?size=640x480", c="http://c/x.jpg?y", e="rtsp://d/1")
+    assert (second["a"].after, second["b"].after) == (first["b"], first["a"])
+    assert second["e"].after is first["d"]
+    assert second["c"].after is None  # a still: nobody holds it
+    third = eyes(a="usb:2", b="usb:0?size=640x480")
+    assert third["a"].after is None
+    assert third["b"] is second["b"]
 
 
 def test_slots_drawn_on_another_picture_end_the_wrong_aspect(lookout, tmp_path):

@@ -147,6 +147,14 @@ def test_pictures_on_which_the_daemon_would_find_no_slot_are_refused(folder, vid
     planogram = yaml.safe_load((folder / "planogram.yaml").read_text())
     planogram["cameras"]["cam"]["reference"] = "reference.png"
     (folder / "planogram.yaml").write_text(yaml.safe_dump(planogram))
+    files = {"planogram": folder / "planogram.yaml", "config": folder / "site.yaml"}
+    mixed = folder / "mixed"
+    mixed.mkdir()
+    for number in range(12):  # one odd picture among those that fit is kept back
+        shape = picture(2.0) if number == 7 else picture(2.0)[:, 40:280]
+        cv2.imwrite(str(mixed / f"{number:02}.png"), shape)
+    found = replay(Request(str(mixed), every_s=1.0, confirm_s=3.0, **files)).as_json()
+    assert found["seconds"] == 12.0
     with pytest.raises(UsageError, match=r"pictures of 320 x 180, .* of 240 x 180: another as"):
         run(folder, video)
 
@@ -160,7 +168,7 @@ def test_who_interrupts_a_replay_gets_what_was_seen_until_then(folder, video):
 
     found = replay(Request(str(video), every_s=0.5, confirm_s=2.0, **files), impatient).as_json()
     assert [one["to"] for one in found["changes"]] == ["empty"]
-    assert found["seconds"] == 20.0
+    assert (found["seconds"], found["broken_off"]) == (20.0, True)
 
 
 def test_a_live_camera_that_breaks_off_leaves_its_figures(folder, caplog):
@@ -169,7 +177,8 @@ def test_a_live_camera_that_breaks_off_leaves_its_figures(folder, caplog):
         files = {"planogram": folder / "planogram.yaml", "config": folder / "site.yaml"}
         found = replay(Request(url, every_s=0.01, confirm_s=0.0, **files)).as_json()
         assert found["looks"] >= 2 * 5
-        assert "the camera ended the stream; what follows is of the" in caplog.text
+        assert found["broken_off"]
+        assert "the camera ended the stream; what follows is of the first" in caplog.text
     with pytest.raises(CameraError):
         replay(Request(url, every_s=0.01, **files))
 

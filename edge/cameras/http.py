@@ -19,7 +19,8 @@ TIMEOUT_S = 10.0
 LARGEST = 32 * 2**20  # bytes; what sends more is no camera
 LONGEST_LINE = 4096
 AS_WRITTEN = "%/:?#[]@!$&'()*+,;="
-"""Of a path and its query: signs with a meaning of their own. What is no ASCII is encoded."""
+"""Of a path and its query: signs with a meaning of their own. What else no URL may hold, blanks and
+letters beyond ASCII, is encoded."""
 
 
 def open_http(url: str, every_s: float, timeout_s: float = TIMEOUT_S) -> HttpCamera:

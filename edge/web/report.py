@@ -24,7 +24,7 @@ from edge.figures import (
     SlotFigures,
     make_report,
     with_counted,
-    wrongly_empty_s,
+    wrongly_alarmed_s,
 )
 from edge.history import EPOCH, hour_of
 from edge.payloads import rfc3339
@@ -35,7 +35,7 @@ from edge.web.shown import Json, places_of
 DAYS = (1, 7, 30)
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What makes a spreadsheet compute a cell instead of showing it."""
-NO_NUMBER = re.compile(r"0\d+|\d{12,}|\d{1,4}(-\d{1,4}){1,2}|\d+e\d+")
+LIKE_A_NUMBER = re.compile(r"0\d+|\d{12,}|\d{1,4}([-/.:]\d{1,4}){1,2}|\d+e\d+", re.IGNORECASE)
 """What a spreadsheet takes for a number or a date: a barcode loses its digits, 1-02 is February."""
 COLUMNS = (
     *("slot", "name", "sku", "camera", "row", "column"),
@@ -99,7 +99,7 @@ def read_report(notice: Notice, days: int, now: datetime) -> Report:
                 past.by_day(db, first),
                 past.by_hour_of_day(db, first),
                 incidents,
-                past.of_hours(db, wrongly_empty_s(incidents)),
+                past.of_hours(db, wrongly_alarmed_s(incidents)),
             )
     except StoreError as error:
         raise Refusal(503, "no_history", "the state file cannot be read now") from error
@@ -159,8 +159,8 @@ def as_csv(slots: Iterable[SlotFigures]) -> str:
 
 
 def _plain(cell: str) -> str:
-    if NO_NUMBER.fullmatch(cell):
-        return f'="{cell}"'  # of digits, - and e alone there is nothing to compute
+    if LIKE_A_NUMBER.fullmatch(cell):
+        return f'="{cell}"'  # a text in quotes: nothing in it is computed
     return f"'{cell}" if cell.startswith(FORMULA) else cell
 
 

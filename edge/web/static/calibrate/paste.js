@@ -11,19 +11,20 @@ import { relabel } from "./edits.js";
 /** @typedef {import("../geom/naming.js").Line} Line */
 /** @typedef {{line: Line, slot: import("./state.js").Slot|undefined}} Pair */
 
-const MOST_BYTES = 2_000_000, SHOWN = 400;
+const MOST_BYTES = 2_000_000, SHOWN = 400, TYPED_MS = 200;
 
 export class Paste {
   /** As the preview shows them: what is selected may change before they are applied. */
   /** @type {Pair[]} */ #pairs = [];
   #turn = 0;
+  #typing = 0;
 
   /** @param {App} app */
   constructor(app) {
     this.app = app;
     this.area = h("textarea", { class: "input paste__area", rows: 3, name: "paste", spellcheck: "false",
       placeholder: t("calibrate.paste_hint"), "aria-label": t("calibrate.paste"),
-      oninput: () => this.read(this.area.value) });
+      oninput: () => this.#typed() });
     this.file = h("input", { type: "file", accept: ".csv,.tsv,.txt,text/csv", class: "sr-only", tabindex: "-1",
       "aria-label": t("calibrate.import"), onchange: () => this.#import() });
     this.summary = h("p", { class: "paste__summary", role: "status" });
@@ -53,14 +54,24 @@ export class Paste {
     if (await this.read(text)) this.#offer();
   }
 
+  /** Who types a list is not asked about at each letter. */
+  #typed() {
+    clearTimeout(this.#typing);
+    this.#typing = setTimeout(() => this.read(this.area.value), TYPED_MS);
+  }
+
   /**
-   * Show what a text says: plain columns at once, such with a heading as the daemon reads a file of them.
+   * Show what a text says: plain columns at once, blank lines for slots that keep their names. A list with a heading is
+   * read by the daemon, as an imported file is: there a blank line says nothing.
    * @param {string} text
    * @returns {Promise<boolean>} whether there is something to offer
    */
   async read(text) {
     const turn = ++this.#turn;
-    if (isHeading(text)) return this.#ask({ csv: text }, turn);
+    if (isHeading(text)) {
+      this.#show([], []); // until the answer comes nothing is there that Enter could apply
+      return this.#ask({ csv: text }, turn);
+    }
     const { lines, rounded } = parsePaste(text);
     const some = Boolean(text.trim());
     this.#show(some ? lines : [], rounded.slice(0, 1).map((code) => t("calibrate.paste_rounded", { code })));
@@ -143,6 +154,7 @@ export class Paste {
   }
 
   close() {
+    clearTimeout(this.#typing);
     this.#turn += 1;
     this.#pairs = [];
     this.area.value = "";

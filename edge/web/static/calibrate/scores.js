@@ -81,7 +81,7 @@ export class Scores {
     if (this.#busy || !token) return;
     const due = this.#due();
     this.waiting = due.length;
-    if (!due.length) { this.changed(); return; }
+    if (!due.length) { this.failed = null; this.changed(); return; }
     this.#busy = true;
     let wait = 0;
     try {
