@@ -152,7 +152,7 @@ def play(
 
     progress is told the time of each picture. Who interrupts it gets what was seen until then.
     Raises UsageError where the first picture has another shape than that which the slots were drawn
-    on; later ones are kept back, as the daemon does.
+    on; later ones are kept back, as the daemon does. Where each is judged by itself, all are.
     """
     alone = rule.confirm_s == 0
     step = _by_itself(classifier) if alone else _with_memory(recording, classifier, rule)
@@ -164,7 +164,7 @@ def play(
     try:
         for t, image in recording.frames:
             if last is None:
-                _check_aspect(image, recording.reference_size)
+                _check_aspect(image, recording.reference_size, alone)
             frame = Frame(recording.slots[0].camera_id, image, EPOCH + timedelta(seconds=t), t)
             states = step(frame, recording.slots)
             looks += len(states)
@@ -252,13 +252,18 @@ def _rendered(source: str, camera_id: str, every_s: float) -> Recording:
     return Recording(frames, slots, every_s, False, Truth.model_validate(truth))
 
 
-def _check_aspect(image: Image, drawn_on: tuple[int, int] | None) -> None:
-    if drawn_on is not None and is_another_aspect(image, drawn_on):
-        height, width = image.shape[:2]
-        raise UsageError(
-            f"the recording has pictures of {width} x {height}, the slots were drawn on one of "
-            f"{drawn_on[0]} x {drawn_on[1]}: another aspect, in which the daemon judges no slot"
-        )
+def _check_aspect(image: Image, drawn_on: tuple[int, int] | None, alone: bool) -> None:
+    """alone: pictures that are each judged by themselves may be of any shape; it is told."""
+    if drawn_on is None or not is_another_aspect(image, drawn_on):
+        return
+    height, width = image.shape[:2]
+    said = (
+        f"the recording has pictures of {width} x {height}, the slots were drawn on one of "
+        f"{drawn_on[0]} x {drawn_on[1]}: another aspect, in which the daemon judges no slot"
+    )
+    if not alone:
+        raise UsageError(said)
+    log.warning("%s", said)
 
 
 def _until(end_s: float, frames: Timed) -> Timed:

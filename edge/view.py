@@ -78,7 +78,7 @@ def is_another_aspect(image: Image, drawn_on: tuple[int, int]) -> bool:
     """
     height, width = image.shape[:2]
     ratio = (width * drawn_on[1]) / (height * drawn_on[0])
-    return abs(ratio - 1) > ASPECT_TOLERANCE
+    return bool(abs(ratio - 1) > ASPECT_TOLERANCE)
 
 
 def _alike(one: Image, other: Image) -> bool:

@@ -142,7 +142,7 @@ def test_a_night_is_no_change(folder):
     assert found["changes"] == []
 
 
-def test_pictures_on_which_the_daemon_would_find_no_slot_are_refused(folder, video):
+def test_pictures_on_which_the_daemon_would_find_no_slot_are_refused(folder, video, caplog):
     cv2.imwrite(str(folder / "reference.png"), np.zeros((180, 240, 3), np.uint8))
     planogram = yaml.safe_load((folder / "planogram.yaml").read_text())
     planogram["cameras"]["cam"]["reference"] = "reference.png"
@@ -155,6 +155,9 @@ def test_pictures_on_which_the_daemon_would_find_no_slot_are_refused(folder, vid
         cv2.imwrite(str(mixed / f"{number:02}.png"), shape)
     found = replay(Request(str(mixed), every_s=1.0, confirm_s=3.0, **files)).as_json()
     assert found["seconds"] == 12.0
+    alone = replay(Request(str(video), confirm_s=0.0, until_s=1.0, **files)).as_json()
+    assert alone["looks"] == 2
+    assert "pictures of 320 x 180" in caplog.text
     with pytest.raises(UsageError, match=r"pictures of 320 x 180, .* of 240 x 180: another as"):
         run(folder, video)
 
