@@ -31,7 +31,7 @@ from edge.history import Deed
 from edge.ledger import Ledger
 from edge.plan import Plan
 from edge.publisher import Delivery
-from edge.redact import LOGIN
+from edge.redact import without_login
 from edge.types import (
     CameraState,
     Frame,
@@ -288,7 +288,7 @@ def _same_sight(before: Plan, after: Plan) -> set[str]:
     Another password is no other place; another query may be another channel.
     """
     known, now = (
-        {camera.id: (LOGIN.sub(r"\1", camera.url), camera.blackout) for camera in cameras}
+        {camera.id: (without_login(camera.url), camera.blackout) for camera in cameras}
         for cameras in (before.config.site.cameras, after.config.site.cameras)
     )
     return {camera_id for camera_id, sight in now.items() if known.get(camera_id) == sight}

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from edge.cameras import scheme_of
 from edge.eye import Eye
+from edge.redact import without_login
 from edge.site import CameraConfig
 
 HELD = ("usb", "rtsp", "rtsps")
-"""Kinds of cameras that are held between two pictures, and that many a camera lets one alone do."""
+"""Kinds of cameras that stay open between two pictures; many of them serve one at a time."""
 
 
 @dataclass(frozen=True)
@@ -70,5 +71,5 @@ def _begun(
 
 
 def _device(camera: CameraConfig) -> str:
-    """Return what is looked through, whatever is asked of it."""
-    return camera.url.partition("?")[0]
+    """Return what is looked through, whoever asks and whatever for."""
+    return without_login(camera.url).partition("?")[0]

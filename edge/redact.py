@@ -56,6 +56,11 @@ def register_url(url: str) -> None:
     register_secret(login.partition(":")[2])
 
 
+def without_login(url: str) -> str:
+    """Return where the URL leads, whoever asks: what may be compared."""
+    return LOGIN.sub(r"\1", url)
+
+
 def redact(text: str) -> str:
     """Return the text without logins in URLs and without registered secrets."""
     text = LOGIN.sub(rf"\1{HIDDEN}@", text)

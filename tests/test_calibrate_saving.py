@@ -185,6 +185,8 @@ def test_who_cannot_save_is_told_so_for_as_long_as_that_is_so(bench):
 
     intercept(hand.page, "**/api/calibrate", forbidden)
     hand.page.reload()
+    hand.said("이 배치도는 저장할 수 없어요 · the folder is read-only")  # before anything is drawn
+    hand.page.locator(".toast").wait_for(state="detached")
     bench.ready(hand)
     shelf(hand, BAY, 1, 2)
     hand.choose(".steps__one:nth-child(4)")

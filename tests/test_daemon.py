@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import signal
+from datetime import datetime
 from pathlib import Path
 
+import pytest
 from daemon import Daemon, StagedShelf, write_site
 from disk import fill, mount, small_disk
 from mosquitto import Mosquitto, Subscriber, free_port, retained, wait_for
@@ -173,6 +175,8 @@ def test_a_reload_takes_the_new_planogram_and_a_wrong_one_changes_nothing(
         assert newest(listener, "info")["started_at"] == begun["started_at"]
         wait_for(lambda: newest(listener, "health") != first, 20)
         again = newest(listener, "health")
+        since = [datetime.fromisoformat(text) for text in (begun["started_at"], again["at"])]
+        assert again["uptime_s"] == pytest.approx((since[1] - since[0]).total_seconds(), abs=1.0)
         assert again["uptime_s"] > first["uptime_s"]
         assert again["inference"]["looks"] >= first["inference"]["looks"]
         assert "the configuration has been read anew" in daemon.log()

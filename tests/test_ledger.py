@@ -341,25 +341,33 @@ def test_what_happened_today_began_at_midnight_as_the_time_did(store, tmp_path):
     assert (found.slots[0].incidents, found.median_refill_min) == (1, 1.0)
 
 
-def test_time_that_could_not_be_written_is_written_when_it_can(store):
+def stocked(store: Store) -> tuple[FailingStore, Ledger]:
+    """Return a disk that can be full, and what has stated after 10 s that slot a1 is stocked."""
     disk = FailingStore(store)
     ledger = take_up(disk)
     for seconds in (0, 5, 10):
         see(ledger, seconds, 0.1)
+    return disk, ledger
+
+
+def spent_on(store: Store, slot_id: str) -> history.Spent:
+    (spent,) = [one for (own, _), one in past(store)[0].items() if own == slot_id]
+    return spent
+
+
+def test_time_that_could_not_be_written_is_written_when_it_can(store):
+    disk, ledger = stocked(store)
     disk.full = True
     for seconds in range(20, 200, 10):
         see(ledger, seconds, 0.1)
     disk.full = False
     see(ledger, 200, 0.1)
-    (spent,) = [one for (slot_id, _), one in past(store)[0].items() if slot_id == "a1"]
+    spent = spent_on(store, "a1")
     assert spent.whole == 200.0
 
 
 def test_time_in_which_nothing_could_be_decided_counts_as_not_seen(store):
-    disk = FailingStore(store)
-    ledger = take_up(disk)
-    for seconds in (0, 5, 10):
-        see(ledger, seconds, 0.1)
+    disk, ledger = stocked(store)
     disk.full = True
     for seconds in range(20, 620, 10):
         see(ledger, seconds, 0.9)
@@ -367,23 +375,20 @@ def test_time_in_which_nothing_could_be_decided_counts_as_not_seen(store):
     for seconds in (620, 625, 630, 640):
         see(ledger, seconds, 0.9)
     ledger.close(at(640))
-    (spent,) = [one for (slot_id, _), one in past(store)[0].items() if slot_id == "a1"]
+    spent = spent_on(store, "a1")
     # The first look for another state at 20 s only counts; the next would have decided.
     assert (spent.stocked, spent.unseen, spent.empty) == (30.0, 600.0, 10.0)
 
 
 def test_one_failed_write_blinds_no_longer_than_it_lasts(store):
-    disk = FailingStore(store)
-    ledger = take_up(disk)
-    for seconds in (0, 5, 10):
-        see(ledger, seconds, 0.1)
+    disk, ledger = stocked(store)
     disk.full = True
     assert not ledger.note([], [], {"health": b"{}"}, at(20))
     disk.full = False
     for seconds in range(25, 100, 5):
         see(ledger, seconds, 0.1)
     ledger.close(at(100))
-    (spent,) = [one for (slot_id, _), one in past(store)[0].items() if slot_id == "a1"]
+    spent = spent_on(store, "a1")
     assert spent.unseen <= 10.0 + 5.0  # before the first statement, and until it was tried again
 
 

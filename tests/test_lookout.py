@@ -84,9 +84,11 @@ def test_who_holds_a_camera_is_waited_for_whatever_it_was_called(lookout, monkey
         cameras = [CameraConfig(id=name, url=url) for name, url in urls.items()]
         return dict(zip(urls, look(lookout, *cameras), strict=True))
 
-    first = eyes(a="usb:0", b="usb:1", c="http://c/x.jpg", d="rtsp://d/1")
+    first = eyes(a="usb:0", b="usb:1", c="http://c/x.jpg", d="rtsp://viewer:old@d/1")
     assert [one.after for one in first.values()] == [None] * 4
-    second = eyes(a="usb:1", b="usb:0?size=640x480", c="http://c/x.jpg?y", e="rtsp://d/1")
+    second = eyes(
+        a="usb:1", b="usb:0?size=640x480", c="http://c/x.jpg?y", e="rtsp://viewer:new@d/1"
+    )
     assert (second["a"].after, second["b"].after) == (first["b"], first["a"])
     assert second["e"].after is first["d"]
     assert second["c"].after is None  # a still: nobody holds it

@@ -140,9 +140,10 @@ export class App {
         { type: "button", class: "button button--primary", onclick: () => location.reload() }, t("calibrate.try_again")))]);
       return;
     }
-    const { cameras } = this.bench;
+    const { cameras, writable, whyNot } = this.bench;
     this.back.hidden = this.bench.alone; // then there is no staff page
     this.choice.append(...cameras.map(({ id, slots }) => h("option", { value: id }, slots ? `${id} · ${t("calibrate.n_slots", { n: slots })}` : id)));
+    if (!writable) this.say(t("calibrate.not_writable", { why: whyNot ?? "" }), true); // before forty slots are drawn
     const asked = new URLSearchParams(location.search).get("camera");
     const first = cameras.find(({ id }) => id === asked) ?? cameras.find(({ slots }) => !slots) ?? cameras[0];
     if (first) await this.choose(first.id);
