@@ -411,6 +411,7 @@ def test_what_a_run_began_with_or_was_taught_by_may_have_seen_what_it_left_out(t
     heirs = {
         "heir": f"net.weights={whole}",
         "pupil": f"distill={{teacher: {whole}}}",
+        "heir of a checkpoint": f"net.weights={whole / 'last.pt'}",
         "grandchild": f"net.weights={tmp_path / 'pupil'}",
         "checkpoint": f"distill={{teacher: {whole / 'last.pt'}}}",
     }

@@ -17,6 +17,7 @@ import pytest
 
 pytest.importorskip("torch", reason="the trainer is an extra: pip install -e .[trainer]")
 
+import torch
 import yaml
 from fitting import (
     PATIENCE_S,
@@ -39,7 +40,7 @@ from trainer.jobs import Pool, _train_s, claimed, make_job
 from trainer.layout import Plan
 from trainer.recipe import SEEDS, STEPS_ONLY, Recipe, changed, load_recipe
 from trainer.report.studies import open_study, study_figures
-from trainer.runs import Row
+from trainer.runs import Row, load_run
 from trainer.statistics import (
     interval_of_share,
     paired_difference,
@@ -594,6 +595,21 @@ def test_a_teacher_is_trained_on_its_pupils_own_pictures(photos, tmp_path):
     assert own["data"] == teachers["data"]
 
 
+def test_a_pupil_begins_with_the_body_of_its_own_folds_teacher(photos, tmp_path):
+    (tmp_path / "teacher.yaml").write_text(TEACHER)
+    still = {"lr": 1e-12, "distill": {"teacher": "teacher.yaml", "body": True}}
+    pupil = write_recipe(tmp_path / "r.yaml", photos, **QUICK | still)
+    study("kfold", pupil, tmp_path / "s", "--folds", 2, "--repeats", 1, "--keep-runs")
+    stems: dict[str, list[torch.Tensor]] = {}
+    for run in tmp_path.glob("s/jobs/*/run"):
+        found = load_run(run)
+        stems.setdefault(found.data_digest, []).append(found.net.body.conv1.weight)
+    (one, other), (third, fourth) = stems.values()
+    torch.testing.assert_close(one, other)
+    torch.testing.assert_close(third, fourth)
+    assert not torch.allclose(one, third)
+
+
 def test_a_row_that_diverges_is_told_and_the_others_are_measured(recipe, tmp_path):
     changes = ("--set", "lr=1.0e+12", "--set", "warmup=0")
     found = study(
@@ -662,6 +678,11 @@ def test_a_net_that_may_know_the_answers_is_refused(photos, tmp_path):
     begun = tmp_path / "b.yaml"
     begun.write_text(yaml.safe_dump(yaml.safe_load(taught.read_text()) | {"distill": None}))
     refused = refusal("kfold", begun, "--set", f"net.weights={tmp_path}", "--out", tmp_path / "s")
+    assert "a run may have seen" in refused
+    (tmp_path / "recipe.json").write_text("{}")  # as beside a run's checkpoint
+    refused = refusal(
+        "kfold", begun, "--set", f"net.weights={tmp_path / 'best.pt'}", "--out", tmp_path / "s"
+    )
     assert "a run may have seen" in refused
     teacher = yaml.safe_load(TEACHER)
     teacher["net"]["weights"] = str(tmp_path)

@@ -17,6 +17,7 @@ pytest.importorskip("torch", reason="the trainer is an extra: pip install -e .[t
 import torch
 from conftest import REPOSITORY
 from fitting import tiny, trained, trainer, write_photos, write_recipe
+from pydantic import ValidationError
 from torch import nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
@@ -422,6 +423,34 @@ def test_what_only_the_pupil_would_stumble_over_is_told_before_its_teacher_is_tr
         result = trainer(command, pupil, "--out", tmp_path / command)
         assert result.returncode == 78
         assert re.search(words, result.stderr)
+    assert not list(tmp_path.rglob("last.pt"))
+
+
+def test_a_pupil_may_begin_with_its_teachers_body(photos, run, tmp_path):
+    still = tiny(photos, epochs=1, lr=1e-12, distill={"teacher": str(run), "body": True})
+    trained(still, tmp_path / "pupil")
+    pupil, teacher = (
+        dict(load_run(one).net.named_parameters()) for one in (tmp_path / "pupil", run)
+    )
+    torch.testing.assert_close(pupil["body.conv1.weight"], teacher["body.conv1.weight"])
+    assert not torch.equal(pupil["head.1.weight"], teacher["head.1.weight"])
+
+
+def test_what_is_no_body_to_begin_with_is_refused(photos, tmp_path):
+    bundle = tiny(photos, distill={"teacher": str(SHIPPED), "body": True})
+    with pytest.raises(ConfigError, match=r"distill\.body: .*: no run; only a run has a body"):
+        trained(bundle, tmp_path / "run")
+    with pytest.raises(ValidationError, match=r"either with net\.weights or with distill\.body"):
+        tiny(photos, net={"weights": "w.pt"}, distill={"teacher": str(SHIPPED), "body": True})
+
+
+def test_another_net_than_the_teachers_is_told_before_that_is_trained(photos, tmp_path):
+    write_recipe(tmp_path / "better.yaml", photos, net={"arch": "resnet10", "width": 0.25})
+    distill = {"teacher": "better.yaml", "body": True}
+    pupil = write_recipe(tmp_path / "pupil.yaml", photos, distill=distill)
+    result = trainer("fit", pupil, "--out", tmp_path / "fit")
+    assert result.returncode == 78
+    assert re.search(r"net\.weights .*better\.yaml: weights of another net: ", result.stderr)
     assert not list(tmp_path.rglob("last.pt"))
 
 

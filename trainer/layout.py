@@ -20,6 +20,7 @@ from trainer.data import check_labels
 from trainer.folds import Indices, groups_of, split, subset
 from trainer.jobs import Job, Pool, digest_of, make_job
 from trainer.recipe import SEEDS, Recipe
+from trainer.runs import folder_of_run
 
 
 @dataclass(frozen=True)
@@ -149,8 +150,9 @@ def _refuse_leaks(plan: Plan) -> None:
     recipes = [row.recipe for row in plan.rows] + ([plan.teacher] if plan.teacher else [])
     for recipe in recipes:
         weights = recipe.net.weights
-        if weights and Path(os.path.expandvars(weights)).expanduser().is_dir():
+        if weights and folder_of_run(Path(os.path.expandvars(weights)).expanduser()):
             raise UsageError(
                 f"net.weights: {weights}: a run may have seen the pictures that a study holds "
-                "back; begin with a file of published weights, or from scratch"
+                "back; begin with published weights, with the body of a teacher that is a recipe "
+                "(distill.body), or from scratch"
             )

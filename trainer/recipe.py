@@ -59,9 +59,9 @@ class Net(Section):
     blocks: tuple[int, ...] | None = Field(default=None, min_length=1, max_length=4)
     """How many residual blocks of each stage are kept; fewer numbers leave whole stages out."""
     weights: str | None = None
-    """What training starts from: a file with a state_dict ($NAME expanded), the folder of a run
-    with the same kind of net, or `imagenet` for torchvision's, downloaded. Surplus blocks, stages
-    and the head are left out."""
+    """What training starts from: a file with a state_dict ($NAME expanded), a run of the same kind
+    of net or one of its checkpoints, or `imagenet` for torchvision's, downloaded. Surplus blocks,
+    stages and the head are left out."""
     settle: int = Field(default=0, ge=0)
     """Over so many pictures BatchNorm statistics are taken anew before training: b and d change
     the net that weights were made for."""
@@ -102,6 +102,8 @@ class Distill(Section):
     """A run's folder or a bundle that knows the same classes ($NAME is expanded), or several, whose
     logits are averaged; or a recipe, *.yaml beside this one, that is trained first and on the same
     pictures."""
+    body: bool = False
+    """Begin with the body of the teacher, a run's, of several the first, instead of net.weights."""
     size: int | None = Field(default=None, gt=0)
     """Side in pixels of what a run is asked about, sharp also where its pupil is shown fewer;
     absent: its own input_size, enlarged from what the pupil is shown."""
@@ -207,6 +209,8 @@ class Recipe(Section):
             useless = [name for name in STEPS_ONLY if getattr(self, name)]
             if useless:
                 raise ValueError(f"optimizer: logistic takes no steps, so leave out {useless[0]}")
+        if self.distill and self.distill.body and self.net.weights:
+            raise ValueError("it begins either with net.weights or with distill.body")
         if self.drawn + self.altered:
             if not self.balanced:
                 raise ValueError("drawn and altered slots need `balanced: true`")

@@ -352,11 +352,20 @@ def _named_runs(recipe: Recipe) -> list[Path]:
     named = [recipe.net.weights or "", *(recipe.distill.teacher if recipe.distill else ())]
     found = []
     for path in (Path(os.path.expandvars(one)).expanduser() for one in named if one):
-        folder = path if path.is_dir() else path.parent
         gone = not path.exists() and not path.suffix and path.name != "imagenet"
-        if path.is_dir() or gone or (folder / RECIPE).exists():
-            found.append((path if gone else folder).absolute())
-    return found  # the others are published weights, bundles and recipes
+        folder = path if gone else folder_of_run(path)
+        if folder:
+            found.append(folder.absolute())
+    return found
+
+
+def folder_of_run(path: Path) -> Path | None:
+    """Return the folder of the run that a path means, by itself or by one of its checkpoints.
+
+    None: it means published weights, a bundle or a recipe.
+    """
+    folder = path if path.is_dir() else path.parent
+    return folder if path.is_dir() or (folder / RECIPE).exists() else None
 
 
 def is_run(path: Path) -> bool:

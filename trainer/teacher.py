@@ -12,9 +12,10 @@ from torch import Tensor
 from edge.classifier import MAX_BATCH, open_classifier
 from edge.errors import ConfigError
 from trainer.net import SlotNet, check_sizes, why_unsuited
-from trainer.recipe import Distill, Recipe, load_recipe
+from trainer.recipe import Distill, Net, Recipe, load_recipe
 from trainer.runs import is_run, load_run
 from trainer.tricks import Teacher, half_precision, resized
+from trainer.weights import fill
 
 
 def open_teacher(recipe: Recipe, device: str, path: Path | None = None) -> Teacher | None:
@@ -66,12 +67,28 @@ def _bundle(path: Path, recipe: Recipe, device: str) -> Teacher:
     return ask
 
 
+def net_at_first(recipe: Recipe, path: Path | None = None) -> Net:
+    """Return the recipe's net, with its teacher's weights where it begins with them.
+
+    path: the run that teaches, where it is not what the recipe names.
+
+    Raises ConfigError where it is a bundle, which has no weights to begin with.
+    """
+    if recipe.distill is None or not recipe.distill.body:
+        return recipe.net
+    teacher = path if path is not None else _paths(recipe.distill)[0]
+    if not is_run(teacher):
+        raise ConfigError([f"distill.body: {teacher}: no run; only a run has a body to begin with"])
+    return recipe.net.model_copy(update={"weights": str(teacher)})
+
+
 def teacher_recipe(recipe: Recipe, beside: Path) -> Recipe | None:
     """Return what a teacher is trained by on its pupil's own pictures, where a recipe is named.
 
     beside: the folder of the pupil's recipe. None: the teacher is a finished run or a bundle, or
     nobody teaches. Raises ConfigError where the teacher would need a teacher, or is one of several;
-    and where pictures of the recipes' sizes do not suit the nets, before any is trained.
+    and, before any is trained, where pictures of the recipes' sizes do not suit the nets, or the
+    pupil's cannot begin with the teacher's body.
     """
     if recipe.distill is None:
         return None
@@ -104,6 +121,9 @@ def _check_nets(teacher: Recipe, pupil: Recipe, path: Path) -> None:
     except ConfigError as error:
         raise ConfigError([f"{path}: {problem}" for problem in error.problems]) from None
     check_sizes(nets[1], pupil)
+    if pupil.distill and pupil.distill.body:
+        begins = pupil.net.model_copy(update={"weights": str(path)})
+        fill(nets[1].body, nets[0].body.state_dict(), begins)
     if pupil.distill and pupil.distill.size:
         _check_size(nets[0], teacher, pupil.distill.size, path)
 

@@ -25,7 +25,7 @@ from trainer.mixture import Mixture, batches, size_at
 from trainer.net import SlotNet, check_sizes, settle
 from trainer.recipe import Recipe
 from trainer.runs import Row, State, claimed, resume, save
-from trainer.teacher import open_teacher
+from trainer.teacher import net_at_first, open_teacher
 from trainer.tricks import (
     half_precision,
     loss_of,
@@ -88,7 +88,7 @@ def fit(
     recipe = mixture.recipe
     check_labels(held_out, recipe.classes)
     with workers(recipe.batch) as team, asked_to_stop() as asked, claimed(run, mixture, team.leads):
-        state = prepare(mixture, run, team)
+        state = prepare(mixture, run, team, teacher)
         if recipe.optimizer == "logistic":
             finish(mixture, run, say, held_out, state, team)
             stop_if(asked(), run, state)
@@ -144,7 +144,7 @@ def finish(
         say(state, True)
 
 
-def prepare(mixture: Mixture, run: Path, team: Workers) -> State:
+def prepare(mixture: Mixture, run: Path, team: Workers, teacher: Path | None = None) -> State:
     """Return the state that training begins or goes on with."""
     keep_memory()
     recipe, half = mixture.recipe, half_precision(mixture.recipe, team.device)
@@ -152,7 +152,8 @@ def prepare(mixture: Mixture, run: Path, team: Workers) -> State:
     if recipe.precision == "auto" and half is None and team.leads and steps:
         say_once("this processor does not multiply bfloat16: training in fp32")
     torch.manual_seed(recipe.seed)
-    model = SlotNet(recipe.net, len(recipe.classes), recipe.zero_gamma).to(team.device)
+    net = net_at_first(recipe, teacher)
+    model = SlotNet(net, len(recipe.classes), recipe.zero_gamma).to(team.device)
     check_sizes(model, recipe)
     if recipe.channels_last:
         model = model.to(memory_format=torch.channels_last)

@@ -42,7 +42,12 @@ def load_weights(body: ResNet | Baseline, net: Net) -> None:
     Raises UnavailableError where they cannot be read or downloaded, ConfigError where they are of
     another net.
     """
-    found = body.renamed(_read(net))
+    fill(body, _read(net), net)
+
+
+def fill(body: ResNet | Baseline, weights: Mapping[str, Tensor], net: Net) -> None:
+    """Give the body weights that are at hand. Raises ConfigError where they are of another net."""
+    found = body.renamed(weights)
     state = {key: value for key, value in found.items() if not key.endswith(COUNTER)}
     own = body.state_dict()
     strange = [key for key in state if key not in own and not key.startswith(body.left_out)]
@@ -62,29 +67,21 @@ def _read(net: Net) -> Mapping[str, Tensor]:
     if net.weights == "imagenet":
         return _download(net.arch)
     path = Path(os.path.expandvars(net.weights)).expanduser()
-    if path.is_dir():
-        return _of_run(path)
+    file = path / "last.pt" if path.is_dir() else path
     try:
-        state: Any = torch.load(path, map_location="cpu", weights_only=True)
+        state: Any = torch.load(file, map_location="cpu", weights_only=True)
     except OSError as error:
         raise UnavailableError(
-            f"{path}: cannot read the weights: {error.strerror}; {HOW_TO_GET}"
+            f"{file}: cannot read the weights: {error.strerror}; {HOW_TO_GET}"
         ) from None
     except DAMAGED:
-        raise UnavailableError(f"{path}: no torch state_dict; {HOW_TO_GET}") from None
+        raise UnavailableError(f"{file}: no torch state_dict; {HOW_TO_GET}") from None
+    if isinstance(state, Mapping) and "average" in state:  # a run's checkpoint
+        kept, body = state["average"], "module.body."
+        state = {key.removeprefix(body): kept[key] for key in kept if key.startswith(body)}
     if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise UnavailableError(f"{path}: no torch state_dict; {HOW_TO_GET}")
+        raise UnavailableError(f"{file}: no torch state_dict; {HOW_TO_GET}")
     return state
-
-
-def _of_run(folder: Path) -> Mapping[str, Tensor]:
-    """Return the body that a run keeps."""
-    try:
-        kept = torch.load(folder / "last.pt", map_location="cpu", weights_only=True)["average"]
-    except (OSError, *DAMAGED):
-        raise UnavailableError(f"{folder}: holds no run to start from; {HOW_TO_GET}") from None
-    body = "module.body."
-    return {key.removeprefix(body): kept[key] for key in kept if key.startswith(body)}
 
 
 def _download(arch: str) -> Mapping[str, Tensor]:
