@@ -517,7 +517,7 @@ def test_activations_that_are_no_numbers_are_told(value):
         seen(np.array([1, value] * 4))
 
 
-def test_ranges_without_outliers_are_narrower_and_all_contain_nought():
+def test_ranges_without_outliers_are_narrower_and_all_contain_zero():
     values = np.abs(np.random.default_rng(0).normal(0, 1, 100_000))
     values[:50_000] = 0  # as a Relu leaves it
     values[-3:] = 60

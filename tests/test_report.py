@@ -488,7 +488,7 @@ def test_a_file_that_is_no_study_is_refused(tmp_path, about):
     assert "not what 'trainer kfold'" in trainer("report", "--study", tmp_path).stderr
 
 
-def test_an_axis_of_shares_does_not_go_below_nought():
+def test_an_axis_of_shares_does_not_go_below_zero():
     for values in ([0.0, 0.0], [0.0, 0.2], [0.01, 0.02]):
         assert min(axis("wrong", values, percent).ticks) >= 0
     assert min(axis("points", [-1.0, 2.0]).ticks) < 0

@@ -40,7 +40,7 @@ from trainer.jobs import Pool, _train_s, claimed, make_job
 from trainer.layout import Plan
 from trainer.recipe import SEEDS, STEPS_ONLY, Recipe, changed, load_recipe
 from trainer.report.studies import open_study, study_figures
-from trainer.runs import Row, load_run
+from trainer.runs import CurveRow, load_run
 from trainer.statistics import (
     interval_of_share,
     paired_difference,
@@ -497,7 +497,7 @@ def test_after_the_last_seed_comes_the_first_for_a_run_must_take_it(recipe):
 def test_what_takes_no_steps_took_the_time_of_the_pictures_it_was_shown(recipe):
     solved = load_recipe(recipe).model_copy(update={"optimizer": "logistic", "epochs": 3})
     job = make_job("job", solved, Pool(solved), range(10))
-    row = Row(step=48, epoch=3, lr=0, loss=0, held_out=None, ms_per_image=20)
+    row = CurveRow(step=48, epoch=3, lr=0, loss=0, held_out=None, ms_per_image=20)
     assert _train_s([row], job) == pytest.approx(0.6)  # thirty pictures
 
 

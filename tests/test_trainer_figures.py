@@ -56,7 +56,7 @@ def test_top5_needs_the_true_class_among_the_five_likeliest():
     assert found["top5"] == 0.5
 
 
-def test_the_calibration_error_of_one_who_is_right_as_often_as_he_says_is_nought():
+def test_the_calibration_error_of_one_who_is_right_as_often_as_he_says_is_zero():
     confidence = np.full(100, 0.8)
     right = np.arange(100) % 5 != 0
     for order in (np.arange(100), np.argsort(right)):  # data often comes sorted
@@ -110,7 +110,7 @@ def test_a_shift_makes_empty_likelier_and_no_temperature_leaves_softmax():
     assert shifted[0, 0] > 0.5 > plain[0, 0]
 
 
-def test_a_quantization_that_changes_nothing_agrees_and_diverges_by_nought():
+def test_a_quantization_that_changes_nothing_agrees_and_diverges_by_zero():
     logits = np.array([[2, -1], [0, 1]], np.float32)
     report = parity(logits, logits, np.array([0, 0]), PLAIN, CLASSES)
     assert (report["agreement"], report["kl"]) == (1.0, 0.0)

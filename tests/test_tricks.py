@@ -21,10 +21,11 @@ from pydantic import ValidationError
 from torch import nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
-from edge.classifier import open_classifier
+from edge.classifier import Temperature, open_classifier
 from edge.errors import ConfigError
 from edge.preprocess import to_batch
 from trainer import tricks
+from trainer.evaluate import logits_behind, tempered
 from trainer.mixture import Mixture, batches, open_mixture
 from trainer.net import SlotNet
 from trainer.recipe import Net, Recipe
@@ -380,11 +381,21 @@ def test_what_a_pupil_is_shown_was_made_smaller_by_the_daemons_rule():
 def test_a_bundle_teaches_with_what_its_probabilities_came_from(photos):
     student = tiny(photos, distill={"teacher": str(SHIPPED)})
     bundle = open_classifier(SHIPPED)
-    size, cooled_by = bundle.info.input_size, bundle.info.temperature.value
+    size, temperature = bundle.info.input_size, bundle.info.temperature
+    assert temperature.shift != 0
     images = torch.randint(256, (3, size, size, 3), dtype=torch.uint8)
-    logits = open_teacher(student, "cpu")(images)
-    expected = torch.from_numpy(bundle.probabilities_of(images.numpy()))
-    torch.testing.assert_close((logits / cooled_by).softmax(dim=1), expected, atol=1e-6, rtol=0)
+    logits = open_teacher(student, "cpu")(images).numpy()
+    expected = bundle.probabilities_of(images.numpy())
+    again = tempered(logits, temperature, bundle.info.classes)
+    np.testing.assert_allclose(again, expected, atol=1e-6)
+
+
+def test_a_bundles_own_shift_is_no_part_of_what_it_teaches():
+    said = np.array([[1.5, -1.5], [-0.5, 0.5]], np.float32)
+    own = Temperature(value=1.5, shift=0.8, fitted_on="a test")
+    classes = ("empty", "stocked")
+    behind = logits_behind(tempered(said, own, classes), own, classes)
+    np.testing.assert_allclose(np.diff(behind), np.diff(said), atol=1e-5)
 
 
 def test_a_teacher_must_know_the_same_classes(photos, run):

@@ -105,7 +105,9 @@ def evaluate(
     only: Annotated[str | None, typer.Option(help="COLUMN=VALUE: only rows with it.")] = None,
     unknown: Annotated[
         list[str] | None,
-        typer.Option(help="DATA of products of which the model does not know some: are they told?"),
+        typer.Option(
+            help="DATA of products of which the model does not know some: does it reject them?"
+        ),
     ] = None,
     threads: Annotated[int, typer.Option(min=1)] = 1,
     unfinished: Unfinished = False,

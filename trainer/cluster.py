@@ -19,7 +19,16 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from edge.errors import EdgeError, UnavailableError
-from trainer.jobs import Job, Pool, carry_out, folder_of, is_done, make_job, one_thread
+from trainer.jobs import (
+    ElsewhereError,
+    Job,
+    Pool,
+    carry_out,
+    folder_of,
+    is_done,
+    make_job,
+    one_thread,
+)
 from trainer.recipe import Recipe
 from trainer.runs import replace_file
 from trainer.train import DivergedError
@@ -40,14 +49,6 @@ class Sent:
     exit_code: int = 0
 
 
-class TaskError(EdgeError):
-    """What a fit on another machine had to say; its exit code is handed on."""
-
-    def __init__(self, sent: Sent):
-        super().__init__(str(sent.message))
-        self.exit_code = sent.exit_code
-
-
 def work(
     address: str,
     study: Path,
@@ -59,7 +60,7 @@ def work(
     """Do the jobs that are not done on the cluster at an address: ray://HOST:10001, auto, local.
 
     recipe: whose data is the pool that the jobs' numbers mean. Raises UnavailableError where there
-    is no Ray or no such cluster, TaskError with what a fit raised.
+    is no Ray or no such cluster, ElsewhereError with what a fit raised.
     """
     ray = _connect(address)
     try:
@@ -145,7 +146,7 @@ def _received(ray: Any, references: Sequence[Any]) -> tuple[Any, Sent]:
             f"a task was lost ({first}); the same command goes on with what is left"
         ) from None
     if sent.message is not None:
-        raise TaskError(sent)
+        raise ElsewhereError(str(sent.message), sent.exit_code)
     return first, sent
 
 

@@ -84,8 +84,21 @@ def tempered(
     """Return the probabilities (n, classes) that a bundle with this temperature gives."""
     if temperature is None:
         return softmax(logits)
-    shift = np.array([temperature.shift if name == EMPTY else 0 for name in classes], logits.dtype)
-    return softmax((logits + shift) / logits.dtype.type(temperature.value))
+    shifted = logits + _shift(temperature, classes, logits.dtype)
+    return softmax(shifted / logits.dtype.type(temperature.value))
+
+
+def logits_behind(
+    probabilities: NDArray[np.float32], temperature: Temperature, classes: Sequence[str]
+) -> NDArray[np.float32]:
+    """Return the logits (n, classes) that a bundle with this temperature made its probabilities of,
+    up to one sum for each picture: softmax does not see that."""
+    logs = np.log(np.clip(probabilities, 1e-12, 1))
+    return logs * logs.dtype.type(temperature.value) - _shift(temperature, classes, logs.dtype)
+
+
+def _shift(temperature: Temperature, classes: Sequence[str], dtype: np.dtype[Any]) -> NDArray[Any]:
+    return np.array([temperature.shift if name == EMPTY else 0 for name in classes], dtype)
 
 
 def open_model(path: Path, threads: int, unfinished: bool = False) -> tuple[Model, tuple[str, ...]]:
@@ -93,9 +106,16 @@ def open_model(path: Path, threads: int, unfinished: bool = False) -> tuple[Mode
 
     unfinished: also a run that was stopped, with what it has.
     """
-    if is_run(path):
-        run = load_run(path, unfinished)
-        return RunModel(run.net, run.recipe, threads), run.recipe.classes
+    return (
+        _model_of(load_run(path, unfinished), threads) if is_run(path) else _bundle(path, threads)
+    )
+
+
+def _model_of(run: Run, threads: int) -> tuple[Model, tuple[str, ...]]:
+    return RunModel(run.net, run.recipe, threads), run.recipe.classes
+
+
+def _bundle(path: Path, threads: int) -> tuple[Model, tuple[str, ...]]:
     classifier = open_classifier(path, threads)
     return classifier, classifier.info.classes
 
@@ -114,12 +134,13 @@ def evaluate(
     coarse_of: fine class to coarse class; None: as the pictures say.
     unfinished: also of a run that was stopped, with what it has.
     """
-    model, classes = open_model(path, threads, unfinished)
+    run = load_run(path, unfinished) if is_run(path) else None
+    model, classes = _model_of(run, threads) if run else _bundle(path, threads)
     check_labels(pictures, classes)
     unreadable = model.unreadable if isinstance(model, RunModel) else "refuse"
     pictures, unknown = usable(pictures, unreadable), usable(unknown, unreadable)
-    if is_run(path):
-        _warn_of_learnt(load_run(path, unfinished), pictures)
+    if run:
+        _warn_of_learnt(run, pictures)
     coarse_of = coarse_classes([*pictures, *unknown]) if coarse_of is None else coarse_of
     probabilities, elapsed_s = predict(model, pictures)
     truth = true_columns(pictures, classes)
@@ -229,7 +250,9 @@ def read_pictures(texts: Sequence[str], only: str | None) -> list[Picture]:
     pictures = [picture for text in texts for picture in read_data(text)]
     if only is None:
         return pictures
-    column, _, value = only.partition("=")
+    column, equals, value = only.partition("=")
+    if not equals:
+        raise UsageError(f"--only {only}: write COLUMN=VALUE, for example view=A")
     pictures = [picture for picture in pictures if picture.columns.get(column) == value]
     if not pictures:
         raise UsageError(f"--only {only}: no picture has '{value}' in its column '{column}'")

@@ -116,25 +116,10 @@ def export(
     few = _few(mixture)
     known = [*mixture.pictures, *inherited(found.recipe)]
     test = _test(mixture, known, held_out, only, few)
-    with TemporaryDirectory() as folder:
-        plain, tuned = Path(folder, "plain.onnx"), Path(folder, "tuned.onnx")
-        write_fp32(found.net, found.recipe, plain, few.judged_on)
-        fp32 = open_session(plain.read_bytes(), threads)
-        expected = logits_of(fp32, few.judged_on)
-        tried = candidates(plain, target, few.measured_on, few.judged_on, expected)
-        best = _compared(fp32, closest(tried), test, mixture.recipe, threads)
-        if qat is Qat.ON or (qat is Qat.AUTO and not best.report["within_contract"]):
-            log.warning("fine-tuning for %d steps; --qat %s leaves it out", STEPS, Qat.OFF)
-            net = fine_tune(found.net, mixture, target.reduce_range, say)
-            write_fp32(net, found.recipe, tuned, few.judged_on)
-            more = candidates(tuned, target, few.measured_on, few.judged_on, expected)
-            more = [replace(each, rule=f"{each.rule}, fine-tuned") for each in more]
-            after = _compared(fp32, closest(more), test, mixture.recipe, threads)
-            best = _better(best, after)
-            tried += more
+    best, tried = _quantized(found, mixture, few, test, target, qat, threads, say)
     report = best.report | {"rule": best.candidate.rule, "candidates": _figures_of(tried)}
     if not report["within_contract"]:
-        log.warning(_missed(report, qat))
+        log.warning(_missed(report))
     info = BundleInfo(
         format=FORMAT,
         name=mixture.recipe.name,
@@ -154,6 +139,35 @@ def export(
     write_bundle(best.candidate.model, info, out)
     return {"bundle": str(out), "megabytes": round(out.stat().st_size / 1e6, 2),
             "temperature": best.temperature.value, **report}  # fmt: skip
+
+
+def _quantized(
+    found: Run,
+    mixture: Mixture,
+    few: Few,
+    test: Test,
+    target: Target,
+    qat: Qat,
+    threads: int,
+    say: Say,
+) -> tuple[Compared, list[Candidate]]:
+    """Return the best quantized net, fine-tuned where that helps, and all that were tried."""
+    with TemporaryDirectory() as folder:
+        plain, tuned = Path(folder, "plain.onnx"), Path(folder, "tuned.onnx")
+        write_fp32(found.net, found.recipe, plain, few.judged_on)
+        fp32 = open_session(plain.read_bytes(), threads)
+        expected = logits_of(fp32, few.judged_on)
+        tried = candidates(plain, target, few.measured_on, few.judged_on, expected)
+        best = _compared(fp32, closest(tried), test, mixture.recipe, threads)
+        if qat is Qat.OFF or (qat is Qat.AUTO and best.report["within_contract"]):
+            return best, tried
+        log.warning("fine-tuning for %d steps; --qat %s leaves it out", STEPS, Qat.OFF)
+        net = fine_tune(found.net, mixture, target.reduce_range, say)
+        write_fp32(net, found.recipe, tuned, few.judged_on)
+        more = candidates(tuned, target, few.measured_on, few.judged_on, expected)
+        more = [replace(each, rule=f"{each.rule}, fine-tuned") for each in more]
+        after = _compared(fp32, closest(more), test, mixture.recipe, threads)
+        return _better(best, after), [*tried, *more]
 
 
 # -- the pictures ---------------------------------------------------------------------------------
@@ -316,7 +330,7 @@ def _words(target: Target, few: Few, best: Candidate, tried: Sequence[Candidate]
     )
 
 
-def _missed(report: dict[str, Any], qat: Qat) -> str:
+def _missed(report: dict[str, Any]) -> str:
     more = "" if "qat" in report else f"; --qat {Qat.ON} fine-tunes the net for it"
     return (
         f"quantization costs more than it may: top-1 {report['top1_fp32']:.4f} became "

@@ -31,14 +31,14 @@ import torch
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from edge.errors import UnavailableError
+from edge.errors import EdgeError, UnavailableError
 from trainer.data import Picture, read_source
 from trainer.decode import fingerprints
 from trainer.evaluate import RunModel, predict, true_columns
 from trainer.folds import Indices
 from trainer.mixture import Mixture
 from trainer.recipe import Recipe
-from trainer.runs import Row, load_run, make_folder, replace_file, write_json
+from trainer.runs import CurveRow, load_run, make_folder, replace_file, write_json
 from trainer.series import in_series
 from trainer.train import DivergedError, fit
 
@@ -46,6 +46,14 @@ log = logging.getLogger(__name__)
 
 LOOK_AGAIN_S = 0.5
 """How long to wait for jobs that another process works on."""
+
+
+class ElsewhereError(EdgeError):
+    """What a fit in another process, or on another machine, had to say; its exit code is kept."""
+
+    def __init__(self, message: str, exit_code: int):
+        super().__init__(message)
+        self.exit_code = exit_code
 
 
 class Pool:
@@ -251,7 +259,7 @@ def _asked(job: Job, folder: Path, pool: Pool) -> Result:
     )
 
 
-def _train_s(curve: Sequence[Row], job: Job) -> float:
+def _train_s(curve: Sequence[CurveRow], job: Job) -> float:
     if job.recipe.optimizer == "logistic":  # without steps
         shown = np.array([round(len(job.learns) * (job.recipe.epochs or 1))])
     else:

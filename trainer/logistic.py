@@ -23,7 +23,7 @@ from trainer.folds import groups_of
 from trainer.lesson import features_of
 from trainer.mixture import Mixture
 from trainer.net import SlotNet
-from trainer.runs import Row, State
+from trainer.runs import CurveRow, State
 
 FOLDS = 5
 STRENGTHS = tuple(10.0**power for power in range(-4, 3))
@@ -61,7 +61,7 @@ def solve(mixture: Mixture, held_out: Sequence[Picture], state: State) -> None:
     with torch.no_grad():
         logits = net.head.eval()(torch.from_numpy(features).float().to(net.scale.device)).cpu()
     state.curve.append(
-        Row(
+        CurveRow(
             step=state.step,
             epoch=recipe.epochs or 1,
             lr=0.0,

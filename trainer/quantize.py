@@ -33,6 +33,8 @@ Batch = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 Range = tuple[float, float]
 
+LEVELS, NARROWED = 255, 64
+"""How many values 8 bits have, and in how many steps the widest range is narrowed for entropy."""
 CHANCE = 0.01
 """Agreements that differ by less are alike."""
 PART_PIXELS = 2 * 224 * 224
@@ -74,7 +76,7 @@ class Histogram:
     def __init__(self) -> None:
         self.counts = np.zeros(self.BINS, np.int64)
         self.edge = 2.0**-20
-        self.low = self.high = 0.0  # every range has a level for nought: padding is made of it
+        self.low = self.high = 0.0  # every range has a level for zero: padding is made of it
 
     def add(self, values: Floats) -> None:
         self.low = min(self.low, float(values.min()))
@@ -114,27 +116,27 @@ def percentile(seen: Histogram, kept: float = 0.9999) -> Range:
     return max(seen.low, seen.value_of(first)), min(seen.high, seen.value_of(last + 1))
 
 
-def entropy(seen: Histogram, levels: int = 255, candidates: int = 64) -> Range:
-    """Return the range whose 255 levels diverge least from what was seen (Migacz, GTC 2017)."""
+def entropy(seen: Histogram) -> Range:
+    """Return the range whose levels diverge least from what was seen (Migacz, GTC 2017)."""
     farthest = max(-seen.low, seen.high)
     ranges = [
-        (max(seen.low, -farthest * k / candidates), min(seen.high, farthest * k / candidates))
-        for k in range(candidates // 8, candidates + 1)
+        (max(seen.low, -farthest * k / NARROWED), min(seen.high, farthest * k / NARROWED))
+        for k in range(NARROWED // 8, NARROWED + 1)
     ]
-    return min(ranges, key=lambda each: _divergence(seen, each, levels))
+    return min(ranges, key=lambda each: _divergence(seen, each))
 
 
-def _divergence(seen: Histogram, kept: Range, levels: int) -> float:
-    """Return KL(seen, its outliers moved to the ends | the same in so many levels)."""
+def _divergence(seen: Histogram, kept: Range) -> float:
+    """Return KL(seen, its outliers moved to the ends | the same in LEVELS)."""
     counts = seen.counts.copy()
-    # A Relu leaves a spike at nought, and nought has its own level in every range.
+    # A Relu leaves a spike at zero, and zero has its own level in every range.
     counts[seen.BINS // 2] = counts[seen.BINS // 2 + 1]
     first, last = seen.bin_of(kept[0]), seen.bin_of(kept[1]) + 1
     inside = counts[first:last].astype(np.float64)
-    level = np.arange(len(inside)) * levels // len(inside)
+    level = np.arange(len(inside)) * LEVELS // len(inside)
     filled = inside > 0
-    mass = np.bincount(level, inside, levels)
-    among = np.maximum(np.bincount(level, filled, levels), 1)
+    mass = np.bincount(level, inside, LEVELS)
+    among = np.maximum(np.bincount(level, filled, LEVELS), 1)
     coarse = np.where(filled, (mass / among)[level], 0)
     inside[0] += counts[:first].sum()
     inside[-1] += counts[last:].sum()

@@ -43,7 +43,7 @@ NEW = ".new"
 
 
 @dataclass(frozen=True)
-class Row:
+class CurveRow:
     """How far training was after an epoch. held_out: top-1 there, where there are pictures."""
 
     step: int
@@ -65,7 +65,7 @@ class State:
     steps: int
     step: int = 0
     losses: list[float] = field(default_factory=list)
-    curve: list[Row] = field(default_factory=list)
+    curve: list[CurveRow] = field(default_factory=list)
 
     def saved(self) -> dict[str, Any]:
         return {
@@ -99,7 +99,7 @@ class State:
         if saved["scaler"]:  # empty where the run was begun without one, on another machine
             self.scaler.load_state_dict(saved["scaler"])
         self.losses = saved["losses"]
-        self.curve = [Row(**row) for row in saved["curve"]]
+        self.curve = [CurveRow(**row) for row in saved["curve"]]
 
 
 @contextmanager
@@ -270,7 +270,7 @@ class Run:
     net: SlotNet
     data_digest: str
     left_out: LeaveOut | None
-    curve: tuple[Row, ...]
+    curve: tuple[CurveRow, ...]
     step: int
     steps: int
 
@@ -300,7 +300,7 @@ def load_run(run: Path, unfinished: bool = False) -> Run:
     except RuntimeError:
         raise UnavailableError(f"{checkpoint}: is of another net than {folder / RECIPE}") from None
     model.load_state_dict(average.module.state_dict())
-    curve = tuple(Row(**row) for row in saved["curve"])
+    curve = tuple(CurveRow(**row) for row in saved["curve"])
     model.eval()
     return Run(recipe, model, about["data"], _left_out(about), curve, saved["step"], saved["steps"])
 

@@ -1,10 +1,10 @@
-"""Scaling for nothing: the first convolution of a quantized net reads the bytes themselves.
+"""Scaling at no cost: the first convolution of a quantized net reads the bytes themselves.
 
 (x * scale + shift) convolved with W is (x - grey) convolved with W * scale, plus a constant. And a
 byte less grey is an activation of 8 bits as it stands. So nothing casts, multiplies, adds and
 rounds every picture before the net: some 7 % of the time of nets small enough for a mini PC.
 
-Where the convolution pads with nought, scaled pictures get a border in the mean colour of what the
+Where the convolution pads with zero, scaled pictures get a border in the mean colour of what the
 weights were made with. Bytes get it by a Pad and an Or, rounded to the nearest byte.
 """
 
@@ -20,7 +20,7 @@ from onnx import helper, numpy_helper
 
 
 class Folded(NamedTuple):
-    """tensor: x - grey, by its name. colour: the bytes that were scaled to nought, RGB."""
+    """tensor: x - grey, by its name. colour: the bytes that were scaled to zero, RGB."""
 
     tensor: str
     grey: int

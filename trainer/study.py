@@ -49,7 +49,7 @@ from typing import Any
 from edge.errors import EdgeError, UnavailableError, UsageError
 from trainer import cluster
 from trainer.findings import Findings, read_study
-from trainer.jobs import LOOK_AGAIN_S, Job, is_done, read_result, tidy, work
+from trainer.jobs import LOOK_AGAIN_S, ElsewhereError, Job, is_done, read_result, tidy, work
 from trainer.layout import Layout, Plan
 from trainer.runs import make_folder, replace_file, write_json
 from trainer.tables import as_csv, as_markdown
@@ -117,14 +117,6 @@ class Study:
             tidy(self.folder, self.layout.all_jobs)
 
 
-class WorkerError(EdgeError):
-    """What a process that worked along had to say; its exit code is handed on."""
-
-    def __init__(self, message: str, exit_code: int):
-        super().__init__(message)
-        self.exit_code = exit_code
-
-
 def run_study(
     plan: Plan, folder: Path, workers: int = 1, on: str | None = None, keep_runs: bool = False
 ) -> dict[str, Any]:
@@ -190,7 +182,7 @@ def _work_together(plan: Plan, folder: Path, workers: int, keep_runs: bool) -> N
     try:
         for failure in [each.result() for each in working]:
             if failure is not None:
-                raise WorkerError(*failure)
+                raise ElsewhereError(*failure)
     except BrokenProcessPool:
         raise UnavailableError(
             f"{folder}: a worker was killed, perhaps for want of memory; the same command goes on"

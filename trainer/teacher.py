@@ -11,6 +11,7 @@ from torch import Tensor
 
 from edge.classifier import MAX_BATCH, open_classifier
 from edge.errors import ConfigError
+from trainer.evaluate import logits_behind
 from trainer.net import SlotNet, check_sizes, why_unsuited
 from trainer.recipe import Distill, Net, Recipe, load_recipe
 from trainer.runs import is_run, load_run
@@ -60,8 +61,7 @@ def _bundle(path: Path, recipe: Recipe, device: str) -> Teacher:
         pixels = resized(images, bundle.info.input_size).round().byte().cpu().numpy()
         parts = np.array_split(pixels, max(1, -(-len(pixels) // MAX_BATCH)))
         rows = np.concatenate([bundle.probabilities_of(part) for part in parts])
-        # softmax(logits / T) has logits / T as logarithm, but for a sum that softmax ignores.
-        logits = np.log(np.clip(rows, 1e-12, 1)) * bundle.info.temperature.value
+        logits = logits_behind(rows, bundle.info.temperature, bundle.info.classes)
         return torch.from_numpy(logits).to(device)
 
     return ask

@@ -19,7 +19,14 @@ from edge.classifier import EMPTY, MAX_BATCH, OCCUPANCY, Classifier, Temperature
 from edge.errors import UsageError
 from edge.types import Image
 from trainer.data import Picture, check_labels
-from trainer.evaluate import Model, RunModel, open_model, small_reader, true_columns
+from trainer.evaluate import (
+    Model,
+    RunModel,
+    logits_behind,
+    open_model,
+    small_reader,
+    true_columns,
+)
 from trainer.folds import seen_of
 from trainer.mixture import open_mixture
 from trainer.runs import LEARNT, inherited, is_run, load_run
@@ -27,7 +34,7 @@ from trainer.runs import LEARNT, inherited, is_run, load_run
 SUREST, VAGUEST = 0.25, 10.0
 USUAL = 0.5
 """Standard deviation of log T before anything was asked. Logits that few pictures leave without an
-error would be least surprised by a T of nought; so few say little."""
+error would be least surprised by a T of zero; so few say little."""
 
 
 def fit_temperature(
@@ -130,11 +137,8 @@ def _is_balanced(model: Model) -> bool:
 
 
 def _logits(model: Model, crops: Sequence[Image]) -> NDArray[np.float32]:
-    """Return logits without the model's own temperature; a sum in them softmax does not see."""
+    """Return logits without the model's own temperature."""
     if isinstance(model, RunModel):
         return model.logits(crops)
     assert isinstance(model, Classifier)
-    own = model.info.temperature
-    shift = [own.shift if name == EMPTY else 0 for name in model.info.classes]
-    logs = np.log(np.clip(model.probabilities(crops), 1e-12, 1))
-    return logs * np.float32(own.value) - np.array(shift, np.float32)
+    return logits_behind(model.probabilities(crops), model.info.temperature, model.info.classes)

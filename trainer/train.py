@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from edge.errors import UsageError
+from edge.errors import UnavailableError, UsageError
 from trainer.data import Picture, check_labels
 from trainer.lesson import Test, open_lesson
 from trainer.logistic import solve
@@ -24,7 +24,7 @@ from trainer.memory import keep_memory
 from trainer.mixture import Mixture, batches, size_at
 from trainer.net import SlotNet, check_sizes, settle
 from trainer.recipe import Recipe
-from trainer.runs import Row, State, claimed, resume, save
+from trainer.runs import CurveRow, State, claimed, resume, save
 from trainer.teacher import net_at_first, open_teacher
 from trainer.tricks import (
     half_precision,
@@ -52,7 +52,7 @@ class DivergedError(AgreedError):
     why: the cause and what to change, for whom the run's folder is of no use.
     """
 
-    exit_code = 69
+    exit_code = UnavailableError.exit_code
 
     def __init__(self, why: str):
         super().__init__(why)  # pickled, it is made from this alone
@@ -135,7 +135,7 @@ def stop_if(asked_by: int, run: Path, state: State) -> None:
 def finish(
     mixture: Mixture, run: Path, say: Say, held_out: Sequence[Picture], state: State, team: Workers
 ) -> None:
-    """What is solved and not stepped towards has one step, the last."""
+    """A head that is solved in closed form takes one step, the last."""
     if state.step == state.steps:
         return
     solve(mixture, held_out, state)
@@ -202,7 +202,7 @@ def chance_of(step: int, recipe: Recipe, team: Workers) -> np.random.Generator:
     return chance
 
 
-def row(state: State, mixture: Mixture, test: Test | None, clock: Clock) -> Row:
+def row(state: State, mixture: Mixture, test: Test | None, clock: Clock) -> CurveRow:
     """Return the curve's next row. Accuracy is that on held-out pictures: on mixed ones it would
     mean nothing."""
     ms_per_image = clock.ms_per_image(state, mixture.recipe.batch)
@@ -210,7 +210,7 @@ def row(state: State, mixture: Mixture, test: Test | None, clock: Clock) -> Row:
     assert isinstance(net, SlotNet)
     with clock.stopped():
         held_out = test(net) if test else None
-    return Row(
+    return CurveRow(
         step=state.step,
         epoch=round(mixture.epochs_after(state.step), 2),
         lr=state.optimizer.param_groups[0]["lr"],

@@ -21,7 +21,7 @@ from trainer.figures import figures
 from trainer.folds import groups_of, seen_of
 from trainer.mixture import Mixture
 from trainer.recipe import Recipe
-from trainer.runs import ABOUT, BEST, Row, fed_to, inherited, load_run
+from trainer.runs import ABOUT, BEST, CurveRow, fed_to, inherited, load_run
 from trainer.statistics import Interval, interval_of_share
 from trainer.thresholds import thresholds_for
 
@@ -102,7 +102,7 @@ class Contender:
     thresholds: Thresholds
     runs_as: str
     about: Mapping[str, object]
-    curve: tuple[Row, ...] = ()
+    curve: tuple[CurveRow, ...] = ()
     stopped: str = ""
     known: tuple[Picture, ...] | None = None
     held_out: tuple[Picture, ...] = ()

@@ -19,6 +19,7 @@ from trainer.thresholds import aurc, risk_coverage
 TENTHS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 BINS = 15
 SCARCE = 0.1
+POINTS = 400
 """Of a smaller share of the answers a single mistake says nothing."""
 
 
@@ -117,9 +118,9 @@ def risk_over_coverage(answers: Answers, others: Sequence[Answers] = ()) -> Figu
     )
 
 
-def _thinned(xs: Floats, ys: Floats, most: int = 400) -> tuple[list[float], list[float]]:
-    """Return at most so many points, the last one always among them."""
-    keep = np.unique(np.linspace(0, len(xs) - 1, most).round().astype(int))
+def _thinned(xs: Floats, ys: Floats) -> tuple[list[float], list[float]]:
+    """Return at most POINTS of the points, the last one always among them."""
+    keep = np.unique(np.linspace(0, len(xs) - 1, POINTS).round().astype(int))
     return xs[keep].tolist(), ys[keep].tolist()
 
 
@@ -149,9 +150,9 @@ def _of_empty(answers: Answers, p_empty: Floats) -> Figure:
     chosen = "the general value"
     if written is not None and written.empty_above is not None:
         chosen = f"chosen for {written.chosen_for}"
+    are_found = of_100(hits, found, "empty slots", "are found")
     return Figure(
-        f"{title}, and {of_100(hits, found, 'empty slots', 'are found')}".replace(", and Of",
-                                                                                  "; of"),
+        f"{title}; {are_found[0].lower()}{are_found[1:]}",
         plot.svg("precision against recall of alerts"),
         f"Precision and recall of 'empty' over all thresholds; average precision {area:.4f}. "
         f"{percent(float(is_empty.mean()))} of {len(is_empty)} pictures show an empty slot. "

@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from trainer.report.answers import Contender
 from trainer.report.page import Figure
 from trainer.report.svg import Axis, Plot, axis, percent, shortened, width_of
-from trainer.runs import Row
+from trainer.runs import CurveRow
 
 NAMED = 6
 """More lines than this are not told apart; the others stay without a name."""
 
-Value = Callable[[Row], float | None]
+Value = Callable[[CurveRow], float | None]
 
 
 def training_curves(runs: Sequence[Contender], subject: str) -> list[Figure]:

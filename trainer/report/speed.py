@@ -11,7 +11,7 @@ import numpy as np
 from edge.types import Image
 from trainer.evaluate import Model, small_reader
 from trainer.report.answers import Answers, Contender, same_pictures
-from trainer.report.page import Figure, table
+from trainer.report.page import Figure, count, table
 from trainer.report.svg import Plot, axis, log_axis, percent
 
 BATCH, ROUNDS = 16, 7
@@ -92,8 +92,8 @@ def accuracy_and_time(
             _title(points, front),
             f'<div class="row">{_plot(points, front, subject.name)}{numbers}</div>',
             f"All on the same {len(subject.truth)} pictures. Milliseconds a picture, resizing "
-            f"from {side} px included, in batches of {len(crops)} on {threads} "
-            f"thread{'' if threads == 1 else 's'} of this machine, taken in turns: median of "
+            f"from {side} px included, in batches of {len(crops)} on {count(threads, 'thread')} "
+            f"of this machine, taken in turns: median of "
             f"{ROUNDS} rounds, lines from fastest to slowest; upright lines are 95 % intervals of "
             f"accuracy. The stepped line is the Pareto front.{missing}",
             wide=True,

@@ -113,15 +113,13 @@ def _shares(study: Study, reference: str, prefix: str, sign: int) -> list[Figure
     hurt = [name for name, _, _, high in rows if high < 0]
     where = "the full recipe" if sign < 0 else "the plain recipe"
     name, points, *_ = rows[0]
-    tricks = f"trick{'s' * (len(rows) > 1)}"
-    helps = f"help{'s' * (1 in (len(told), len(rows)))}"
-    title = f"{len(told) or 'None'} of {len(rows)} {tricks} clearly {helps} {where}"
+    helps = "helps" if 1 in (len(told), len(rows)) else "help"
+    title = f"{len(told) or 'None'} of {count(len(rows), 'trick')} clearly {helps} {where}"
     if told:
         title += f"; most brings {_plain_name(name)}, {points:.1f} points"
     if hurt:
-        title += (
-            f"; {', '.join(_plain_name(one) for one in hurt)} clearly hurt{'s' * (len(hurt) == 1)}"
-        )
+        names = ", ".join(_plain_name(one) for one in hurt)
+        title += f"; {names} clearly {'hurts' if len(hurt) == 1 else 'hurt'}"
     versus = "full less full without it" if sign < 0 else "plain with it less plain"
     return [
         Figure(

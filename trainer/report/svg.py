@@ -17,6 +17,8 @@ from itertools import accumulate, pairwise
 WIDE, HIGH = 360, 250
 """Of a plot, in its own units, which are about pixels on a phone and a little more on a desk."""
 LETTER = 12
+STEPS = 5
+"""So many an axis has, about."""
 
 Box = tuple[float, float, float, float]
 """left, top, right, bottom"""
@@ -108,8 +110,8 @@ def log_axis(name: str, values: Iterable[float]) -> Axis:
     return Axis(name, low, high, ticks, log=True)
 
 
-def _round_steps(low: float, high: float, most: int = 5) -> list[float]:
-    rough = (high - low) / most
+def _round_steps(low: float, high: float) -> list[float]:
+    rough = (high - low) / STEPS
     magnitude = 10.0 ** math.floor(math.log10(rough))
     step = next(m * magnitude for m in (1, 2, 2.5, 5, 10) if m * magnitude >= rough * 0.999)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
