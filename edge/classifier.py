@@ -31,6 +31,9 @@ OCCUPANCY = {EMPTY, "stocked"}
 MAX_BATCH = 32
 """Crops in one run: ONNX Runtime keeps the memory of its largest batch for ever."""
 
+NEAR_ONE = 1e-3
+"""So far from one the sum of a picture's probabilities may be: it is a sum of rounded numbers."""
+
 NOT_LOADABLE = (
     ort_errors.Fail,
     ort_errors.InvalidArgument,
@@ -166,7 +169,29 @@ def open_classifier(path: Path | None = None, threads: int = 1) -> Classifier:
     info = _read_info(path, metadata)
     _check_graph(path, session, info)
     digest = hashlib.sha256(content).hexdigest()
-    return Classifier(info.model_copy(update={"digest": digest}), session)
+    classifier = Classifier(info.model_copy(update={"digest": digest}), session)
+    _check_answers(path, classifier)
+    return classifier
+
+
+def _check_answers(path: Path, classifier: Classifier) -> None:
+    """Raise ModelError where a bundle does not answer a grey picture with probabilities.
+
+    A number that is none would be neither above a threshold nor below it: it would read as stocked.
+    """
+    size = classifier.info.input_size
+    try:
+        (row,) = classifier.probabilities_of(np.full((1, size, size, 3), 128, np.uint8))
+    except NOT_LOADABLE as error:
+        raise ModelError(
+            f"{path}: the model cannot be run ({_first_line(error)}); copy the file again, or "
+            "write it anew with 'trainer export'"
+        ) from None
+    if not (row.min() >= 0 and abs(row.sum() - 1) <= NEAR_ONE):
+        raise ModelError(
+            f"{path}: the model answers with no probabilities: {', '.join(map(str, row[:3]))}; "
+            "copy the file again, or write it anew with 'trainer export'"
+        )
 
 
 def _options(threads: int) -> ort.SessionOptions:

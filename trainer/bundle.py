@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import logging
 import shutil
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 
 import numpy as np
 import onnx
@@ -25,6 +26,7 @@ from trainer.recipe import Recipe
 from trainer.runs import replace_file
 
 INPUT, OUTPUT = "images", "probabilities"
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES}
 SAME = 1e-3
 """How far torch and ONNX Runtime may be apart, relative to the largest logit."""
 
@@ -71,11 +73,25 @@ def write_bundle(model: onnx.ModelProto, info: BundleInfo, out: Path) -> None:
     """Write a quantized graph as a bundle; what the daemon would refuse never gets the name."""
     _add_softmax(model, info.temperature, info.classes)
     _add_metadata(model, info)
-    with TemporaryDirectory() as folder:
-        draft = Path(folder, out.name)
+    with scratch() as folder:
+        draft = folder / out.name
         onnx.save(model, draft)
         open_classifier(draft)
         replace_file(out, lambda new: shutil.copyfile(draft, new))
+
+
+@contextlib.contextmanager
+def scratch() -> Iterator[Path]:
+    """Yield a folder that is gone afterwards. Raises UnavailableError where it is out of room."""
+    try:
+        with TemporaryDirectory() as folder:
+            yield Path(folder)
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        raise UnavailableError(
+            f"{gettempdir()}: {error.strerror}; make room there, or name another folder in TMPDIR"
+        ) from None
 
 
 def _add_softmax(model: onnx.ModelProto, temperature: Temperature, classes: Sequence[str]) -> None:

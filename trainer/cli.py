@@ -24,7 +24,7 @@ from trainer.mixture import Mixture, open_mixture
 from trainer.quantize import Target
 from trainer.recipe import Data, Recipe, load_recipe
 from trainer.report import write_report
-from trainer.runs import State, write_json
+from trainer.runs import State, make_folder, write_json
 from trainer.study import run_study
 from trainer.tables import as_markdown
 from trainer.teacher import teacher_recipe
@@ -154,6 +154,8 @@ def export(
     """Write a run as an INT8 bundle, and report what quantization changed."""
     if only is not None and not held_out:
         raise UsageError("--only chooses from what is measured on: name it with --held-out")
+    if report_file:
+        make_folder(report_file.parent)
     with fine_tuning_bar() as say:
         found = export_run(
             run, out, held_out or (), only, data or (), unfinished, target, qat, threads, say

@@ -22,7 +22,7 @@ from trainer.figures import coarse_figures, figures, presence_figures
 from trainer.folds import groups_of, seen_of
 from trainer.net import SlotNet
 from trainer.recipe import Recipe
-from trainer.runs import LEARNT, Run, fed_to, inherited, is_run, load_run
+from trainer.runs import LEARNT, Run, inherited, is_run, load_run, mixture_of
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ def logits_behind(
 ) -> NDArray[np.float32]:
     """Return the logits (n, classes) that a bundle with this temperature made its probabilities of,
     up to one sum for each picture: softmax does not see that."""
-    logs = np.log(np.clip(probabilities, 1e-12, 1))
+    logs = np.log(np.clip(probabilities, np.finfo(np.float32).tiny, 1))
     return logs * logs.dtype.type(temperature.value) - _shift(temperature, classes, logs.dtype)
 
 
@@ -139,6 +139,7 @@ def evaluate(
     check_labels(pictures, classes)
     unreadable = model.unreadable if isinstance(model, RunModel) else "refuse"
     pictures, unknown = usable(pictures, unreadable), usable(unknown, unreadable)
+    strangers = _strangers(unknown, classes)
     if run:
         _warn_of_learnt(run, pictures)
     coarse_of = coarse_classes([*pictures, *unknown]) if coarse_of is None else coarse_of
@@ -150,8 +151,8 @@ def evaluate(
     if set(classes) != OCCUPANCY:
         labels = [picture.label for picture in pictures]
         found["presence"] = presence_figures(probabilities, labels, classes, coarse_of)
-    if unknown:
-        found["unknown"] = _unknown_figures(model, unknown, classes, coarse_of)
+    if strangers:
+        found["unknown"] = _unknown_figures(model, strangers, classes, coarse_of)
     found["ms_per_image"] = round(1e3 * elapsed_s / len(pictures), 3)
     found["threads"] = threads
     return found
@@ -159,10 +160,11 @@ def evaluate(
 
 def _warn_of_learnt(run: Run, pictures: Sequence[Picture]) -> None:
     try:
-        known = [*fed_to(run).pictures, *inherited(run.recipe)]
-        learnt = int(seen_of(known, pictures).sum())
-    except EdgeError:
-        return  # its data is elsewhere or changed: nobody knows
+        mixture = mixture_of(run.recipe, run.left_out)
+    except EdgeError as error:
+        log.warning("whether it has learnt from these pictures is not known: %s", error)
+        return
+    learnt = int(seen_of([*mixture.pictures, *inherited(run.recipe)], pictures).sum())
     if learnt:
         log.warning(
             "%d of the %d pictures show what was %s: they flatter it",
@@ -175,18 +177,23 @@ def coarse_classes(pictures: Sequence[Picture]) -> dict[str, str]:
     return {p.label: p.columns["coarse"] for p in pictures if p.columns.get("coarse")}
 
 
-def _unknown_figures(
-    model: Model,
-    pictures: Sequence[Picture],
-    classes: Sequence[str],
-    coarse_of: Mapping[str, str],
-) -> dict[str, Any]:
+def _strangers(pictures: Sequence[Picture], classes: Sequence[str]) -> list[Picture]:
+    """Return the pictures of products that a model does not know."""
     strangers = [picture for picture in pictures if picture.label not in classes]
-    if set(classes) == OCCUPANCY or not strangers:
+    if pictures and (set(classes) == OCCUPANCY or not strangers):
         raise UsageError(
             "--unknown needs a model of products, and pictures of a product it does not know; "
             f"it knows {', '.join(classes)}"
         )
+    return strangers
+
+
+def _unknown_figures(
+    model: Model,
+    strangers: Sequence[Picture],
+    classes: Sequence[str],
+    coarse_of: Mapping[str, str],
+) -> dict[str, Any]:
     probabilities, _ = predict(model, strangers)
     labels = [picture.label for picture in strangers]
     return presence_figures(probabilities, labels, classes, coarse_of)

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -22,16 +21,25 @@ from edge.classifier import (
     BundleInfo,
     Temperature,
 )
-from edge.errors import ConfigError, EdgeError, UnavailableError
+from edge.errors import ConfigError, EdgeError, UnavailableError, UsageError
 from edge.preprocess import RESIZE, to_batch
-from trainer.bundle import write_bundle, write_fp32
+from trainer.bundle import scratch, write_bundle, write_fp32
 from trainer.data import Picture, check_labels, usable
-from trainer.evaluate import read_pictures, small_reader, true_columns
+from trainer.evaluate import read_pictures, small_reader, tempered, true_columns
 from trainer.folds import groups_of, seen_of
 from trainer.mixture import Mixture, open_mixture
-from trainer.parity import Asked, accuracy, ask, parity, worst
+from trainer.parity import (
+    LEAST_AGREEMENT,
+    MOST_LOST,
+    Asked,
+    accuracy,
+    ask,
+    parity,
+    worst,
+)
 from trainer.qat import STEPS, fine_tune
 from trainer.quantize import (
+    RULES,
     Batch,
     Candidate,
     Target,
@@ -42,7 +50,7 @@ from trainer.quantize import (
     open_session,
 )
 from trainer.recipe import Data, Recipe
-from trainer.runs import LEARNT, Run, inherited, load_run, make_folder
+from trainer.runs import BEST, LEARNT, Run, inherited, load_run, make_folder
 from trainer.temper import fit_temperature
 from trainer.thresholds import thresholds_for
 
@@ -50,6 +58,8 @@ log = logging.getLogger(__name__)
 
 REPRESENTATIVE = 400
 """So many different training pictures: ranges are measured on half of them, judged on the rest."""
+TEMPERED = 5
+"""In so many parts temperatures are fitted for the figures, each on the others."""
 Say = Callable[[int, int], None]
 """Told the step of the fine-tuning, and how many there are."""
 
@@ -109,7 +119,11 @@ def export(
     data: where the pictures that it was trained on are now; none: where its recipe says. Raises
     what reading either raises, and ConfigError for a run whose classes make no bundle.
     """
+    if out.suffix != ".onnx":
+        raise UsageError(f"--out {out}: a bundle is called *.onnx")
     found = load_run(run, unfinished=unfinished)
+    if run.name == BEST and not held_out:
+        log.warning("%s was chosen on the pictures that are measured on: they flatter it", run)
     _check_classes(run, found.recipe)
     make_folder(out.parent)
     mixture = _reopened(run, found, data, bool(held_out))
@@ -152,8 +166,8 @@ def _quantized(
     say: Say,
 ) -> tuple[Compared, list[Candidate]]:
     """Return the best quantized net, fine-tuned where that helps, and all that were tried."""
-    with TemporaryDirectory() as folder:
-        plain, tuned = Path(folder, "plain.onnx"), Path(folder, "tuned.onnx")
+    with scratch() as folder:
+        plain, tuned = folder / "plain.onnx", folder / "tuned.onnx"
         write_fp32(found.net, found.recipe, plain, few.judged_on)
         fp32 = open_session(plain.read_bytes(), threads)
         expected = logits_of(fp32, few.judged_on)
@@ -210,7 +224,7 @@ def _reopened(run: Path, found: Run, data: Sequence[str], measures_elsewhere: bo
 
 
 def _few(mixture: Mixture) -> Few:
-    """Return two parts, equally large, of pictures that all differ."""
+    """Return two parts, equally large, of pictures that all differ; one alone is in both."""
     different: dict[bytes, tuple[Batch, str]] = {}
     for i in range(4 * REPRESENTATIVE):
         image, label = mixture.image(i, augmented=False)
@@ -221,7 +235,7 @@ def _few(mixture: Mixture) -> Few:
     images = np.concatenate([part for part, _ in different.values()])
     labels = [label for _, label in different.values()]
     half = len(images) // 2
-    return Few(images[:half], images[half:], tuple(labels[half:]))
+    return Few(images[: max(1, half)], images[half:], tuple(labels[half:]))
 
 
 def _test(
@@ -285,9 +299,10 @@ def _compared(
     truth = test.asked.truth
     unseen = logits[test.unseen], truth[test.unseen]
     temperature = recipe.temperature or _fitted(*unseen, recipe.balanced)
+    groups = test.groups[test.unseen]
     report = parity(expected, logits, truth, temperature, recipe.classes) | {
         "trained_on": int(np.count_nonzero(~test.unseen)),
-        "accuracy": accuracy(*unseen, test.groups[test.unseen], temperature, recipe.classes),
+        "accuracy": accuracy(_crossed(*unseen, groups, recipe), unseen[1], groups, recipe.classes),
         "ms_fp32": round(fp32_ms, 3),
         "ms_int8": round(int8_ms, 3),
         "threads": threads,
@@ -305,10 +320,34 @@ def _fitted(int8: NDArray[np.float32], truth: NDArray[np.int64], equally: bool) 
     return Temperature(value=value, fitted_on=f"INT8 logits of {len(truth)} held-out pictures")
 
 
+def _crossed(
+    logits: NDArray[np.float32],
+    truth: NDArray[np.int64],
+    groups: NDArray[np.int64],
+    recipe: Recipe,
+) -> NDArray[np.float64]:
+    """Return the probabilities of unseen pictures, each with a temperature that was fitted without
+    its group: the one of all of them flatters how sure it may be."""
+    x = logits.astype(np.float64)
+    if recipe.temperature:
+        return tempered(x, recipe.temperature, recipe.classes)
+    part = np.unique(groups, return_inverse=True)[1] % TEMPERED
+    rows = np.zeros_like(x)
+    for number in np.unique(part):
+        own, others = part == number, part != number
+        temperature = None
+        if len(np.unique(truth[others])) > 1:
+            value, _ = fit_temperature(logits[others], truth[others], None, recipe.balanced)
+            temperature = Temperature(value=value, fitted_on="other groups")
+        rows[own] = tempered(x[own], temperature, recipe.classes)
+    return rows
+
+
 def _better(before: Compared, after: Compared) -> Compared:
     """Return which of both stays closer to FP32 on the representative pictures, and tell of both.
 
-    Not on those that are measured on: they would have been used to choose.
+    Not on those that are measured on: they would have been used to choose. (Whether one is
+    fine-tuned at all does follow from them, unless somebody says so.)
     """
     best = before if closest([before.candidate, after.candidate]) is before.candidate else after
     told = ("top1_int8", "agreement", "kl", "within_contract")
@@ -324,9 +363,10 @@ def _figures_of(tried: Sequence[Candidate]) -> dict[str, dict[str, float]]:
 def _words(target: Target, few: Few, best: Candidate, tried: Sequence[Candidate]) -> str:
     figures = "; ".join(f"{c.rule} {c.agreement:.4f}, {c.kl:.5f}" for c in tried)
     steps = f" for {STEPS} steps" if "fine-tuned" in best.rule else ""
+    met = ", which the fine-tuning had met," if len(tried) > len(RULES) else ""
     return (
         f"{target.words}; {best.rule}{steps}, over {len(few.measured_on)} representative pictures, "
-        f"chosen on {len(few.judged_on)} others by agreement with FP32 and KL: {figures}"
+        f"chosen on {len(few.judged_on)} others{met} by agreement with FP32 and KL: {figures}"
     )
 
 
@@ -334,6 +374,7 @@ def _missed(report: dict[str, Any]) -> str:
     more = "" if "qat" in report else f"; --qat {Qat.ON} fine-tunes the net for it"
     return (
         f"quantization costs more than it may: top-1 {report['top1_fp32']:.4f} became "
-        f"{report['top1_int8']:.4f} (at most 0.003 less), agreement {report['agreement']:.4f} (at "
-        f"least 0.985), of {report['n']} pictures{more}. The bundle was written all the same"
+        f"{report['top1_int8']:.4f} (at most {MOST_LOST} less), agreement "
+        f"{report['agreement']:.4f} (at least {LEAST_AGREEMENT}), of {report['n']} pictures{more}. "
+        "The bundle was written all the same"
     )

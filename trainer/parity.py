@@ -69,13 +69,13 @@ def parity(
 
 
 def accuracy(
-    logits: Floats, truth: NDArray[np.int64], groups: NDArray[np.int64],
-    temperature: Temperature, classes: Sequence[str],
+    p: NDArray[np.float64], truth: NDArray[np.int64], groups: NDArray[np.int64],
+    classes: Sequence[str],
 ) -> dict[str, Any]:  # fmt: skip
-    """Return how good the bundle is on pictures that the run has not seen; empty without any."""
+    """Return how good the bundle is on pictures that neither the run nor the temperature behind
+    their probabilities p (n, classes) has seen; empty without any."""
     if not len(truth):
         return {}
-    p = tempered(logits.astype(np.float64), temperature, classes)
     found = figures(p, truth, classes, groups)
     told = {key: found[key] for key in ("n", "top1", "nll", "ece")}
     return {"held_out": told | {"top1_interval": list(found["top1_interval"])}}

@@ -34,6 +34,7 @@ LOOKS = 8
 
 STORED: set[Any] = {
     operator.add, operator.iadd, torch.cat, F.relu, "mean", nn.Conv2d, nn.ReLU, nn.AvgPool2d,
+    F.avg_pool2d,
 }  # fmt: skip
 """What the quantizer puts a range behind, unless only a Relu reads it."""
 

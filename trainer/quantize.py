@@ -87,7 +87,7 @@ class Histogram:
             pairs = self.counts.reshape(-1, 2).sum(axis=1)
             self.counts = np.pad(pairs, self.BINS // 4)
             self.edge *= 2
-        bins = ((values.ravel() + np.float32(self.edge)) / np.float32(self.width)).astype(np.int32)
+        bins = ((values.ravel() + np.float64(self.edge)) / self.width).astype(np.int32)
         # The sum is rounded: a value just below the edge may come out on it.
         self.counts += np.bincount(bins.clip(max=self.BINS - 1), minlength=self.BINS)
 
@@ -113,7 +113,8 @@ def percentile(seen: Histogram, kept: float = 0.9999) -> Range:
     below = np.cumsum(seen.counts) / seen.counts.sum()
     first = int(np.searchsorted(below, (1 - kept) / 2))
     last = int(np.searchsorted(below, (1 + kept) / 2))
-    return max(seen.low, seen.value_of(first)), min(seen.high, seen.value_of(last + 1))
+    low, high = max(seen.low, seen.value_of(first)), min(seen.high, seen.value_of(last + 1))
+    return min(0.0, low), max(0.0, high)
 
 
 def entropy(seen: Histogram) -> Range:
@@ -223,6 +224,7 @@ def quantize(path: Path, target: Target, ranges: dict[str, Range]) -> onnx.Model
     quantizer.quantize_model()
     quantized: onnx.ModelProto = quantizer.model.model
     read_bytes(quantized, folded.colour, signed=target.activations is QuantType.QInt8)
+    quantizer.model.topological_sort()  # which ONNX demands, if not ONNX Runtime
     return quantized
 
 

@@ -305,13 +305,18 @@ def load_run(run: Path, unfinished: bool = False) -> Run:
     return Run(recipe, model, about["data"], _left_out(about), curve, saved["step"], saved["steps"])
 
 
+def mixture_of(recipe: Recipe, left_out: LeaveOut | None) -> Mixture:
+    """Return what is learnt from, and what of it is kept back; the recipe's other held-out pictures
+    are not read."""
+    return open_mixture(recipe.model_copy(update={"held_out": ()}), left_out)
+
+
 def fed_to(run: Run) -> Mixture:
-    """Return what a run has learnt from, and what of it was kept back; its recipe's other held-out
-    pictures are not read.
+    """Return what a run has learnt from, and what of it was kept back.
 
     Raises UsageError where it is not the same any more, and what reading raises.
     """
-    mixture = open_mixture(run.recipe.model_copy(update={"held_out": ()}), run.left_out)
+    mixture = mixture_of(run.recipe, run.left_out)
     if mixture.digest() != run.data_digest:
         raise UsageError(
             "its data is not what it was trained on: pictures came, went or changed; name others "
@@ -336,7 +341,7 @@ def inherited(recipe: Recipe) -> list[Picture]:
         known.add(run)
         try:
             own, about = _read_recipe(run), _read_about(run)
-            mixture = open_mixture(own.model_copy(update={"held_out": ()}), _left_out(about))
+            mixture = mixture_of(own, _left_out(about))
         except EdgeError as error:
             log.warning("%s: what it has learnt from is not known: %s", run, error)
             continue

@@ -18,6 +18,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
+NEARLY_ZERO = 1e-8
+
 
 class Folded(NamedTuple):
     """tensor: x - grey, by its name. colour: the bytes that were scaled to zero, RGB."""
@@ -68,6 +70,8 @@ def _fold_into(
     known = {each.name: each for each in graph.initializer}
     weight = known[conv.input[1]]
     w = _array(weight)
+    # Without weights of its own a filter would be quantized in steps of one, its bias with it.
+    w[~w.any(axis=(1, 2, 3)), 0, 0, 0] = NEARLY_ZERO
     bias = (w * at).sum(axis=(1, 2, 3))
     if len(conv.input) > 2:
         bias += _array(known[conv.input[2]])

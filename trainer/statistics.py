@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import t
 
 Floats = NDArray[np.floating[Any]]
 Interval = tuple[float, float]
@@ -26,11 +27,11 @@ def spread(values: Sequence[float]) -> dict[str, float | None]:
     return {"mean": float(np.mean(values)), "std": std}
 
 
-def wilson(share: float, n: float) -> Interval:
+def wilson(share: float, n: float, z: float = Z_95) -> Interval:
     """Return Wilson's interval of a share of n pictures; unlike share ± 2 σ it stays in [0, 1]."""
-    z2 = Z_95**2
+    z2 = z**2
     middle = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = Z_95 / (1 + z2 / n) * np.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
+    half = z / (1 + z2 / n) * np.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
     return float(max(0, middle - half)), float(min(1, middle + half))
 
 
@@ -39,16 +40,19 @@ def interval_of_share(values: Floats | NDArray[np.bool_], groups: NDArray[np.int
 
     Wilson's, for as many pictures as would be worth as much if each stood by itself: so it also has
     a width where no picture is wrong. How much they vary together is taken from the sums over
-    groups (Kish 1965, Survey Sampling, section 6.5); a single group is worth one picture. Where all
-    are right nothing tells, and each counts by itself.
+    groups (Kish 1965, Survey Sampling, section 6.5), and from few groups it is hardly known, hence
+    Student's t. Where all are right or all are wrong nothing tells, and a group is worth one.
     """
     share, n = float(values.mean()), len(values)
     sums = np.bincount(np.unique(groups, return_inverse=True)[1], values - share)
-    if len(sums) == 1:
-        return wilson(share, 1)
+    if len(sums) == n:
+        return wilson(share, n)
     alone = share * (1 - share) * n * n / (n - 1)
+    if len(sums) == 1 or not alone:
+        return wilson(share, len(sums))
     together = float((sums**2).sum()) * len(sums) / (len(sums) - 1)
-    return wilson(share, min(n, n * alone / together) if together else n)
+    worth = min(n, n * alone / together) if together else n
+    return wilson(share, worth, float(t.ppf(0.975, len(sums) - 1)))
 
 
 def resamples(groups: NDArray[np.int64]) -> NDArray[np.float32]:

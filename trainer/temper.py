@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.optimize import minimize
 
 from edge.classifier import EMPTY, MAX_BATCH, OCCUPANCY, Classifier, Temperature
 from edge.errors import UsageError
@@ -25,13 +26,14 @@ from trainer.evaluate import (
     logits_behind,
     open_model,
     small_reader,
+    softmax,
     true_columns,
 )
 from trainer.folds import seen_of
-from trainer.mixture import open_mixture
-from trainer.runs import LEARNT, inherited, is_run, load_run
+from trainer.runs import LEARNT, inherited, is_run, load_run, mixture_of
 
 SUREST, VAGUEST = 0.25, 10.0
+TINY = np.finfo(np.float64).tiny
 USUAL = 0.5
 """Standard deviation of log T before anything was asked. Logits that few pictures leave without an
 error would be least surprised by a T of zero; so few say little."""
@@ -45,35 +47,41 @@ def fit_temperature(
 ) -> tuple[float, float]:
     """Return the T > 0 and the shift of one class that make softmax least surprised.
 
-    Guo et al. 2017, with Platt's intercept. Before the first picture T is expected around 1.
-    shift_of None: no shift. equally: classes count equally however many pictures each has, as they
-    did for a net that was shown each as often; one that was not would be asked for other odds than
-    it learnt, and T alone cannot give them.
+    logits (n, classes), truth (n,). Guo et al. 2017, with Platt's intercept. Before the first
+    picture T is expected around 1. shift_of None: no shift. equally: classes count equally however
+    many pictures each has, as they did for a net that was shown each as often; one that was not
+    would be asked for other odds than it learnt, and T alone cannot give them.
     """
-    log_t = torch.zeros((), requires_grad=True)
-    shift = torch.zeros((), requires_grad=shift_of is not None)
-    free = [log_t] if shift_of is None else [log_t, shift]
-    optimizer = torch.optim.LBFGS(free, max_iter=200, line_search_fn="strong_wolfe")
-    x, y = torch.from_numpy(logits), torch.from_numpy(truth)
-    counts = torch.bincount(y, minlength=x.shape[1]).clamp(min=1)
-    weight = len(y) / counts if equally else torch.ones(x.shape[1])
-    mask = torch.zeros(x.shape[1])
+    x = logits.astype(np.float64)
+    counts = np.bincount(truth, minlength=x.shape[1]).clip(1)
+    weight = (1 / counts if equally else np.ones(x.shape[1]))[truth][:, None]
+    weight /= weight.sum()
+    right = np.eye(x.shape[1])[truth]
+    shifted = np.zeros(x.shape[1])
     if shift_of is not None:
-        mask[shift_of] = 1.0
+        shifted[shift_of] = 1
 
-    def temperature() -> torch.Tensor:
-        return log_t.exp().clamp(SUREST, VAGUEST)
+    def surprise(log_t: float, shift: float) -> tuple[float, tuple[float, float]]:
+        """Return how surprised softmax is, and the slopes. shift: of what was divided by T."""
+        cooled = x / np.exp(log_t)
+        p = softmax(cooled + shift * shifted)
+        loss = -(weight * right * np.log(np.clip(p, TINY, 1))).sum()
+        slope = weight * (p - right)
+        expected = log_t / USUAL**2 / len(x)
+        return (
+            loss + log_t * expected / 2,
+            (expected - (slope * cooled).sum(), (slope * shifted).sum()),
+        )
 
-    def closure() -> torch.Tensor:
-        optimizer.zero_grad()
-        cooled = (x + shift * mask) / temperature()
-        loss = torch.nn.functional.cross_entropy(cooled, y, weight=weight)
-        loss = loss + (log_t / USUAL) ** 2 / 2 / len(y)
-        loss.backward()
-        return loss
-
-    optimizer.step(closure)
-    return float(temperature().item()), float(shift.item())
+    best = minimize(
+        lambda both: surprise(*both),
+        (0.0, 0.0),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(np.log(SUREST), np.log(VAGUEST)), (None, None)],
+    )
+    value = float(np.exp(best.x[0]))
+    return value, float(best.x[1]) * value
 
 
 def temper(asked: Sequence[tuple[Path, Sequence[Picture]]]) -> Temperature:
@@ -112,15 +120,15 @@ def temper(asked: Sequence[tuple[Path, Sequence[Picture]]]) -> Temperature:
     return Temperature(
         value=round(value, 3),
         shift=round(shift, 3),
-        fitted_on=f"{' and '.join(sorted(formats))} logits of {len(truth)} pictures that "
-        f"{len(asked)} models had not seen",
+        fitted_on=f"{' and '.join(sorted(formats))} logits of {len(truth)} pictures"
+        + (f" that {len(asked)} models had not seen" if formats == {"FP32"} else ""),
     )
 
 
 def _refuse_learnt(run: Path, asked: Sequence[Picture]) -> None:
     found = load_run(run)
-    mixture = open_mixture(found.recipe.model_copy(update={"held_out": ()}), found.left_out)
-    learnt = int(seen_of([*mixture.pictures, *inherited(found.recipe)], asked).sum())
+    known = [*mixture_of(found.recipe, found.left_out).pictures, *inherited(found.recipe)]
+    learnt = int(seen_of(known, asked).sum())
     if learnt:
         raise UsageError(
             f"{run}: {learnt} of the pictures show what was {LEARNT}; name others, or train them "
