@@ -39,22 +39,23 @@ def metadata(classes=("empty", "stocked"), **changes) -> dict:
     }
 
 
-def write_bundle(path, about, weights=(8.0, -8.0), dtype=TensorProto.UINT8, batch="N", size=SIZE):
+def write_bundle(path, about, weights=(8.0, -8.0), dtype=TensorProto.UINT8, batch="N", size=SIZE,
+                 last="Softmax", column=("Unsqueeze", (1,))):  # fmt: skip
     """A graph in which each class's logit is its weight times (mean brightness - 0.5)."""
     nodes = [
         helper.make_node("Cast", ["images"], ["float"], to=TensorProto.FLOAT),
         helper.make_node("ReduceMean", ["float", "axes"], ["mean"], keepdims=0),
         helper.make_node("Div", ["mean", "white"], ["unit"]),
         helper.make_node("Sub", ["unit", "half"], ["centred"]),
-        helper.make_node("Unsqueeze", ["centred", "one"], ["column"]),
+        helper.make_node(column[0], ["centred", "shape"], ["column"]),
         helper.make_node("Mul", ["column", "weights"], ["logits"]),
-        helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
+        helper.make_node(last, ["logits"], ["probabilities"]),
     ]
     constants = {
         "axes": np.array([1, 2, 3], np.int64),
         "white": np.float32(255),
         "half": np.float32(0.5),
-        "one": np.array([1], np.int64),
+        "shape": np.array(column[1], np.int64),
         "weights": np.array([weights], np.float32),
     }
     graph = helper.make_graph(
@@ -204,6 +205,24 @@ def test_another_resize_rule_is_refused(tmp_path):
 def test_a_graph_that_does_not_fit_its_metadata_is_refused(tmp_path, changes, word):
     path = write_bundle(tmp_path / "m.onnx", metadata(), **changes)
     assert f"the {word} must be one tensor" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"weights": (np.nan, 1.0)}, "answers with no probabilities: nan, nan"),
+        ({"last": "Identity"}, "answers with no probabilities"),
+        ({"column": ("Reshape", (-1, 2))}, "the model cannot be run"),
+    ],
+    ids=["no numbers", "no softmax", "does not run"],
+)
+def test_a_bundle_that_does_not_answer_with_probabilities_is_refused(tmp_path, changes, words):
+    path = write_bundle(tmp_path / "m.onnx", metadata(), **changes)
+    assert words in refusal(path)
+
+
+def test_the_bundle_that_ships_is_what_onnx_calls_valid():
+    onnx.checker.check_model(onnx.load(SHIPPED), full_check=True)
 
 
 def test_the_bundle_that_ships_fits_its_promise_and_names_what_it_was_made_from():

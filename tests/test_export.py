@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import shutil
@@ -25,7 +26,7 @@ from edge.errors import UnavailableError
 from edge.preprocess import to_batch
 from trainer import draw
 from trainer.bundle import write_fp32
-from trainer.evaluate import read_pictures
+from trainer.evaluate import read_pictures, softmax
 from trainer.mixture import open_mixture
 from trainer.net import SlotNet
 from trainer.parity import Asked, parity, worst
@@ -34,6 +35,7 @@ from trainer.quantize import (
     Candidate,
     Histogram,
     Target,
+    candidates,
     closest,
     entropy,
     histograms,
@@ -151,6 +153,76 @@ def test_a_temperature_is_fitted_on_pictures_that_the_run_has_not_seen(exported)
     temperature = open_classifier(bundle).info.temperature
     assert temperature.fitted_on == "INT8 logits of 40 held-out pictures"
     assert temperature.value == report["temperature"] != 1
+
+
+def test_how_sure_it_is_was_measured_with_temperatures_that_had_not_seen_the_picture(
+    place, tmp_path, monkeypatch
+):
+    fitted = []
+
+    def note(logits, truth, shift_of, equally):
+        fitted.append({row.tobytes() for row in logits})
+        return float(len(fitted)), 0.0
+
+    monkeypatch.setattr("trainer.export.fit_temperature", note)
+    scored = []
+    monkeypatch.setattr(
+        "trainer.export.tempered",
+        lambda x, own, classes: scored.append((x, own)) or softmax(x / own.value),
+    )
+    asked = ("--held-out", place / "new", "--qat", "off")
+    assert trainer("export", place / "run", "--out", tmp_path / "m.onnx", *asked).returncode == 0
+    assert sum(len(x) for x, _ in scored) == 40
+    for x, own in scored:
+        known = fitted[int(own.value) - 1]
+        assert not known & {row.tobytes() for row in x.astype(np.float32)}
+
+
+def test_a_bundle_is_what_onnx_calls_valid(exported):
+    onnx.checker.check_model(onnx.load(exported[0]), full_check=True)
+
+
+def test_one_picture_is_enough_to_measure_ranges_on(place, tmp_path):
+    alone = tmp_path / "alone.csv"
+    first = (place / "learnt" / "index.csv").read_text().split()[1]
+    alone.write_text(f"file,label,group\n{place / 'learnt'}/{first}")
+    asked = ("--data", alone, "--qat", "off", "--json")
+    done = trainer("export", place / "run", "--out", tmp_path / "m.onnx", *asked)
+    assert json.loads(done.stdout)["kl"] < 0.01
+
+
+def test_the_best_checkpoint_is_said_to_have_been_chosen_on_what_is_measured(
+    place, tmp_path, caplog
+):
+    held_out = f"held_out=[{{data: {place / 'new'}}}]"
+    trained(tmp_path / "run", place / "learnt", ("empty", "stocked"), "--set", held_out)
+    for name, warns in (("run", False), ("run/best.pt", True)):
+        caplog.clear()
+        done = trainer("export", tmp_path / name, "--out", tmp_path / "m.onnx", "--qat", "off")
+        assert done.returncode == 0
+        assert ("was chosen on the pictures" in caplog.text) is warns
+
+
+def test_where_the_temporary_folder_is_full_one_message_says_so(place, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("trainer.export.write_fp32", full)
+    done = trainer("export", place / "run", "--out", tmp_path / "m.onnx")
+    assert done.returncode == 69
+    assert done.stderr.splitlines()[-1].endswith(
+        "No space left on device; make room there, or name another folder in TMPDIR"
+    )
+
+
+def test_a_bundle_of_another_name_and_a_report_in_a_new_folder(place, tmp_path):
+    checkpoint = (place / "run" / "last.pt").read_bytes()
+    assert "*.onnx" in refusal("export", place / "run", "--out", place / "run" / "last.pt")
+    assert (place / "run" / "last.pt").read_bytes() == checkpoint
+    report = tmp_path / "new" / "report.json"
+    asked = ("--out", tmp_path / "m.onnx", "--qat", "off", "--report", report)
+    assert trainer("export", place / "run", *asked).returncode == 0
+    assert json.loads(report.read_text())["n"] == 12
 
 
 def test_answers_depend_neither_on_the_batch_nor_on_threads(exported, place):
@@ -388,6 +460,22 @@ def first_convolution(model: onnx.ModelProto, images: np.ndarray) -> np.ndarray:
     return logits_of(open_session(cut.SerializeToString()), images)
 
 
+@pytest.mark.parametrize("target", list(Target))
+def test_a_filter_without_weights_keeps_its_bias(target, tmp_path):
+    net = SlotNet(Net(arch="resnet10", width=0.125, blocks=(1,)), 2).eval()
+    with torch.no_grad():
+        net.body.conv1.weight[:] = 0
+        net.body.bn1.bias[:] = 0.45
+    images = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), np.uint8)
+    recipe = Recipe.model_validate({"name": "t", "input_size": 32, "steps": 1}, strict=False)
+    plain = tmp_path / "plain.onnx"
+    write_fp32(net, recipe, plain, images)
+    expected = logits_of(open_session(plain.read_bytes()), images)
+    best = closest(candidates(plain, target, images, images, expected))
+    found = logits_of(open_session(best.model.SerializeToString()), images)
+    assert np.abs(found - expected).max() < 0.05 * np.abs(expected).max()
+
+
 def test_signed_or_not_the_first_convolution_of_a_bundle_reads_bytes(place, tmp_path):
     """On the mean: PCs without VNNI saturate where weights keep all their bits."""
     found = load_run(place / "run")
@@ -511,6 +599,10 @@ def test_a_value_just_below_the_edge_has_its_bin(value):
     assert histogram.counts.sum() == 7
 
 
+def test_activations_may_be_as_large_as_floats_are():
+    assert seen(np.array([2e38, -1, 0, 1] * 4)).counts.sum() == 16
+
+
 @pytest.mark.parametrize("value", [np.inf, np.nan])
 def test_activations_that_are_no_numbers_are_told(value):
     with pytest.raises(UnavailableError, match="overflow"):
@@ -527,6 +619,8 @@ def test_ranges_without_outliers_are_narrower_and_all_contain_zero():
     assert low == 0
     assert 3 < high < 6
     assert 3 < entropy(found)[1] < 60
+    above = seen(np.random.default_rng(0).uniform(5, 6, 1000))
+    assert percentile(above)[0] == 0, "padding has its level, whatever the others are"
     dead = seen(np.zeros(70))
     assert minmax(dead) == entropy(dead) == (0, 0)
 
@@ -578,4 +672,4 @@ def test_temper_asks_a_bundle_what_it_said_before_its_own_temperature(tmp_path):
     assert 2 * SUREST < of_run.value < 0.9 * VAGUEST  # at either end all would be alike
     assert of_bundle.value == pytest.approx(of_run.value, rel=0.1, abs=0.05)
     assert of_bundle.shift == pytest.approx(of_run.shift, abs=0.3)
-    assert "40 pictures" in of_bundle.fitted_on
+    assert of_bundle.fitted_on == "INT8 logits of 40 pictures"  # who knows what it learnt from

@@ -430,6 +430,14 @@ def test_what_a_run_began_with_or_was_taught_by_may_have_seen_what_it_left_out(t
     alone = fitted("alone", "--leave-out", "view=B")
     assert trainer("temper", f"{alone}:view=B", "--data", photos).returncode == 0
 
+    # Who adds pictures to the folder later still learns that the run has seen the others.
+    new = write_photos(tmp_path / "new", 1, seed=7) / "0.png"
+    (photos / "index.csv").write_text("\n".join([f"{first},view", *views, f"{new},empty,n,C"]))
+    caplog.clear()
+    assert trainer("evaluate", whole, "--data", photos).returncode == 0
+    assert "25 of the 25 pictures show what was learnt" in caplog.text
+    assert "pictures came, went or changed since, and all that are there now count" in caplog.text
+
 
 def test_a_teacher_whose_pictures_are_gone_is_named(tmp_path, caplog):
     photos = [write_photos(tmp_path / name, 12, seed) for seed, name in enumerate("ab")]

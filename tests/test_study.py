@@ -29,6 +29,7 @@ from fitting import (
     write_photos,
     write_recipe,
 )
+from scipy.stats import t
 from sklearn.metrics import roc_auc_score
 
 from edge.classifier import Temperature
@@ -201,10 +202,23 @@ def test_an_interval_of_a_share_is_wilsons_where_each_picture_stands_alone_and_w
     assert interval_of_share(right, np.arange(400)) == pytest.approx(wilson(0.8, 400))
     together = np.repeat(np.arange(40) % 10 < 8, 10).astype(float)
     tens = np.repeat(np.arange(40), 10)
-    assert interval_of_share(together, tens) == pytest.approx(wilson(0.8, 40), abs=0.005)
-    assert interval_of_share(right, tens) == wilson(0.8, 400), "groups that are all alike"
-    assert interval_of_share(np.ones(400), tens) == wilson(1, 400)
+    of_40 = float(t.ppf(0.975, 39))
+    assert interval_of_share(together, tens) == pytest.approx(wilson(0.8, 40, of_40), abs=0.005)
+    assert interval_of_share(right, tens) == wilson(0.8, 400, of_40), "groups that are all alike"
+    assert interval_of_share(np.ones(400), tens) == wilson(1, 40), "a group is right or wrong"
     assert interval_of_share(right, np.full(400, 7)) == wilson(0.8, 1), "one shelf, one picture"
+
+
+@pytest.mark.parametrize(("groups", "each"), [(3, 50), (5, 30), (20, 20)])
+def test_an_interval_over_few_groups_holds_the_truth_about_as_often_as_it_says(groups, each):
+    rng = np.random.default_rng(0)
+    shelves = rng.beta(0.9 * 7 / 3, 0.1 * 7 / 3, (1000, groups))  # 0.9 right, alike by 0.3
+    numbers = np.repeat(np.arange(groups), each)
+    held = 0
+    for shelf in shelves:
+        low, high = interval_of_share(rng.random(groups * each) < shelf[numbers], numbers)
+        held += low <= 0.9 <= high
+    assert held >= 880
 
 
 def test_the_interval_of_a_share_holds_what_resampled_groups_say():

@@ -225,3 +225,4 @@ def test_only_some_rows_can_be_looked_at(bundle, photos):
     result = trainer("evaluate", bundle[0], "--data", photos, "--only", "view=A", "--json")
     assert json.loads(result.stdout)["n"] == 4
     assert "view=C" in refusal("evaluate", bundle[0], "--data", photos, "--only", "view=C")
+    assert "COLUMN=VALUE" in refusal("evaluate", bundle[0], "--data", photos, "--only", "view")

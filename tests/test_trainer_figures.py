@@ -5,6 +5,8 @@ import pytest
 
 pytest.importorskip("torch", reason="the trainer is an extra: pip install -e .[trainer]")
 
+from scipy.stats import t
+
 from edge.classifier import Temperature, Thresholds
 from trainer.evaluate import tempered
 from trainer.figures import (
@@ -81,6 +83,19 @@ def test_the_threshold_that_moved_in_another_shop_is_found_again():
     moved = honest - np.array([1.5, 0], np.float32)
     value, shift = fit_temperature(moved, truth, shift_of=0)
     assert (value, shift) == (pytest.approx(1, rel=0.05), pytest.approx(1.5, abs=0.1))
+
+
+@pytest.mark.parametrize("scale", [10, 20])
+def test_a_far_threshold_of_large_logits_is_found_too(scale):
+    rng = np.random.default_rng(2)
+    for _ in range(10):
+        x = rng.normal(0, scale, (200, 2)).astype(np.float32)
+        odds = (x[:, 1] - x[:, 0]) / (0.45 * scale)
+        truth = (rng.random(200) < 1 / (1 + np.exp(-odds))).astype(np.int64)
+        x[:, 0] -= 2 * scale
+        value, shift = fit_temperature(x, truth, shift_of=0)
+        assert shift == pytest.approx(2 * scale, rel=0.15)
+        assert value == pytest.approx(0.45 * scale, rel=0.5)
 
 
 def test_a_net_that_knows_how_rare_a_class_is_keeps_its_temperature():
@@ -210,7 +225,8 @@ def test_what_is_right_or_wrong_together_says_less():
     p, truth = rows(*np.repeat([0.9, 0.9, 0.9, 0.1], 10)), np.zeros(40, np.int64)
     fours = figures(p, truth, CLASSES, np.repeat(np.arange(4), 10))["top1_interval"]
     assert alone(p, truth, CLASSES)["top1_interval"] == pytest.approx(wilson(0.75, 40))
-    assert fours == pytest.approx(wilson(0.75, 40 * (40 / 39) / (10 * 4 / 3)))
+    of_4 = float(t.ppf(0.975, 3))
+    assert fours == pytest.approx(wilson(0.75, 40 * (40 / 39) / (10 * 4 / 3), of_4))
 
 
 # --- thresholds from costs ------------------------------------------------------------------------

@@ -26,6 +26,8 @@ from trainer.runs import LEARNT, Run, inherited, is_run, load_run, mixture_of
 
 log = logging.getLogger(__name__)
 
+CHANGED = ". Its pictures came, went or changed since, and all that are there now count"
+
 Real = TypeVar("Real", np.float32, np.float64)
 Read = Callable[[Picture], Image]
 
@@ -166,9 +168,10 @@ def _warn_of_learnt(run: Run, pictures: Sequence[Picture]) -> None:
         return
     learnt = int(seen_of([*mixture.pictures, *inherited(run.recipe)], pictures).sum())
     if learnt:
+        changed = "" if mixture.digest() == run.data_digest else CHANGED
         log.warning(
-            "%d of the %d pictures show what was %s: they flatter it",
-            learnt, len(pictures), LEARNT,
+            "%d of the %d pictures show what was %s: they flatter it%s",
+            learnt, len(pictures), LEARNT, changed,
         )  # fmt: skip
 
 
