@@ -10,7 +10,7 @@ import urllib.parse
 from pathlib import Path
 
 from edge.cameras import OPENERS as CAMERA_KINDS
-from edge.redact import LOGIN, QUERY, register_secret, register_url
+from edge.redact import register_secret, register_url
 from edge.section import nearest
 from edge.sinks import OPENERS as SINK_KINDS
 
@@ -127,8 +127,3 @@ def _secret(name: str) -> str | None:
         return (Path(folder) / name).read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError):
         return None
-
-
-def without_login(url: str) -> str:
-    """Return the URL without login and tokens: to be compared, not to be opened."""
-    return QUERY.sub(r"\1", LOGIN.sub(r"\1", url))

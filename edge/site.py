@@ -19,11 +19,11 @@ from edge.address import (
     camera_url,
     is_loopback,
     parse_address,
-    without_login,
 )
 from edge.cameras import Opener
 from edge.cameras.blackout import blacked_out
 from edge.planogram import Corners
+from edge.redact import without_login
 from edge.section import (
     ExistingFile,
     Name,

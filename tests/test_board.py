@@ -154,11 +154,18 @@ def test_after_a_restart_no_slot_that_a_blackout_touches_is_shown_as_it_was(loop
     assert list((tmp_path / "full").iterdir()) == []
 
 
-def test_another_password_takes_no_picture_away(tmp_path):
+@pytest.mark.parametrize(
+    "form",
+    [
+        "rtsp://viewer:{}@10.0.0.9/x?channel=1",
+        "http://10.0.0.9/snap.jpg?user=viewer&password={}&channel=1",
+    ],
+)
+def test_another_password_takes_no_picture_away(tmp_path, form):
     loop = Loop(tmp_path)
     for password in ("old", "new"):
         loop.plan = plan(tmp_path, (LEFT, RIGHT))
-        loop.plan.config.site.cameras[0].url = f"rtsp://viewer:{password}@10.0.0.9/x?channel=1"
+        loop.plan.config.site.cameras[0].url = form.format(password)
         if password == "old":
             loop.look(FULL, FULL, states={"a1": State.STOCKED, "a2": State.STOCKED})
             loop.look(FULL, FULL)
