@@ -24,7 +24,7 @@ from edge.decide import Rule, decide, expire, speaks_for
 from edge.errors import CameraError, SourceEnded, UsageError
 from edge.gate import Gate
 from edge.geometry import cut
-from edge.monitor import observe
+from edge.observe import observe
 from edge.overlay import draw_slots
 from edge.plan import merge_rule, patient
 from edge.site import Decision, Site

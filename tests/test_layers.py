@@ -14,7 +14,7 @@ from conftest import REPOSITORY
 EDGE = REPOSITORY / "edge"
 LAYERS = [
     {"types"},  # the words
-    {"errors", "versions"},
+    {"errors", "versions", "signals"},
     {"payloads", "atomicfile"},
     {
         "yamlfile",
@@ -35,14 +35,14 @@ LAYERS = [
     {"render"},
     {"cameras"},
     {"address", "planogram", "grabber", "ledger", "publisher", "album", "training"},
-    {"site", "eye", "health"},
+    {"site", "eye", "health", "observe"},
     {"config", "lookout", "broker"},
     {"plan", "outlet"},
     {"board", "drawing"},
     {"desk", "aim"},
     {"web"},
-    {"monitor", "schemas", "status"},  # start reading in the monitor
-    {"replay", "demo", "doctor", "calibrate"},
+    {"monitor", "schemas", "status", "replay"},  # start reading in the monitor
+    {"demo", "doctor", "calibrate"},
     {"cli"},
 ]
 HEIGHT = {name: height for height, layer in enumerate(LAYERS) for name in layer}
@@ -105,3 +105,7 @@ def test_a_command_waits_only_for_what_it_needs():
     heavy = {"cv2", "onnxruntime", "av", "amqtt", "paho", "starlette", "uvicorn"}
     for command in ("import edge.cli", "from edge.cli import version; version()"):
         assert loaded_by(command) & heavy == set()
+
+
+def test_a_replay_needs_no_broker_and_no_pages():
+    assert loaded_by("import edge.replay") & {"amqtt", "starlette", "uvicorn"} == set()
