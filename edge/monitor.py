@@ -1,8 +1,7 @@
-"""The daemon. Start reading at watch(): a picture's whole way is on that screen
-(from the gate to the scores: observe.py).
+"""The daemon. Start reading at watch(): a picture's whole way is on that screen.
 
-run() sets the table (configuration, model, state file, delivery, cameras), and sets it anew when
-the configuration is to be read again.
+From the gate to the scores it leads through observe.py. run() sets the table (configuration,
+model, state file, delivery, cameras), and sets it anew when the configuration is to be read again.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from edge.cameras.folder import ENDINGS
 from edge.classifier import Classifier, open_classifier
 from edge.config import load_planogram, load_site
 from edge.decide import Rule, decide, expire, speaks_for
-from edge.errors import CameraError, SourceEnded, UsageError
+from edge.errors import CameraError, SourceEndedError, UsageError
 from edge.gate import Gate
 from edge.geometry import cut
 from edge.observe import observe
@@ -299,7 +299,7 @@ def _live(url: str, every_s: float) -> Iterator[tuple[float, Image]]:
         while True:
             try:
                 image = camera.read()
-            except SourceEnded:
+            except SourceEndedError:
                 return
             except CameraError as error:
                 raise _BrokenOff(str(error), error.reason) from None

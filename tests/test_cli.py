@@ -16,6 +16,8 @@ import yaml
 from conftest import REPOSITORY
 from test_classifier import metadata, write_bundle
 
+from edge import errors
+
 SITE = {
     "version": 1,
     "node": "shop",
@@ -66,6 +68,13 @@ def refused(run: subprocess.CompletedProcess[str], code: int, *parts: str) -> No
     assert "Traceback" not in run.stderr
     for part in parts:
         assert part in run.stderr
+
+
+def test_what_can_be_explained_never_ends_like_a_bug():
+    kinds = [value for value in vars(errors).values() if isinstance(value, type)]
+    kinds = [kind for kind in kinds if issubclass(kind, errors.EdgeError)]
+    assert errors.ChangedError in kinds
+    assert {kind.exit_code for kind in kinds} == {2, 69, 78}
 
 
 def test_check_of_a_right_site_says_what_it_found(site):

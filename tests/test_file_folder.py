@@ -14,7 +14,7 @@ from conftest import require_data, require_program
 
 from edge.cameras import OPENERS, folder, is_recording, open_camera
 from edge.cameras import file as video
-from edge.errors import CameraError, SourceEnded, UsageError
+from edge.errors import CameraError, SourceEndedError, UsageError
 from edge.types import CameraReason
 
 FPS = 10
@@ -106,7 +106,7 @@ def test_a_video_camera_plays_at_its_own_pace_and_ends(tmp_path):
     numbers = [number_of(camera.read()) for _ in range(3)]
     assert 0.7 < time.monotonic() - begun_s < 1.2
     assert numbers == pytest.approx([0, 4, 8], abs=1)
-    with pytest.raises(SourceEnded):
+    with pytest.raises(SourceEndedError):
         camera.read()
     camera.close()
 
@@ -171,7 +171,7 @@ def test_a_corrupt_picture_is_reported_and_the_rest_goes_on(tmp_path, caplog):
     (tmp_path / "2.jpg").write_bytes(b"")
     camera = open_camera(f"folder:{tmp_path}", 0.01)
     assert [round(float(camera.read().mean())) for _ in range(2)] == [0, 30]
-    with pytest.raises(SourceEnded):
+    with pytest.raises(SourceEndedError):
         camera.read()
     assert "1.jpg: the JPEG is cut short; it is left out" in caplog.text
     assert "2.jpg: the picture is empty; it is left out" in caplog.text

@@ -17,7 +17,7 @@ class Camera(Protocol):
     def read(self) -> Image:
         """Return the next picture, waiting for it: (height, width, 3) uint8, BGR.
 
-        Raises CameraError when none comes, SourceEnded after the last picture of a recording.
+        Raises CameraError when none comes, SourceEndedError after the last picture of a recording.
         After either, the caller closes this camera and may open another.
         """
         ...

@@ -17,7 +17,7 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from edge.errors import CameraError, SourceEnded
+from edge.errors import CameraError, SourceEndedError
 from edge.types import Image
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class FileCamera:
     def read(self) -> Image:
         timed, self._first = self._first or next(self._frames, None), None
         if timed is None:
-            raise SourceEnded
+            raise SourceEndedError
         at_s, image = timed
         time.sleep(max(0.0, self._begun_s + at_s - time.monotonic()))
         return image

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from edge.cameras.file import path_of
 from edge.cameras.picture import decode
-from edge.errors import CameraError, SourceEnded
+from edge.errors import CameraError, SourceEndedError
 from edge.types import CameraReason, Image
 
 log = logging.getLogger(__name__)
@@ -92,7 +92,7 @@ class FolderCamera:
     def read(self) -> Image:
         timed, self._first = self._first or next(self._frames, None), None
         if timed is None:
-            raise SourceEnded
+            raise SourceEndedError
         time.sleep(max(0.0, self._due_s - time.monotonic()))
         self._due_s += self._every_s
         return timed[1]
