@@ -24,6 +24,7 @@ import cv2
 import numpy as np
 
 from edge.album import Album, Kept
+from edge.cameras.picture import encode_jpeg
 from edge.decide import speaks_for
 from edge.eye import Eye
 from edge.geometry import cut, share_inside
@@ -68,11 +69,8 @@ class Shot:
         if self.image is None:
             return self.kept
         image = self.image if self.quad is None else cut(self.image, self.quad)
-        return encode(image if widest_px is None else _reduced(image, widest_px))
-
-
-def encode(image: Image) -> bytes:
-    return bytes(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1])
+        image = image if widest_px is None else _reduced(image, widest_px)
+        return encode_jpeg(image, JPEG_QUALITY)
 
 
 def _reduced(image: Image, widest_px: int) -> Image:
@@ -266,7 +264,8 @@ class Board:
             opened = known is not None and known.incident_id is None and state.incident_id
             if opened and self._album is not None and slot_id in self._filled:
                 taken_at, image = self._filled.pop(slot_id)
-                kept = Kept(taken_at, encode(image))  # the main thread's only one, and small
+                # The only one that the main thread encodes, and small.
+                kept = Kept(taken_at, encode_jpeg(image, JPEG_QUALITY))
                 self._album.keep(slot_id, kept)
                 full[slot_id] = Shot(taken_at, version_of(taken_at), kept=kept.jpeg)
         return {**before.full, **full} if full else before.full

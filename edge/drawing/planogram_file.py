@@ -18,9 +18,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import cv2
-
 from edge.atomicfile import write_whole
+from edge.cameras.picture import encode_jpeg
 from edge.config import NO_PLANOGRAM, check_planogram, slot_ids
 from edge.drawing.planogram_text import Entry, with_camera
 from edge.errors import ChangedError, ConfigError, UnavailableError
@@ -176,7 +175,7 @@ def _write_reference(path: Path, camera_id: str, picture: Image) -> str:
 
     The name holds a digest: no save changes a picture that an earlier version names.
     """
-    data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
+    data = encode_jpeg(picture, JPEG_QUALITY)
     name = f"{camera_id}.{_digest(data)[:8]}.jpg"
     write_whole(path.with_name(name), data, _mode_of(path))
     return name
