@@ -9,7 +9,7 @@ import socket
 import urllib.parse
 from pathlib import Path
 
-from edge.cameras import OPENERS as CAMERA_KINDS
+from edge.cameras import KINDS as CAMERA_KINDS
 from edge.redact import register_secret, register_url
 from edge.section import nearest
 from edge.sinks import OPENERS as SINK_KINDS
@@ -53,15 +53,16 @@ def camera_url(url: str, folder: Path) -> str:
     """
     scheme, colon, rest = url.partition(":")
     if not colon or not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]{0,15}", scheme):
-        kinds = ", ".join(f"{kind}:" for kind in sorted(CAMERA_KINDS))
-        raise ValueError(f"must begin with the kind of camera: {kinds}")
+        schemes = ", ".join(f"{known}:" for known in sorted(CAMERA_KINDS))
+        raise ValueError(f"must begin with the kind of camera: {schemes}")
     if scheme not in CAMERA_KINDS:
         raise ValueError(f"unknown scheme {scheme}:; {nearest(scheme, CAMERA_KINDS)}")
-    if scheme in ("file", "folder"):
+    kind = CAMERA_KINDS[scheme]
+    if kind.is_recording:
         return f"{scheme}:{folder / rest.removeprefix('//')}"
     url = fill_in(url)
     register_url(url)
-    if scheme in ("rtsp", "rtsps", "http", "https"):
+    if kind.is_remote:
         _host(url, f"{scheme}://host/path")
     return url
 

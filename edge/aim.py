@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from edge.board import Board
-from edge.cameras.folder import read_picture
+from edge.cameras.picture import read_picture
 from edge.drawing.align import align
 from edge.errors import AlignmentError, CameraError
 from edge.eye import Eye

@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Sequence
 
-from edge.cameras import Opener, is_recording, open_camera, scheme_of
+from edge.cameras import Opener, kind_of, open_camera
 from edge.grabber import Condition, Grabber
 from edge.payloads import CameraHealthPayload
 from edge.types import CameraReason, CameraState, CameraStatus, Frame, Moment, Quad
@@ -38,7 +38,7 @@ class Eye:
         """after: what has looked through the same camera until now and is closed; its picture may
         still be on the way, and many a camera serves one at a time."""
         self.camera_id = camera_id
-        self.kind = scheme_of(url)
+        self.kind = kind_of(url)
         self.frames = 0
         self.last_frame_s: float | None = None
         self.recent: tuple[Frame, ...] = ()
@@ -49,7 +49,7 @@ class Eye:
         self._reference_size = reference_size
         before = after._grabber if after else None
         self._grabber: Grabber = Grabber(camera_id, url, every_s, stop, opener=opener, after=before)
-        self._view = View(may_stand_still=is_recording(url), blackout=blackout)
+        self._view = View(may_stand_still=self.kind.is_recording, blackout=blackout)
         self._trouble: CameraReason | None = None
         self._wrong_size: tuple[int, int] | None = None
         self._told_before: CameraState | None = None

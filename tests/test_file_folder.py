@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pkgutil
 import subprocess
 import time
 
@@ -12,8 +13,9 @@ import numpy as np
 import pytest
 from conftest import require_data, require_program
 
-from edge.cameras import OPENERS, folder, is_recording, open_camera
+from edge.cameras import KINDS, folder, open_camera
 from edge.cameras import file as video
+from edge.cameras.picture import read_picture
 from edge.errors import CameraError, SourceEndedError, UsageError
 from edge.types import CameraReason
 
@@ -183,10 +185,10 @@ def test_a_photo_of_a_phone_with_a_thumbnail_and_a_trailer_is_whole(tmp_path):
     thumbnail = b"\xff\xe1" + (2 + len(data)).to_bytes(2, "big") + data
     photo = data[:2] + thumbnail + data[2:]
     (tmp_path / "0.jpg").write_bytes(photo + b"trailer")
-    assert folder.read_picture(tmp_path / "0.jpg").mean() == 90
+    assert read_picture(tmp_path / "0.jpg").mean() == 90
     (tmp_path / "0.jpg").write_bytes(photo[:-20])
     with pytest.raises(CameraError, match="cut short"):
-        folder.read_picture(tmp_path / "0.jpg")
+        read_picture(tmp_path / "0.jpg")
 
 
 def test_a_folder_camera_shows_one_picture_each_every_s(tmp_path):
@@ -234,6 +236,11 @@ def test_an_unknown_scheme_is_answered_with_the_nearest():
     assert "sesame" not in str(caught.value)
 
 
+@pytest.mark.parametrize("scheme", KINDS)
+def test_every_kind_names_what_opens_it(scheme):
+    assert callable(pkgutil.resolve_name(KINDS[scheme].opener))
+
+
 def test_only_files_and_folders_end():
-    kinds = {scheme for scheme in OPENERS if is_recording(f"{scheme}:x")}
+    kinds = {scheme for scheme, kind in KINDS.items() if kind.is_recording}
     assert kinds == {"file", "folder"}

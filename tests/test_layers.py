@@ -109,3 +109,7 @@ def test_a_command_waits_only_for_what_it_needs():
 
 def test_a_replay_needs_no_broker_and_no_pages():
     assert loaded_by("import edge.replay") & {"amqtt", "starlette", "uvicorn"} == set()
+
+
+def test_only_who_opens_a_stream_or_a_video_loads_ffmpeg():
+    assert "av" not in loaded_by("import edge.monitor, edge.replay, edge.calibrate, edge.doctor")

@@ -9,14 +9,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from edge.cameras.file import path_of
-from edge.cameras.picture import decode
+from edge.cameras import path_of
+from edge.cameras.picture import ENDINGS, read_picture
 from edge.errors import CameraError, SourceEndedError
-from edge.types import CameraReason, Image
+from edge.types import Image
 
 log = logging.getLogger(__name__)
-
-ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 
 
 def open_folder(url: str, every_s: float) -> FolderCamera:
@@ -48,17 +46,6 @@ def _natural(path: Path) -> tuple[str, list[tuple[int, str]]]:
     parts = re.findall(r"\d+|\D+", path.name.lower())
     name = [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
     return str(path.parent), [*name, (-1, path.name)]
-
-
-def read_picture(path: Path) -> Image:
-    """Return the picture as BGR. Raises CameraError, with the file's name, if it cannot be."""
-    try:
-        return decode(path.read_bytes())
-    except OSError as error:
-        message = f"cannot be read: {error.strerror}"
-    except CameraError as error:
-        message = str(error)
-    raise CameraError(f"{path}: {message}", CameraReason.NO_FRAMES)
 
 
 def frames(source: str, every_s: float = 1.0) -> Iterator[tuple[float, Image]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -10,8 +11,21 @@ import numpy as np
 from edge.errors import CameraError
 from edge.types import CameraReason, Image
 
+ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
+"""Of files that hold a picture, in small letters."""
 JPEG = b"\xff\xd8\xff"
 SCAN, END = 0xDA, b"\xff\xd9"
+
+
+def read_picture(path: Path) -> Image:
+    """Return the picture as BGR. Raises CameraError, with the file's name, if it cannot be."""
+    try:
+        return decode(path.read_bytes())
+    except OSError as error:
+        message = f"cannot be read: {error.strerror}"
+    except CameraError as error:
+        message = str(error)
+    raise CameraError(f"{path}: {message}", CameraReason.NO_FRAMES)
 
 
 def decode(data: bytes) -> Image:

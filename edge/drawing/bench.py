@@ -16,8 +16,7 @@ from statistics import median
 import cv2
 
 from edge.cameras import scheme_of
-from edge.cameras.folder import read_picture
-from edge.cameras.picture import encode_jpeg
+from edge.cameras.picture import encode_jpeg, read_picture
 from edge.drawing.align import Alignment, align
 from edge.drawing.jury import Jury
 from edge.drawing.planogram_file import (

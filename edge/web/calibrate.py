@@ -11,8 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from edge.cameras.folder import read_picture
-from edge.cameras.picture import encode_jpeg
+from edge.cameras.picture import encode_jpeg, read_picture
 from edge.drawing.bench import (
     CalibrationBench,
     MovingError,
