@@ -15,14 +15,14 @@ from typing import TypeVar
 
 from edge.history import EPOCH, NOTHING, Incident, Spent, hour_of
 from edge.places import Place
-from edge.types import Slot, SlotState, State
+from edge.types import Reason, Slot, SlotState, State
 
 Key = TypeVar("Key")
 
-REFILLED = "stocked"
+REFILLED = Reason.STOCKED
 """The reason of an incident that was closed because the camera saw the slot filled."""
-WRONG = ("not_empty",)
-"""The reasons of incidents that were none."""
+WRONG = (Reason.NOT_EMPTY,)
+"""Closing reasons of false alarms."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -267,8 +267,7 @@ def _camera_event(before: CameraState | None, after: CameraState) -> Event | Non
     if was_up == is_up:
         return None
     kind = EventKind.CAMERA_UP if is_up else EventKind.CAMERA_DOWN
-    reason = after.reason.value if after.reason else None
-    return Event(kind, f"camera/{after.camera_id}", after.since, reason=reason)
+    return Event(kind, f"camera/{after.camera_id}", after.since, reason=after.reason)
 
 
 def _remember(

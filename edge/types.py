@@ -68,6 +68,21 @@ class EventKind(StrEnum):
     NODE_STARTED = "stock.node.started.v1"
 
 
+class Reason(StrEnum):
+    """What made a slot's event: the state that was confirmed, or what somebody did."""
+
+    STOCKED = "stocked"
+    EMPTY = "empty"
+    MISPLACED = "misplaced"
+    ACK = "ack"
+    RELEASE = "release"
+    SNOOZE = "snooze"
+    SNOOZE_ENDED = "snooze_ended"
+    NOT_EMPTY = "not_empty"
+    UNDO_NOT_EMPTY = "undo_not_empty"
+    REMOVED = "removed"  # the slot is no longer configured
+
+
 @dataclass(frozen=True, slots=True)
 class Moment:
     """The two clocks, read together: UTC for people, monotonic seconds for durations."""
@@ -234,7 +249,7 @@ class Event:
     subject: str
     at: datetime
     incident_id: str | None = None
-    reason: str | None = None
+    reason: Reason | CameraReason | None = None
     event_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     by: str | None = None
 
