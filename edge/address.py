@@ -26,10 +26,25 @@ def parse_address(text: str) -> Address:
     return match[1] or match[2], int(match[3])
 
 
+def family_of(host: str) -> socket.AddressFamily:
+    """Return how a host's addresses are written: IPv6 has colons. A name counts as IPv4."""
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def in_url(host: str) -> str:
+    """Return the host as it stands in a URL, before the port's colon."""
+    return f"[{host}]" if ":" in host else host
+
+
+def reached_at(host: str) -> str:
+    """Return where this PC finds what listens on the host: what listens everywhere, on itself."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+
+
 def free_port(host: str, first: int) -> int:
     """Return this port, or the next one that is free; 0, which takes any, where none is."""
     for port in range(first, min(first + 200, 65536)):
-        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        with socket.socket(family_of(host)) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((host, port))

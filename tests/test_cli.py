@@ -17,6 +17,7 @@ from conftest import REPOSITORY
 from test_classifier import metadata, write_bundle
 
 from edge import errors
+from edge.doctor import diagnose
 
 SITE = {
     "version": 1,
@@ -229,6 +230,13 @@ def test_doctor_measures_this_pc_and_tries_the_cameras(site):
     found = json.loads(edge("doctor", "-c", site, "--json").stdout)
     assert found["measured"]["model_ms_per_crop"] > 0
     assert {one["what"]: one["ok"] for one in found["findings"]}["camera aisle"] is True
+
+
+def test_doctor_counts_memory_as_the_health_page_does_and_rounds(monkeypatch):
+    monkeypatch.setattr("edge.doctor.memory_bytes", lambda: 512_345_678)
+    measured = diagnose(None)["measured"]
+    assert measured["memory_mb"] == 512
+    assert all(value == round(value, 3) for value in measured.values())
 
 
 def test_slots_that_a_blackout_hides_are_warned_of(site):
