@@ -15,7 +15,7 @@ from edge.errors import StoreError, UnavailableError
 from edge.publisher import Publisher
 from edge.sinks import Destination, open_sink
 from edge.site import Mqtt, Site
-from edge.store import Store, open_store
+from edge.store import Store
 from edge.types import Asked
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ def open_outlet(
     """
     with contextlib.ExitStack() as stack:
         destination = _destination(site, stack)
-        store = patiently(partial(open_store, site.state), stop)
+        store = patiently(partial(Store, site.state), stop)
         stack.callback(store.close)
 
         def hear(verb: str, payload: bytes) -> None:
