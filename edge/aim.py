@@ -163,7 +163,9 @@ def _take(aim: _Aim, off: float, at: datetime) -> None:
         log.warning(
             "camera %s: has moved by %.0f %% of a slot's width (picture of %s): set it back or "
             "realign its slots on the calibration page",
-            *(aim.eye.camera_id, 100 * off, at.isoformat(timespec="seconds")),
+            aim.eye.camera_id,
+            100 * off,
+            at.isoformat(timespec="seconds"),
         )
 
 

@@ -1,7 +1,7 @@
 """The notice board between the main loop and the pages: what is seen and stated now.
 
-The main loop pins up, the pages' thread reads. What hangs there is one record that is never
-changed, only replaced: readers need no lock and cannot hold the main loop up. Pictures hang there
+The main loop publishes, the pages' thread reads. What is there is one record that is never
+changed, only replaced: readers need no lock and cannot hold the main loop up. Pictures lie there
 as they came; whoever wants a JPEG encodes it in a thread of their own.
 
 Nobody is shown who stands in front: a slot's picture is the last one in which nothing moved there,
@@ -119,7 +119,7 @@ class Notice:
 
 
 class Board:
-    """Outlives each reading of the configuration. Only the main loop's thread pins."""
+    """Outlives each reading of the configuration. Only the main loop's thread publishes."""
 
     def __init__(self) -> None:
         self.begun_s = time.monotonic()
@@ -176,7 +176,7 @@ class Board:
 
         return end
 
-    def pin(
+    def publish(
         self,
         frames: Sequence[Frame],
         seen: Sequence[Observation],
@@ -184,10 +184,10 @@ class Board:
         plan: Plan,
         now: Moment,
     ) -> None:
-        """Hang up what one round of the main loop has seen and stated."""
+        """Publish what one round of the main loop saw and decided."""
         before = self._notice
         if before is None or before.plan is not plan:
-            before = self._hung_anew(plan, ledger, now)
+            before = self._rebuilt(plan, ledger, now)
         elif not frames and _is_as_stated(before, ledger):
             self._notice = replace(before, now=now)
             return
@@ -210,7 +210,7 @@ class Board:
         for tell in self._listeners:
             tell(self._notice.version)
 
-    def _hung_anew(self, plan: Plan, ledger: Ledger, now: Moment) -> Notice:
+    def _rebuilt(self, plan: Plan, ledger: Ledger, now: Moment) -> Notice:
         """Return the board for another plan; what is there of slots that stayed the same stays."""
         before = self._notice
         slots = {slot.slot_id: slot for slot in plan.slots}

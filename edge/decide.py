@@ -30,7 +30,7 @@ from edge.types import (
 MISPLACED_BELOW = 0.2
 """p(own product | not empty) under which something else stands in the slot."""
 HELD_FOR = timedelta(hours=12)
-"""So long at most somebody's word counts more than the model's, about one and the same picture."""
+"""Longest time that "not empty" by staff overrides the model while the picture stays the same."""
 UNDO_FOR = timedelta(minutes=30)
 
 
@@ -64,9 +64,9 @@ def decide(state: SlotState, seen: Observation, rule: Rule) -> tuple[SlotState, 
         observed_s=seen.clock_s,
         clear_s=seen.clock_s,
     )
-    state, evidence = _heard(state, speaks_for(seen.score, rule), seen)
+    state, evidence = _with_denial(state, speaks_for(seen.score, rule), seen)
     if evidence is None:
-        return _silent(state, seen), None
+        return _count_undecided_look(state, seen), None
     if evidence is state.state:
         return replace(state, pending=None), None
 
@@ -197,18 +197,18 @@ def remove(state: SlotState, at: datetime) -> Event | None:
     return _event(EventKind.CLOSED, state, at, Reason.REMOVED)
 
 
-def _heard(
+def _with_denial(
     state: SlotState, evidence: State | None, seen: Observation
 ) -> tuple[SlotState, State | None]:
     """Return what a look is evidence for where somebody knew better than the model."""
     if state.denial is None or evidence is None:
         return state, evidence
-    if evidence is State.STOCKED or seen.other:
+    if evidence is State.STOCKED or seen.changed_since_denial:
         return replace(state, denial=None), evidence
     return state, State.STOCKED
 
 
-def _silent(state: SlotState, seen: Observation) -> SlotState:
+def _count_undecided_look(state: SlotState, seen: Observation) -> SlotState:
     """Return the state after a look that says nothing: it counts among the votes."""
     if state.pending is None or not seen.fresh:
         return state

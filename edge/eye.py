@@ -16,13 +16,14 @@ log = logging.getLogger(__name__)
 
 EARLY = 0.1  # of every_s: a camera that paces itself must not be missed by a hair
 HOLD_S = {CameraReason.FROZEN: FROZEN_AFTER_S, CameraReason.MOVED: 150.0}
-"""So long after its first picture a camera that was frozen or moved before it was opened counts as
-that still: finding out takes so long (moved: two comparisons, see aim.py), and until then it would
-seem to be mended."""
+"""How long after its first picture a camera keeps the trouble it had before it was opened.
+
+Finding out takes so long (moved: two comparisons, see aim.py), and until then it would seem to be
+mended."""
 
 
 class Eye:
-    """Takes pictures from a grabber's thread and keeps back those that nothing can be seen on."""
+    """Takes pictures from a grabber's thread and withholds unusable ones."""
 
     def __init__(
         self,
@@ -136,7 +137,9 @@ class Eye:
                 "camera %s: sends %d x %d, the slots were drawn on %d x %d: another aspect; "
                 "set the camera back or draw the slots anew",
                 self.camera_id,
-                *(width, height, *self._reference_size),
+                width,
+                height,
+                *self._reference_size,
             )
         self._wrong_size = (width, height)
         return True

@@ -144,7 +144,7 @@ def make_report(
 def wrongly_alarmed_s(
     incidents: Sequence[Incident], zone: tzinfo | None = None
 ) -> dict[tuple[str, int], float]:
-    """Return (slot, hour since 1970) → for how long a slot was alarmed of that was as it should be.
+    """Return (slot, hour since 1970) → seconds in which a false alarm was open.
 
     That is what somebody has said of the incident. Where it was taken back, another incident goes
     on from the same moment, and what is said of that counts. zone: the shop's; None: the machine's.

@@ -16,7 +16,7 @@ from edge.types import Event, EventKind, Moment, Reason, SlotState, State, Visib
 
 KEEP = timedelta(days=90)
 BLOCKED_FOR_S = 60.0  # for so long a slot somebody stands in front of counts as it was
-MISSED_S = 60.0  # more than this between two rounds was no watching, but a machine that stood still
+MISSED_S = 60.0  # more between two rounds means the PC was suspended: not counted as watched
 STEP_S = 1.0
 EPOCH = datetime(1970, 1, 1)
 

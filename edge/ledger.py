@@ -118,8 +118,9 @@ class Ledger:
         documents: Mapping[str, bytes],
         now: Moment,
     ) -> bool:
-        """Take over decided states, writing what others are to know; False: it could not be.
+        """Take over decided states, writing what others are to know.
 
+        Return False if the state file could not be written.
         Slots and cameras that are as they were cost nothing but memory.
         """
         files = self._store.files

@@ -20,7 +20,7 @@ class _Open:
 
 
 class Lookout:
-    """Only the main loop's thread stands here."""
+    """Use from the main loop's thread only."""
 
     def __init__(self) -> None:
         self._open: dict[str, _Open] = {}
@@ -59,7 +59,12 @@ def _begun(
 ) -> _Open:
     stop = threading.Event()
     eye = Eye(
-        *(camera.id, camera.url, camera.every_s, stop, reference_size, camera.opener),
+        camera.id,
+        camera.url,
+        camera.every_s,
+        stop,
+        reference_size,
+        camera.opener,
         blackout=camera.blackout,
         after=before if kind_of(camera.url).stays_open else None,
     )

@@ -93,7 +93,7 @@ def watch(post: Post, stop: threading.Event) -> None:
             post.outlet.publisher.check()
             expired_s = now.clock_s
         answer_requests(post, now)
-        post.board.pin(frames, seen, ledger, post.plan, now)
+        post.board.publish(frames, seen, ledger, post.plan, now)
 
 
 def run(site_path: Path) -> None:

@@ -151,8 +151,8 @@ class Observation:
 
     fresh is False where the picture of the slot has not changed and the score is that of an
     earlier look. score is None exactly when the slot is blocked. since_s is the clock_s since
-    when nothing has moved in it: the picture before already showed the same. other: the picture
-    is another than when somebody said that the slot is not empty.
+    when nothing has moved in it: the picture before already showed the same.
+    changed_since_denial: the picture is another than when somebody said that the slot is not empty.
     """
 
     slot: Slot
@@ -161,7 +161,7 @@ class Observation:
     score: Score | None
     since_s: float
     fresh: bool = True
-    other: bool = False
+    changed_since_denial: bool = False
 
     @property
     def blocked(self) -> bool:
@@ -172,7 +172,7 @@ class Observation:
 class Pending:
     """Evidence for another state that has not lasted long enough yet.
 
-    looks said it, of so many since the first of them; the others said nothing.
+    looks: how many looks said so, out of `of` looks since the first.
     """
 
     state: State
