@@ -9,8 +9,8 @@ import socket
 import urllib.parse
 from pathlib import Path
 
-from edge.cameras import OPENERS as CAMERA_KINDS
-from edge.redact import LOGIN, QUERY, register_secret, register_url
+from edge.cameras import KINDS as CAMERA_KINDS
+from edge.redact import register_secret, register_url
 from edge.section import nearest
 from edge.sinks import OPENERS as SINK_KINDS
 
@@ -26,10 +26,25 @@ def parse_address(text: str) -> Address:
     return match[1] or match[2], int(match[3])
 
 
+def family_of(host: str) -> socket.AddressFamily:
+    """Return how a host's addresses are written: IPv6 has colons. A name counts as IPv4."""
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def in_url(host: str) -> str:
+    """Return the host as it stands in a URL, before the port's colon."""
+    return f"[{host}]" if ":" in host else host
+
+
+def reached_at(host: str) -> str:
+    """Return where this PC finds what listens on the host: what listens everywhere, on itself."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+
+
 def free_port(host: str, first: int) -> int:
     """Return this port, or the next one that is free; 0, which takes any, where none is."""
     for port in range(first, min(first + 200, 65536)):
-        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        with socket.socket(family_of(host)) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((host, port))
@@ -53,15 +68,16 @@ def camera_url(url: str, folder: Path) -> str:
     """
     scheme, colon, rest = url.partition(":")
     if not colon or not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]{0,15}", scheme):
-        kinds = ", ".join(f"{kind}:" for kind in sorted(CAMERA_KINDS))
-        raise ValueError(f"must begin with the kind of camera: {kinds}")
+        schemes = ", ".join(f"{known}:" for known in sorted(CAMERA_KINDS))
+        raise ValueError(f"must begin with the kind of camera: {schemes}")
     if scheme not in CAMERA_KINDS:
         raise ValueError(f"unknown scheme {scheme}:; {nearest(scheme, CAMERA_KINDS)}")
-    if scheme in ("file", "folder"):
+    kind = CAMERA_KINDS[scheme]
+    if kind.is_recording:
         return f"{scheme}:{folder / rest.removeprefix('//')}"
     url = fill_in(url)
     register_url(url)
-    if scheme in ("rtsp", "rtsps", "http", "https"):
+    if kind.is_remote:
         _host(url, f"{scheme}://host/path")
     return url
 
@@ -127,8 +143,3 @@ def _secret(name: str) -> str | None:
         return (Path(folder) / name).read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError):
         return None
-
-
-def without_login(url: str) -> str:
-    """Return the URL without login and tokens: to be compared, not to be opened."""
-    return QUERY.sub(r"\1", LOGIN.sub(r"\1", url))

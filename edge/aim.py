@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from edge.board import Board
-from edge.cameras.folder import read_picture
+from edge.cameras.picture import read_picture
 from edge.drawing.align import align
 from edge.errors import AlignmentError, CameraError
 from edge.eye import Eye
@@ -163,7 +163,9 @@ def _take(aim: _Aim, off: float, at: datetime) -> None:
         log.warning(
             "camera %s: has moved by %.0f %% of a slot's width (picture of %s): set it back or "
             "realign its slots on the calibration page",
-            *(aim.eye.camera_id, 100 * off, at.isoformat(timespec="seconds")),
+            aim.eye.camera_id,
+            100 * off,
+            at.isoformat(timespec="seconds"),
         )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from edge.errors import UnavailableError
 
 
-def write_whole(path: Path, data: bytes, mode: int) -> None:
+def write_atomically(path: Path, data: bytes, mode: int) -> None:
     """Make this the file's content. A link stays one, and so does the owner where that is allowed.
 
     mode: its permissions. Raises UnavailableError where the folder cannot be written; then the

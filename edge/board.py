@@ -1,7 +1,7 @@
 """The notice board between the main loop and the pages: what is seen and stated now.
 
-The main loop pins up, the pages' thread reads. What hangs there is one record that is never
-changed, only replaced: readers need no lock and cannot hold the main loop up. Pictures hang there
+The main loop publishes, the pages' thread reads. What is there is one record that is never
+changed, only replaced: readers need no lock and cannot hold the main loop up. Pictures lie there
 as they came; whoever wants a JPEG encodes it in a thread of their own.
 
 Nobody is shown who stands in front: a slot's picture is the last one in which nothing moved there,
@@ -24,6 +24,7 @@ import cv2
 import numpy as np
 
 from edge.album import Album, Kept
+from edge.cameras.picture import encode_jpeg
 from edge.decide import speaks_for
 from edge.eye import Eye
 from edge.geometry import cut, share_inside
@@ -68,11 +69,8 @@ class Shot:
         if self.image is None:
             return self.kept
         image = self.image if self.quad is None else cut(self.image, self.quad)
-        return encode(image if widest_px is None else _reduced(image, widest_px))
-
-
-def encode(image: Image) -> bytes:
-    return bytes(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1])
+        image = image if widest_px is None else _reduced(image, widest_px)
+        return encode_jpeg(image, JPEG_QUALITY)
 
 
 def _reduced(image: Image, widest_px: int) -> Image:
@@ -121,7 +119,7 @@ class Notice:
 
 
 class Board:
-    """Outlives each reading of the configuration. Only the main loop's thread pins."""
+    """Outlives each reading of the configuration. Only the main loop's thread publishes."""
 
     def __init__(self) -> None:
         self.begun_s = time.monotonic()
@@ -178,7 +176,7 @@ class Board:
 
         return end
 
-    def pin(
+    def publish(
         self,
         frames: Sequence[Frame],
         seen: Sequence[Observation],
@@ -186,10 +184,10 @@ class Board:
         plan: Plan,
         now: Moment,
     ) -> None:
-        """Hang up what one round of the main loop has seen and stated."""
+        """Publish what one round of the main loop saw and decided."""
         before = self._notice
         if before is None or before.plan is not plan:
-            before = self._hung_anew(plan, ledger, now)
+            before = self._rebuilt(plan, ledger, now)
         elif not frames and _is_as_stated(before, ledger):
             self._notice = replace(before, now=now)
             return
@@ -212,7 +210,7 @@ class Board:
         for tell in self._listeners:
             tell(self._notice.version)
 
-    def _hung_anew(self, plan: Plan, ledger: Ledger, now: Moment) -> Notice:
+    def _rebuilt(self, plan: Plan, ledger: Ledger, now: Moment) -> Notice:
         """Return the board for another plan; what is there of slots that stayed the same stays."""
         before = self._notice
         slots = {slot.slot_id: slot for slot in plan.slots}
@@ -266,7 +264,8 @@ class Board:
             opened = known is not None and known.incident_id is None and state.incident_id
             if opened and self._album is not None and slot_id in self._filled:
                 taken_at, image = self._filled.pop(slot_id)
-                kept = Kept(taken_at, encode(image))  # the main thread's only one, and small
+                # The only one that the main thread encodes, and small.
+                kept = Kept(taken_at, encode_jpeg(image, JPEG_QUALITY))
                 self._album.keep(slot_id, kept)
                 full[slot_id] = Shot(taken_at, version_of(taken_at), kept=kept.jpeg)
         return {**before.full, **full} if full else before.full

@@ -20,7 +20,7 @@ from amqtt.contexts import Action
 from amqtt.plugins.base import BaseAuthPlugin, BaseTopicPlugin
 from amqtt.session import Session
 
-from edge.address import is_loopback
+from edge.address import family_of, in_url, is_loopback, reached_at
 from edge.errors import ConfigError, UnavailableError
 from edge.sinks.sink import Destination
 from edge.site import DAEMON_USER
@@ -65,8 +65,8 @@ class EmbeddedBroker:
         Raises UnavailableError where the port is in use or may not be taken.
         """
         try:
-            family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
-            listener = socket.create_server((self._host, self._port), family=family)
+            address = self._host, self._port
+            listener = socket.create_server(address, family=family_of(self._host))
         except OSError as error:
             raise UnavailableError(self._cannot_listen(error)) from error
         self._port = int(listener.getsockname()[1])
@@ -76,9 +76,8 @@ class EmbeddedBroker:
 
     def destination(self) -> Destination:
         """Return how the daemon's own sink reaches this broker."""
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        reached = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)
-        return Destination(f"mqtt://{reached}:{self._port}", self._node, DAEMON_USER, self._secret)
+        url = f"mqtt://{in_url(reached_at(self._host))}:{self._port}"
+        return Destination(url, self._node, DAEMON_USER, self._secret)
 
     def stop(self) -> None:
         if self._running is not None:

@@ -20,8 +20,8 @@ from edge.drawing.bench import CalibrationBench, Setup
 from edge.drawing.subject import is_picture, planogram_path, site_of_camera, site_of_picture
 from edge.drawing.viewfinder import OwnCameras
 from edge.errors import UnavailableError, UsageError
-from edge.monitor import stop_on_signals
 from edge.pin import pin_problem, set_pin
+from edge.signals import stop_on_signals
 from edge.site import Site
 from edge.statefile import is_held
 from edge.web import calibrate, open_web

@@ -19,6 +19,7 @@ from edge.types import (
     Moment,
     Observation,
     Pending,
+    Reason,
     Score,
     SlotState,
     State,
@@ -29,7 +30,7 @@ from edge.types import (
 MISPLACED_BELOW = 0.2
 """p(own product | not empty) under which something else stands in the slot."""
 HELD_FOR = timedelta(hours=12)
-"""So long at most somebody's word counts more than the model's, about one and the same picture."""
+"""Longest time that "not empty" by staff overrides the model while the picture stays the same."""
 UNDO_FOR = timedelta(minutes=30)
 
 
@@ -63,9 +64,9 @@ def decide(state: SlotState, seen: Observation, rule: Rule) -> tuple[SlotState, 
         observed_s=seen.clock_s,
         clear_s=seen.clock_s,
     )
-    state, evidence = _heard(state, speaks_for(seen.score, rule), seen)
+    state, evidence = _with_denial(state, speaks_for(seen.score, rule), seen)
     if evidence is None:
-        return _silent(state, seen), None
+        return _count_undecided_look(state, seen), None
     if evidence is state.state:
         return replace(state, pending=None), None
 
@@ -112,14 +113,14 @@ def acknowledge(state: SlotState, by: str, at: datetime) -> tuple[SlotState, Eve
     """Return the state and event of somebody being on the way. ClosedError: nothing is open."""
     _must_be_open(state)
     state = replace(state, ack=Ack(by, at))
-    return state, _event(EventKind.UPDATED, state, at, "ack", by)
+    return state, _event(EventKind.UPDATED, state, at, Reason.ACK, by)
 
 
 def release(state: SlotState, by: str | None, at: datetime) -> tuple[SlotState, Event]:
     """Return the state and event of nobody being on the way any more. ClosedError as above."""
     _must_be_open(state)
     state = replace(state, ack=None)
-    return state, _event(EventKind.UPDATED, state, at, "release", by)
+    return state, _event(EventKind.UPDATED, state, at, Reason.RELEASE, by)
 
 
 def snooze(
@@ -128,14 +129,14 @@ def snooze(
     """Return the state and event of an incident put off. ClosedError: nothing is open."""
     _must_be_open(state)
     state = replace(state, snooze_until=until)
-    return state, _event(EventKind.UPDATED, state, at, "snooze", by)
+    return state, _event(EventKind.UPDATED, state, at, Reason.SNOOZE, by)
 
 
 def wake(state: SlotState, at: datetime, by: str | None = None) -> tuple[SlotState, Event]:
     """Return the state and event of a snooze that has ended. ClosedError: nothing is open."""
     _must_be_open(state)
     state = replace(state, snooze_until=None)
-    return state, _event(EventKind.UPDATED, state, at, "snooze_ended", by)
+    return state, _event(EventKind.UPDATED, state, at, Reason.SNOOZE_ENDED, by)
 
 
 def deny(state: SlotState, by: str, at: datetime) -> tuple[SlotState, Event]:
@@ -159,7 +160,7 @@ def deny(state: SlotState, by: str, at: datetime) -> tuple[SlotState, Event]:
     )
     return (
         replace(_closed(state), state=State.STOCKED, since=at, pending=None, denial=denial),
-        _event(EventKind.CLOSED, state, at, "not_empty", by),
+        _event(EventKind.CLOSED, state, at, Reason.NOT_EMPTY, by),
     )
 
 
@@ -186,28 +187,28 @@ def undo_denial(state: SlotState, by: str | None, now: Moment) -> tuple[SlotStat
         pending=None,
         was=None,
     )
-    return state, _event(EventKind.OPENED, state, now.at, "undo_not_empty", by)
+    return state, _event(EventKind.OPENED, state, now.at, Reason.UNDO_NOT_EMPTY, by)
 
 
 def remove(state: SlotState, at: datetime) -> Event | None:
     """Return the event that closes the incident of a slot that is no longer configured."""
     if state.incident_id is None:
         return None
-    return _event(EventKind.CLOSED, state, at, "removed")
+    return _event(EventKind.CLOSED, state, at, Reason.REMOVED)
 
 
-def _heard(
+def _with_denial(
     state: SlotState, evidence: State | None, seen: Observation
 ) -> tuple[SlotState, State | None]:
     """Return what a look is evidence for where somebody knew better than the model."""
     if state.denial is None or evidence is None:
         return state, evidence
-    if evidence is State.STOCKED or seen.other:
+    if evidence is State.STOCKED or seen.changed_since_denial:
         return replace(state, denial=None), evidence
     return state, State.STOCKED
 
 
-def _silent(state: SlotState, seen: Observation) -> SlotState:
+def _count_undecided_look(state: SlotState, seen: Observation) -> SlotState:
     """Return the state after a look that says nothing: it counts among the votes."""
     if state.pending is None or not seen.fresh:
         return state
@@ -233,14 +234,14 @@ def _confirmed(before: SlotState, state: State, now: Moment) -> tuple[SlotState,
     if state is State.STOCKED:
         if before.incident_id is None:
             return _closed(after), None
-        return _closed(after), _event(EventKind.CLOSED, before, now.at, "stocked")
+        return _closed(after), _event(EventKind.CLOSED, before, now.at, Reason.STOCKED)
     if before.incident_id is None:
         incident_id = str(uuid.uuid4())
         after = replace(after, incident_id=incident_id, opened_at=now.at, opened_s=now.clock_s)
-        return after, _event(EventKind.OPENED, after, now.at, state.value)
+        return after, _event(EventKind.OPENED, after, now.at, Reason(state))
     if before.state is State.UNKNOWN and before.was in (None, state):
         return after, None  # seen again as it was left, as far as is known: nothing new to tell
-    return after, _event(EventKind.UPDATED, after, now.at, state.value)
+    return after, _event(EventKind.UPDATED, after, now.at, Reason(state))
 
 
 def _closed(state: SlotState) -> SlotState:
@@ -257,7 +258,7 @@ def _closed(state: SlotState) -> SlotState:
 
 
 def _event(
-    kind: EventKind, state: SlotState, at: datetime, reason: str, by: str | None = None
+    kind: EventKind, state: SlotState, at: datetime, reason: Reason, by: str | None = None
 ) -> Event:
     subject = f"slot/{state.slot_id}"
     return Event(kind, subject, at, state.incident_id, reason, by=by)

@@ -16,10 +16,11 @@ from edge.address import free_port
 from edge.board import Board
 from edge.config import Config
 from edge.drawing.planogram_file import read_plan_file
-from edge.monitor import serve, stop_on_signals
+from edge.monitor import serve
 from edge.outlet import Outlet
 from edge.plan import Plan, make_plan
 from edge.planogram import Planogram
+from edge.signals import stop_on_signals
 from edge.site import Site
 from edge.types import Asked
 from edge.web import open_web

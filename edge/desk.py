@@ -22,7 +22,7 @@ PICTURES_OFF = "pictures of slots are not sent: they are off"
 
 
 class Desk:
-    """Reads one request after the other; only the main loop's thread stands here."""
+    """Reads one request after the other. Use from the main loop's thread only."""
 
     def __init__(self, ledger: Ledger, plan: Plan, board: Board, read: Callable[[], Plan]):
         """read gives the configuration anew and raises EdgeError where it is wrong."""

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
+from edge.address import family_of
 from edge.classifier import Classifier, open_classifier
 from edge.config import load_planogram, load_site
 from edge.errors import CameraError, ConfigError, EdgeError, UnavailableError, UsageError
@@ -130,9 +131,9 @@ def _measure(classifier: Classifier) -> dict[str, float]:
         gate.sort(Frame("doctor", picture, datetime.now(UTC), 5.0 * number))
 
     return {
-        "model_ms_per_crop": _best_ms(lambda: classifier.probabilities(crops)) / CROPS,
+        "model_ms_per_crop": round(_best_ms(lambda: classifier.probabilities(crops)) / CROPS, 3),
         "gate_ms_per_frame_of_40_slots": _best_ms(sort),
-        "memory_mb": memory_bytes() / 2**20,
+        "memory_mb": round(memory_bytes() / 1e6),  # as on the health page
     }
 
 
@@ -245,9 +246,8 @@ def _embedded(site: Site) -> Finding:
     """Try whether the daemon could serve its own broker."""
     says = f"embedded, on {site.mqtt.listen}"
     host, port = site.mqtt.listen_address
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        socket.create_server((host, port), family=family).close()
+        socket.create_server((host, port), family=family_of(host)).close()
     except OSError as error:
         if not (is_held(site.state) or answers(site)):  # the state may be another user's
             return Finding("broker", False, f"{says}: {error.strerror or error}; set mqtt.listen")

@@ -1,18 +1,23 @@
 """What can go wrong and be explained.
 
-EdgeError                  exit code
-├── UsageError             2    the command line asks for something impossible
-├── UnavailableError       69   something that is needed is not there (model, port, camera, broker)
-│   ├── ModelError              a model file that cannot be used
-│   └── CameraError             a camera that gives no picture; carries the reason
-├── ConfigError            78   a file the operator wrote is wrong; carries every problem
-├── AlignmentError         1    two pictures cannot be brought together; carries the reason
-├── ChangedError           1    a file was changed by somebody else since it was read
-├── RequestError           1    a request that cannot be understood
-├── ActError               1    what somebody wants done cannot be done
-│   └── ClosedError             the incident it is about is closed
-├── SinkError              1    an event could not be delivered now; `permanent` if never
-└── StoreError             1    the state file could not be read or written now
+EdgeError                    exit code
+├── UsageError               2    the command line asks for something impossible
+├── ConfigError              78   a file the operator wrote is wrong; carries every problem
+├── UnavailableError         69   something that is needed is not there (model, port, camera …)
+│   ├── ModelError                a model file that cannot be used
+│   └── CameraError               a camera that gives no picture; carries the reason
+│       └── SourceEndedError      a recording has no further picture
+├── ChangedError             69   a file was changed by somebody else since it was read
+├── StoreError               69   the state file could not be read or written now
+│
+│   Answered where they arise; none of these ends a command:
+├── SinkError                     an event could not be delivered now; `permanent` if never
+├── RequestError                  a request that cannot be understood
+├── ActError                      what somebody wants done cannot be done
+│   └── ClosedError               the incident it is about is closed
+├── AlignmentError                two pictures cannot be brought together; carries the reason
+└── of the calibration page, in edge/drawing: NoCameraError, NoVersionError, NotWritableError,
+    MovingError, StillGoneError
 
 Anything else that escapes is a bug and keeps its traceback.
 """
@@ -27,7 +32,7 @@ from edge.types import CameraReason
 class EdgeError(Exception):
     """A failure that can be explained to the person at the terminal."""
 
-    exit_code = 1
+    exit_code = 69  # never 1: that is a bug's, which comes with a traceback
 
 
 class UsageError(EdgeError):
@@ -35,7 +40,7 @@ class UsageError(EdgeError):
 
 
 class UnavailableError(EdgeError):
-    exit_code = 69
+    """Something that is needed is not there; the message says what, and the way out."""
 
 
 class ModelError(UnavailableError):
@@ -50,7 +55,7 @@ class CameraError(UnavailableError):
         self.reason = reason
 
 
-class SourceEnded(CameraError):
+class SourceEndedError(CameraError):
     """A file or folder has no further picture; nothing is wrong and nothing is retried."""
 
     def __init__(self, message: str = "the recording has ended"):
@@ -115,4 +120,8 @@ class RequestError(EdgeError):
 
 
 class StoreError(EdgeError):
-    """The state file could not be read or written; what was decided is not lost, it is retried."""
+    """The state file could not be read or written now; nothing of that call was written.
+
+    The same call may succeed later. Whoever makes it says what happens until then: the ledger
+    decides nothing new and the publisher tries again, a page's question is refused.
+    """

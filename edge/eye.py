@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Sequence
 
-from edge.cameras import Opener, is_recording, open_camera, scheme_of
+from edge.cameras import Opener, kind_of, open_camera
 from edge.grabber import Condition, Grabber
 from edge.payloads import CameraHealthPayload
 from edge.types import CameraReason, CameraState, CameraStatus, Frame, Moment, Quad
@@ -16,13 +16,14 @@ log = logging.getLogger(__name__)
 
 EARLY = 0.1  # of every_s: a camera that paces itself must not be missed by a hair
 HOLD_S = {CameraReason.FROZEN: FROZEN_AFTER_S, CameraReason.MOVED: 150.0}
-"""So long after its first picture a camera that was frozen or moved before it was opened counts as
-that still: finding out takes so long (moved: two comparisons, see aim.py), and until then it would
-seem to be mended."""
+"""How long after its first picture a camera keeps the trouble it had before it was opened.
+
+Finding out takes so long (moved: two comparisons, see aim.py), and until then it would seem to be
+mended."""
 
 
 class Eye:
-    """Takes pictures from a grabber's thread and keeps back those that nothing can be seen on."""
+    """Takes pictures from a grabber's thread and withholds unusable ones."""
 
     def __init__(
         self,
@@ -38,7 +39,7 @@ class Eye:
         """after: what has looked through the same camera until now and is closed; its picture may
         still be on the way, and many a camera serves one at a time."""
         self.camera_id = camera_id
-        self.kind = scheme_of(url)
+        self.kind = kind_of(url)
         self.frames = 0
         self.last_frame_s: float | None = None
         self.recent: tuple[Frame, ...] = ()
@@ -49,7 +50,7 @@ class Eye:
         self._reference_size = reference_size
         before = after._grabber if after else None
         self._grabber: Grabber = Grabber(camera_id, url, every_s, stop, opener=opener, after=before)
-        self._view = View(may_stand_still=is_recording(url), blackout=blackout)
+        self._view = View(may_stand_still=self.kind.is_recording, blackout=blackout)
         self._trouble: CameraReason | None = None
         self._wrong_size: tuple[int, int] | None = None
         self._told_before: CameraState | None = None
@@ -136,7 +137,9 @@ class Eye:
                 "camera %s: sends %d x %d, the slots were drawn on %d x %d: another aspect; "
                 "set the camera back or draw the slots anew",
                 self.camera_id,
-                *(width, height, *self._reference_size),
+                width,
+                height,
+                *self._reference_size,
             )
         self._wrong_size = (width, height)
         return True

@@ -15,14 +15,14 @@ from typing import TypeVar
 
 from edge.history import EPOCH, NOTHING, Incident, Spent, hour_of
 from edge.places import Place
-from edge.types import Slot, SlotState, State
+from edge.types import Reason, Slot, SlotState, State
 
 Key = TypeVar("Key")
 
-REFILLED = "stocked"
+REFILLED = Reason.STOCKED
 """The reason of an incident that was closed because the camera saw the slot filled."""
-WRONG = ("not_empty",)
-"""The reasons of incidents that were none."""
+WRONG = (Reason.NOT_EMPTY,)
+"""Closing reasons of false alarms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ def make_report(
 def wrongly_alarmed_s(
     incidents: Sequence[Incident], zone: tzinfo | None = None
 ) -> dict[tuple[str, int], float]:
-    """Return (slot, hour since 1970) → for how long a slot was alarmed of that was as it should be.
+    """Return (slot, hour since 1970) → seconds in which a false alarm was open.
 
     That is what somebody has said of the incident. Where it was taken back, another incident goes
     on from the same moment, and what is said of that counts. zone: the shop's; None: the machine's.

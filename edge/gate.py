@@ -31,7 +31,8 @@ from edge.thumbnails import (
 )
 from edge.types import Frame, Image, Score, Slot
 
-HIDING = 32.0  # of 255: … by so much where light and white balance had long to wander
+HIDING = 32.0
+"""Grey levels of 255 a pixel must differ, even after light and white balance have drifted."""
 MOVING_SHARE = 0.04  # of the slot
 MOVING_SHARE_AROUND = 0.2  # of its margin: who passes by does not hide the slot
 PATTERNED = 8.0  # of 255: the spread of brightness in a strip with tags, edges or gaps
@@ -44,7 +45,7 @@ ADAPT_S, ADAPT_CHANGED_S = 60.0, 900.0
 Who stands at the edge of a slot for a minute must not become part of it."""
 REFRESH_S = 120.0  # an unchanged slot is looked at again after so long
 ADOPT_TIMES, ADOPT_S = 2.0, 900.0
-"""A margin that stays changed for twice as long as the one before was seen is the new normal.
+"""A margin that stays changed for twice as long as the old one was seen replaces it.
 
 So who stands in front at the start is soon forgotten, and a trolley in front of a shelf that was
 seen for long is not taken for the shelf before ADOPT_S."""

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from edge.cameras import Opener, open_camera
-from edge.errors import CameraError, SourceEnded
+from edge.errors import CameraError, SourceEndedError
 from edge.types import CameraReason, CameraStatus, Frame
 
 log = logging.getLogger(__name__)
@@ -101,7 +101,7 @@ class Grabber:
                 return None
             last_at, trouble = self._last_at, self._trouble
             if self._over:
-                return _offline(SourceEnded(), last_at)
+                return _offline(SourceEndedError(), last_at)
             if trouble and (self._failures > 1 or not last_at or _is_final(trouble)):
                 return _offline(trouble, last_at)
             if time.monotonic() - self._alive_s > self._every_s + self._patience.offline_s:
@@ -166,7 +166,7 @@ class Grabber:
             with self._lock:
                 if turn is not self._turn:
                     return
-                if isinstance(trouble, SourceEnded):
+                if isinstance(trouble, SourceEndedError):
                     self._over = True
                     return
                 wait_s = self._note(trouble)

@@ -12,11 +12,11 @@ from datetime import datetime, timedelta, tzinfo
 from enum import StrEnum
 from typing import Literal
 
-from edge.types import Event, EventKind, Moment, SlotState, State, Visibility
+from edge.types import Event, EventKind, Moment, Reason, SlotState, State, Visibility
 
 KEEP = timedelta(days=90)
 BLOCKED_FOR_S = 60.0  # for so long a slot somebody stands in front of counts as it was
-MISSED_S = 60.0  # more than this between two rounds was no watching, but a machine that stood still
+MISSED_S = 60.0  # more between two rounds means the PC was suspended: not counted as watched
 STEP_S = 1.0
 EPOCH = datetime(1970, 1, 1)
 
@@ -27,6 +27,8 @@ _COUNTS_AS: dict[State, Kind] = {
     State.EMPTY: "empty",
     State.MISPLACED: "misplaced",
 }
+_KEPT_OPEN = (Reason.ACK, Reason.RELEASE, Reason.SNOOZE, Reason.SNOOZE_ENDED)
+"""What people do with an incident that stays open: deeds of the same names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ class Incident:
     acked_at: datetime | None = None
     closed_at: datetime | None = None
     reason: str | None = None
+    """A Reason; a state file may know others."""
     open_s: float | None = None
 
 
@@ -169,12 +172,12 @@ def deed_of(event: Event, before: SlotState, now: Moment) -> Deed | None:
     slot_id, incident_id = before.slot_id, event.incident_id or ""
     kind: DeedKind
     if event.kind is EventKind.OPENED:
-        kind = DeedKind.UNDO_NOT_EMPTY if event.reason == "undo_not_empty" else DeedKind.OPENED
+        kind = DeedKind.UNDO_NOT_EMPTY if event.reason is Reason.UNDO_NOT_EMPTY else DeedKind.OPENED
         return Deed(event.at, slot_id, kind, incident_id, event.by)
     if event.kind is EventKind.CLOSED:
-        kind = DeedKind.NOT_EMPTY if event.reason == "not_empty" else DeedKind.CLOSED
+        kind = DeedKind.NOT_EMPTY if event.reason is Reason.NOT_EMPTY else DeedKind.CLOSED
         return Deed(event.at, slot_id, kind, incident_id, event.by, open_for_s(before, now))
-    if event.reason in (DeedKind.ACK, DeedKind.RELEASE, DeedKind.SNOOZE, DeedKind.SNOOZE_ENDED):
+    if event.reason in _KEPT_OPEN:
         return Deed(event.at, slot_id, DeedKind(event.reason), incident_id, event.by)
     return None
 

@@ -118,8 +118,9 @@ class Ledger:
         documents: Mapping[str, bytes],
         now: Moment,
     ) -> bool:
-        """Take over decided states, writing what others are to know; False: it could not be.
+        """Take over decided states, writing what others are to know.
 
+        Return False if the state file could not be written.
         Slots and cameras that are as they were cost nothing but memory.
         """
         files = self._store.files
@@ -267,8 +268,7 @@ def _camera_event(before: CameraState | None, after: CameraState) -> Event | Non
     if was_up == is_up:
         return None
     kind = EventKind.CAMERA_UP if is_up else EventKind.CAMERA_DOWN
-    reason = after.reason.value if after.reason else None
-    return Event(kind, f"camera/{after.camera_id}", after.since, reason=reason)
+    return Event(kind, f"camera/{after.camera_id}", after.since, reason=after.reason)
 
 
 def _remember(

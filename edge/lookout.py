@@ -6,13 +6,10 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from edge.cameras import scheme_of
+from edge.cameras import kind_of
 from edge.eye import Eye
 from edge.redact import without_login
 from edge.site import CameraConfig
-
-HELD = ("usb", "rtsp", "rtsps")
-"""Kinds of cameras that stay open between two pictures; many of them serve one at a time."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +20,7 @@ class _Open:
 
 
 class Lookout:
-    """Only the main loop's thread stands here."""
+    """Use from the main loop's thread only."""
 
     def __init__(self) -> None:
         self._open: dict[str, _Open] = {}
@@ -62,9 +59,14 @@ def _begun(
 ) -> _Open:
     stop = threading.Event()
     eye = Eye(
-        *(camera.id, camera.url, camera.every_s, stop, reference_size, camera.opener),
+        camera.id,
+        camera.url,
+        camera.every_s,
+        stop,
+        reference_size,
+        camera.opener,
         blackout=camera.blackout,
-        after=before if scheme_of(camera.url) in HELD else None,
+        after=before if kind_of(camera.url).stays_open else None,
     )
     eye.start()
     return _Open(camera, eye, stop)

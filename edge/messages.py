@@ -98,7 +98,8 @@ def inventory(slots: Iterable[Slot], states: Mapping[str, SlotState]) -> bytes:
     """Return the stock-taking: how many facings of each product are stocked, empty and so on.
 
     A slot of which nothing is known yet counts as unknown. Slots that share a SKU are one line,
-    under the first one's name.
+    under the first one's name. A payload has one line a word: a slot without a SKU whose name is
+    another one's SKU counts there too.
     """
     lines: dict[str, dict[str, Any]] = {}
     for slot in slots:

@@ -1,7 +1,7 @@
 """The daemon. Start reading at watch(): a picture's whole way is on that screen.
 
-run() sets the table (configuration, model, state file, delivery, cameras), and sets it anew when
-the configuration is to be read again.
+From the gate to the scores it leads through observe.py. run() sets the table (configuration,
+model, state file, delivery, cameras), and sets it anew when the configuration is to be read again.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ import contextlib
 import logging
 import signal
 import threading
-import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,21 +19,21 @@ from queue import Empty, SimpleQueue
 from edge import __version__, messages
 from edge.aim import Aims
 from edge.board import Board
-from edge.classifier import Classifier
 from edge.decide import Rule, decide, expire
 from edge.desk import Desk
 from edge.errors import StoreError
 from edge.eye import Eye
-from edge.gate import Gate, Sight, Verdict
-from edge.geometry import cut
+from edge.gate import Gate
 from edge.health import Health
 from edge.ledger import Ledger
 from edge.lookout import Lookout
-from edge.outlet import STORE_RETRY_S, Outlet, open_outlet, serves
+from edge.observe import observe
+from edge.outlet import Outlet, open_outlet, patiently, serves
 from edge.plan import Plan, read_plan
 from edge.rows import QueuedEvent
+from edge.signals import stop_on_signals
 from edge.site import Site
-from edge.types import Asked, Event, EventKind, Frame, Moment, Observation, SlotCrop
+from edge.types import Asked, Event, EventKind, Moment
 from edge.web import open_web
 from edge.web.pages import daemon_routes
 
@@ -79,7 +78,7 @@ def watch(post: Post, stop: threading.Event) -> None:
             post.plan.classifier,
             ledger.undecided(),
             ledger.denied(),
-            post.health,
+            post.health.looked,
         )
         decided = [
             decide(ledger.states[one.slot.slot_id], one, rules[one.slot.slot_id]) for one in seen
@@ -94,45 +93,7 @@ def watch(post: Post, stop: threading.Event) -> None:
             post.outlet.publisher.check()
             expired_s = now.clock_s
         answer_requests(post, now)
-        post.board.pin(frames, seen, ledger, post.plan, now)
-
-
-def observe(
-    frames: Sequence[Frame],
-    gates: Mapping[str, Gate],
-    classifier: Classifier,
-    eager: Collection[str] = (),
-    held: Collection[str] = (),
-    health: Health | None = None,
-) -> list[Observation]:
-    """Return what the frames show of every slot; all crops worth a look go in one batch.
-
-    eager: the ids of slots about which something is being decided. held: of those of which it is
-    to be told when they look different.
-    """
-    sights = [(f, sight) for f in frames for sight in gates[f.camera_id].sort(f, eager, held)]
-    looks = [(f, sight.slot) for f, sight in sights if sight.verdict is Verdict.LOOK]
-    crops = [SlotCrop(slot, cut(frame.image, slot.quad)) for frame, slot in looks]
-    begun_s = time.monotonic()
-    scores = classifier.score(crops) if crops else []
-    if health and crops:
-        health.looked(len(crops), time.monotonic() - begun_s)
-    for (frame, slot), score in zip(looks, scores, strict=True):
-        gates[frame.camera_id].keep(slot.slot_id, score)
-    return [_observation(frame, sight, gates[frame.camera_id]) for frame, sight in sights]
-
-
-def _observation(frame: Frame, sight: Sight, gate: Gate) -> Observation:
-    blocked = sight.verdict is Verdict.BLOCKED
-    return Observation(
-        slot=sight.slot,
-        taken_at=frame.taken_at,
-        clock_s=frame.clock_s,
-        score=None if blocked else gate.kept(sight.slot.slot_id),
-        since_s=sight.since_s,
-        fresh=sight.verdict is Verdict.LOOK,
-        other=sight.other,
-    )
+        post.board.publish(frames, seen, ledger, post.plan, now)
 
 
 def run(site_path: Path) -> None:
@@ -163,11 +124,6 @@ def run(site_path: Path) -> None:
 
 def _unheard(response: bytes) -> None:
     """Answer a signal: the log has said how it went."""
-
-
-def stop_on_signals(stop: threading.Event) -> None:
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
 
 
 def serve(
@@ -253,16 +209,14 @@ def _take_up_ledger(
     if started is not None:
         payload = messages.node_started(started, node, __version__, model)
         events.append(QueuedEvent.of(started, payload))
-    while True:
+
+    def begun_ledger() -> Ledger:
         now = Moment.now()
-        try:
-            ledger = Ledger(outlet.store, node, model, plan.slots, cameras, now)
-            ledger.begin(events, {"info": plan.info(begun)}, now)
-            return ledger
-        except StoreError as error:
-            log.error("%s; tried again each %.0f s", error, STORE_RETRY_S)
-            if stop.wait(STORE_RETRY_S):
-                raise
+        ledger = Ledger(outlet.store, node, model, plan.slots, cameras, now)
+        ledger.begin(events, {"info": plan.info(begun)}, now)
+        return ledger
+
+    return patiently(begun_ledger, stop)
 
 
 def health_report(post: Post, now: Moment) -> dict[str, bytes]:

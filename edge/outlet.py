@@ -8,18 +8,21 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 from edge.broker import EmbeddedBroker
 from edge.errors import StoreError, UnavailableError
 from edge.publisher import Publisher
 from edge.sinks import Destination, open_sink
 from edge.site import Mqtt, Site
-from edge.store import Store, open_store
+from edge.store import Store
 from edge.types import Asked
 
 log = logging.getLogger(__name__)
 
 STORE_RETRY_S = 5.0
+
+Done = TypeVar("Done")
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ def open_outlet(
     """
     with contextlib.ExitStack() as stack:
         destination = _destination(site, stack)
-        store = _open_patiently(site, stop)
+        store = patiently(partial(Store, site.state), stop)
         stack.callback(store.close)
 
         def hear(verb: str, payload: bytes) -> None:
@@ -88,11 +91,15 @@ def _passwords(mqtt: Mqtt) -> dict[str, str]:
         raise UnavailableError(f"mqtt.users: a password {error}") from None
 
 
-def _open_patiently(site: Site, stop: threading.Event) -> Store:
+def patiently(attempt: Callable[[], Done], stop: threading.Event) -> Done:
+    """Return what attempt() returns, trying again while the state file is in trouble.
+
+    A trouble is reported once, however long it lasts. Raises its StoreError once stop is set.
+    """
     told = ""
     while True:
         try:
-            return open_store(site.state)
+            return attempt()
         except StoreError as error:
             if str(error) != told:
                 told = str(error)

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.cameras.picture import encode
 from edge.errors import UnavailableError, UsageError
 from edge.geometry import to_pixels
 from edge.types import Image, Slot, SlotState, State, Visibility
@@ -47,13 +48,11 @@ def draw_slots(image: Image, slots: Iterable[Slot], states: Mapping[str, SlotSta
 def write_picture(path: Path, image: Image) -> Path:
     """Write a JPEG or PNG, by the path's ending. Raises UsageError or UnavailableError."""
     try:
-        ok, data = cv2.imencode(path.suffix or ".jpg", image)
-    except cv2.error:
-        ok = False
-    if not ok:
-        raise UsageError(f"{path}: write the picture as .jpg or .png")
+        data = encode(image, path.suffix or ".jpg")
+    except ValueError:
+        raise UsageError(f"{path}: write the picture as .jpg or .png") from None
     try:
-        path.write_bytes(data.tobytes())
+        path.write_bytes(data)
     except OSError as error:
         raise UnavailableError(f"{path}: cannot be written: {error.strerror}") from None
     return path

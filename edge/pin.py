@@ -18,7 +18,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge.atomicfile import write_whole
+from edge.atomicfile import write_atomically
 from edge.errors import UnavailableError, UsageError
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,10 @@ class PinMark:
         return cls(salt, _stretched(pin, salt))
 
     def fits(self, pin: str) -> bool:
-        """Whether this is the PIN; takes as long for a wrong one, and never the main thread."""
+        """Whether this is the PIN; takes as long for a wrong one.
+
+        Slow by design: call it outside the event loop.
+        """
         return hmac.compare_digest(_stretched(pin, self.salt), self.key)
 
     @property
@@ -70,7 +73,7 @@ class PinFile:
 
     @property
     def exists(self) -> bool:
-        """Also where nobody can tell: then the door stays shut."""
+        """True also if the file cannot be examined: refuse rather than let in."""
         try:
             os.stat(self._path)
         except FileNotFoundError:
@@ -135,7 +138,7 @@ def set_pin(path: Path, pin: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise UnavailableError(f"{path.parent}: cannot be made: {error.strerror}") from None
-    write_whole(path, str(PinMark.of(pin)).encode(), 0o600)
+    write_atomically(path, str(PinMark.of(pin)).encode(), 0o600)
 
 
 def pin_problem(pin: str) -> str | None:

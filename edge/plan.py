@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from edge import messages, payloads
-from edge.cameras import scheme_of
+from edge.cameras import kind_of
 from edge.classifier import Classifier, Thresholds, open_classifier
 from edge.config import Config, load
 from edge.decide import Rule
@@ -106,7 +106,7 @@ def patient(rule: Rule, every_s: float) -> Rule:
 
 def brought_slots(camera: CameraConfig) -> Sequence[Slot]:
     """Return the slots that a camera brings along: only the rendered store has any."""
-    if scheme_of(camera.url) != "demo":
+    if not kind_of(camera.url).is_rendered:
         return ()
     from edge.cameras.demo import demo_slots
 

@@ -57,8 +57,11 @@ def register_url(url: str) -> None:
 
 
 def without_login(url: str) -> str:
-    """Return where the URL leads, whoever asks: what may be compared."""
-    return LOGIN.sub(r"\1", url)
+    """Return the URL without its login and secrets, for comparing only.
+
+    Another password makes no other URL, whether it stands in the login or in the query.
+    """
+    return QUERY.sub(r"\1", LOGIN.sub(r"\1", url))
 
 
 def redact(text: str) -> str:

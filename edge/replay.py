@@ -15,16 +15,16 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from edge.cameras import OPENERS, open_camera, scheme_of
+from edge.cameras import KINDS, Kind, open_camera, path_of, scheme_of
 from edge.cameras.blackout import covered
-from edge.cameras.folder import ENDINGS
+from edge.cameras.picture import ENDINGS
 from edge.classifier import Classifier, open_classifier
 from edge.config import load_planogram, load_site
 from edge.decide import Rule, decide, expire, speaks_for
-from edge.errors import CameraError, SourceEnded, UsageError
+from edge.errors import CameraError, SourceEndedError, UsageError
 from edge.gate import Gate
 from edge.geometry import cut
-from edge.monitor import observe
+from edge.observe import observe
 from edge.overlay import draw_slots
 from edge.plan import merge_rule, patient
 from edge.site import Decision, Site
@@ -121,7 +121,8 @@ def open_recording(request: Request, site: Site | None) -> Recording:
 
     site: a video is looked at as often as it says of the camera, where the request says nothing.
     """
-    if scheme_of(request.source) == "demo":
+    kind = _kind(request.source)
+    if kind is not None and kind.is_rendered:
         camera = request.camera or "demo"
         step_s = request.every_s or _every_s(site, camera) or VIDEO_EVERY_S
         return _rendered(request.source, camera, step_s)
@@ -270,9 +271,15 @@ def _until(end_s: float, frames: Timed) -> Timed:
     return takewhile(lambda timed: timed[0] <= end_s, frames)
 
 
+def _kind(source: str) -> Kind | None:
+    """Return the kind of camera of a URL, None for a path."""
+    return KINDS.get(scheme_of(source))
+
+
 def _is_pictures(source: str) -> bool:
-    if scheme_of(source) in OPENERS:
-        return scheme_of(source) == "folder"
+    kind = _kind(source)
+    if kind is not None:
+        return kind.is_stills
     path = Path(source)
     if path.is_file():
         return path.suffix.lower() in ENDINGS
@@ -283,12 +290,13 @@ def _frames(source: str, every_s: float) -> Timed:
     """Return the pictures of a path, a glob or a camera URL, with their times in seconds."""
     from edge.cameras import file, folder
 
-    scheme = scheme_of(source)
+    kind = _kind(source)
+    if kind is not None and not kind.is_recording:
+        return _live(source, every_s)
+    path = Path(source) if kind is None else path_of(source)
     if _is_pictures(source):
-        return folder.frames(str(file.path_of(source)) if scheme == "folder" else source, every_s)
-    if scheme == "file" or scheme not in OPENERS:
-        return file.frames(file.path_of(source) if scheme == "file" else Path(source), every_s)
-    return _live(source, every_s)
+        return folder.frames(source if kind is None else str(path), every_s)
+    return file.frames(path, every_s)
 
 
 def _live(url: str, every_s: float) -> Iterator[tuple[float, Image]]:
@@ -299,7 +307,7 @@ def _live(url: str, every_s: float) -> Iterator[tuple[float, Image]]:
         while True:
             try:
                 image = camera.read()
-            except SourceEnded:
+            except SourceEndedError:
                 return
             except CameraError as error:
                 raise _BrokenOff(str(error), error.reason) from None

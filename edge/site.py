@@ -19,11 +19,11 @@ from edge.address import (
     camera_url,
     is_loopback,
     parse_address,
-    without_login,
 )
 from edge.cameras import Opener
 from edge.cameras.blackout import blacked_out
 from edge.planogram import Corners
+from edge.redact import without_login
 from edge.section import (
     ExistingFile,
     Name,
@@ -52,9 +52,8 @@ def _camera_url(url: str, info: ValidationInfo) -> str:
 
 
 def _some(cameras: tuple[CameraConfig, ...]) -> tuple[CameraConfig, ...]:
-    if (
-        not cameras
-    ):  # min_length would count the valid ones only, and so accuse a list of wrong ones
+    # Not min_length: it would count the valid ones only, and so accuse a list of wrong ones.
+    if not cameras:
         raise ValueError("needs at least one camera")
     return cameras
 
@@ -77,9 +76,8 @@ ListenAddress = Annotated[str, AfterValidator(_address)]
 class CameraConfig(Section):
     id: Name
     """A word of an MQTT topic."""
-    url: Annotated[str, AfterValidator(_camera_url)] = Field(
-        repr=False  # it may hold a password
-    )
+    # No repr: it may hold a password.
+    url: Annotated[str, AfterValidator(_camera_url)] = Field(repr=False)
     """The scheme picks the kind; ${NAME} is an environment variable or a systemd credential."""
     every_s: float = Field(default=5.0, gt=0, le=3600)
     """Seconds from one look to the next."""

@@ -63,6 +63,12 @@ class Store:
         max_events: int = MAX_EVENTS,
         reserve_bytes: int = RESERVE_BYTES,
     ) -> None:
+        """Open directory/state.db, creating both where they are missing.
+
+        A file that is damaged is moved aside, which the log says, and a new one is begun. Raises
+        StoreError where it cannot be written, where another daemon holds it, and where a newer
+        version of the program wrote it.
+        """
         self.path = directory / "state.db"
         self.news = threading.Event()
         """Set after each record(), so that delivery need not ask again and again."""
@@ -176,7 +182,7 @@ class Store:
 
     @contextlib.contextmanager
     def looking_back(self) -> Iterator[sqlite3.Connection]:
-        """Give a connection of its own, to read from: who reads long holds nobody up."""
+        """Give a connection of its own, to read from: a long read blocks no writer."""
         address = f"{self.path.absolute().as_uri()}?mode=ro"
         with (
             self._explained("read", another=True),
@@ -239,18 +245,6 @@ class Store:
             if is_damage(error) and not another:
                 self._drop_connection()  # the next call opens it anew, and then moves it aside
             raise StoreError(f"{self.path}: cannot {verb} the state file: {error}") from error
-
-
-def open_store(
-    directory: Path, *, max_events: int = MAX_EVENTS, reserve_bytes: int = RESERVE_BYTES
-) -> Store:
-    """Open directory/state.db, creating both where they are missing.
-
-    A file that is damaged is moved aside, which the log says, and a new one is begun. Raises
-    StoreError where it cannot be written, where another daemon holds it, and where a newer
-    version of the program wrote it.
-    """
-    return Store(directory, max_events=max_events, reserve_bytes=reserve_bytes)
 
 
 def _write_document(db: sqlite3.Connection, topic: str, payload: bytes) -> None:

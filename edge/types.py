@@ -68,6 +68,21 @@ class EventKind(StrEnum):
     NODE_STARTED = "stock.node.started.v1"
 
 
+class Reason(StrEnum):
+    """What made a slot's event: the state that was confirmed, or what somebody did."""
+
+    STOCKED = "stocked"
+    EMPTY = "empty"
+    MISPLACED = "misplaced"
+    ACK = "ack"
+    RELEASE = "release"
+    SNOOZE = "snooze"
+    SNOOZE_ENDED = "snooze_ended"
+    NOT_EMPTY = "not_empty"
+    UNDO_NOT_EMPTY = "undo_not_empty"
+    REMOVED = "removed"  # the slot is no longer configured
+
+
 @dataclass(frozen=True, slots=True)
 class Moment:
     """The two clocks, read together: UTC for people, monotonic seconds for durations."""
@@ -136,8 +151,8 @@ class Observation:
 
     fresh is False where the picture of the slot has not changed and the score is that of an
     earlier look. score is None exactly when the slot is blocked. since_s is the clock_s since
-    when nothing has moved in it: the picture before already showed the same. other: the picture
-    is another than when somebody said that the slot is not empty.
+    when nothing has moved in it: the picture before already showed the same.
+    changed_since_denial: the picture is another than when somebody said that the slot is not empty.
     """
 
     slot: Slot
@@ -146,7 +161,7 @@ class Observation:
     score: Score | None
     since_s: float
     fresh: bool = True
-    other: bool = False
+    changed_since_denial: bool = False
 
     @property
     def blocked(self) -> bool:
@@ -157,7 +172,7 @@ class Observation:
 class Pending:
     """Evidence for another state that has not lasted long enough yet.
 
-    looks said it, of so many since the first of them; the others said nothing.
+    looks: how many looks said so, out of `of` looks since the first.
     """
 
     state: State
@@ -234,7 +249,7 @@ class Event:
     subject: str
     at: datetime
     incident_id: str | None = None
-    reason: str | None = None
+    reason: Reason | CameraReason | None = None
     event_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     by: str | None = None
 

@@ -28,10 +28,9 @@ class View:
     def __init__(
         self,
         may_stand_still: bool = False,
-        frozen_after_s: float = FROZEN_AFTER_S,
         blackout: Sequence[Quad] = (),
     ):
-        self._may_stand_still, self._frozen_after_s = may_stand_still, frozen_after_s
+        self._may_stand_still = may_stand_still
         self._blackout = blackout
         self._size: tuple[int, ...] = ()  # of the pictures that _shown is made for
         self._shown: NDArray[np.bool_] = np.ones((0, 0), np.bool_)
@@ -41,7 +40,7 @@ class View:
     def trouble(self, frame: Frame) -> CameraReason | None:
         """Return FROZEN, DARK or None for the next frame.
 
-        Frozen is a picture of which every pixel has stayed the same for frozen_after_s: the
+        Frozen is a picture of which every pixel has stayed the same for FROZEN_AFTER_S: the
         noise of a sensor alone prevents that, so it is never said of a shelf at rest. Dark is
         one on which nothing can be told; ending it takes a little more light, so that dusk does
         not flicker.
@@ -68,7 +67,7 @@ class View:
     def _is_frozen(self, frame: Frame) -> bool:
         if self._first is None or not _alike(self._first.image, frame.image):
             self._first = frame
-        return frame.clock_s - self._first.clock_s >= self._frozen_after_s
+        return frame.clock_s - self._first.clock_s >= FROZEN_AFTER_S
 
 
 def is_another_aspect(image: Image, drawn_on: tuple[int, int]) -> bool:

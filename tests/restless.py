@@ -17,7 +17,7 @@ from edge import messages
 from edge.errors import StoreError
 from edge.publisher import Publisher
 from edge.sinks import Destination, open_sink
-from edge.store import QueuedEvent, Store, open_store
+from edge.store import QueuedEvent, Store
 from edge.types import Event, EventKind, Slot, SlotState, State, Visibility
 
 SLOTS = 12
@@ -77,7 +77,7 @@ def open_freed(directory: Path) -> Store:
     deadline = time.monotonic() + 5
     while True:
         try:
-            return open_store(directory)
+            return Store(directory)
         except StoreError:
             if time.monotonic() > deadline:
                 raise

@@ -55,11 +55,11 @@ class Loop:
         for slot_id, state in (states or {}).items():
             incident = None if state is State.STOCKED else "i"
             self.ledger.states[slot_id] = SlotState(slot_id, state, incident_id=incident)
-        self.board.pin([frame], seen, self.ledger, self.plan, now)
+        self.board.publish([frame], seen, self.ledger, self.plan, now)
         return frame
 
     def idle(self) -> None:
-        self.board.pin([], [], self.ledger, self.plan, self.now())
+        self.board.publish([], [], self.ledger, self.plan, self.now())
 
 
 def plan(state: Path, slots, blackout=()) -> SimpleNamespace:
@@ -111,7 +111,7 @@ def test_a_slot_that_looks_as_before_is_the_same_picture(loop):
         Observation(slot, now.at, now.clock_s, Score(0.1), now.clock_s - 1, fresh=False)
         for slot in loop.plan.slots
     ]
-    loop.board.pin([frame], seen, loop.ledger, loop.plan, now)
+    loop.board.publish([frame], seen, loop.ledger, loop.plan, now)
     assert loop.board.crop("a2", "now").version == version
     assert loop.board.crop("a2", "now").taken_at == now.at
 
@@ -154,11 +154,18 @@ def test_after_a_restart_no_slot_that_a_blackout_touches_is_shown_as_it_was(loop
     assert list((tmp_path / "full").iterdir()) == []
 
 
-def test_another_password_takes_no_picture_away(tmp_path):
+@pytest.mark.parametrize(
+    "form",
+    [
+        "rtsp://viewer:{}@10.0.0.9/x?channel=1",
+        "http://10.0.0.9/snap.jpg?user=viewer&password={}&channel=1",
+    ],
+)
+def test_another_password_takes_no_picture_away(tmp_path, form):
     loop = Loop(tmp_path)
     for password in ("old", "new"):
         loop.plan = plan(tmp_path, (LEFT, RIGHT))
-        loop.plan.config.site.cameras[0].url = f"rtsp://viewer:{password}@10.0.0.9/x?channel=1"
+        loop.plan.config.site.cameras[0].url = form.format(password)
         if password == "old":
             loop.look(FULL, FULL, states={"a1": State.STOCKED, "a2": State.STOCKED})
             loop.look(FULL, FULL)
@@ -258,6 +265,6 @@ def test_a_camera_without_slots_gives_a_picture_to_draw_on_and_none_to_staff(tmp
     for _ in range(2):
         loop.seconds += 1
         frames.append(Frame("cam", np.zeros((60, 100, 3), np.uint8), NOON, loop.seconds))
-        loop.board.pin(frames[-1:], [], loop.ledger, loop.plan, loop.now())
+        loop.board.publish(frames[-1:], [], loop.ledger, loop.plan, loop.now())
     assert loop.board.frame("cam") is frames[1]
     assert loop.board.quiet_frame("cam") is None

@@ -20,9 +20,10 @@ from edge import messages
 from edge.broker import EmbeddedBroker
 from edge.errors import ConfigError, SinkError, UnavailableError
 from edge.publisher import Publisher
-from edge.sinks import Message, open_sink
+from edge.sinks import open_sink
+from edge.sinks.sink import Message
 from edge.site import DAEMON_USER
-from edge.store import open_store
+from edge.store import Store
 
 
 @pytest.fixture
@@ -137,7 +138,7 @@ def test_nobody_else_may_speak_for_the_node(broker, port, topic):
 
 
 def test_a_request_is_answered_while_a_forged_state_is_not_passed_on(tmp_path: Path, broker, port):
-    with contextlib.closing(open_store(tmp_path)) as store, Subscriber(port) as stranger:
+    with contextlib.closing(Store(tmp_path)) as store, Subscriber(port) as stranger:
 
         def answer(verb: str, payload: bytes) -> None:
             publisher.answer(verb, messages.response(messages.parse_request(verb, payload)))

@@ -10,7 +10,7 @@ pytest.importorskip("playwright")
 from drawing import calibration, shelf
 from looks import low_contrasts
 
-from edge.cameras.folder import read_picture
+from edge.cameras.picture import read_picture
 from edge.geometry import divide
 from edge.planogram import quad_problem
 

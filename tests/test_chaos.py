@@ -22,7 +22,7 @@ from cutter import Cutter
 from daemon import SLOTS, Daemon, StagedShelf, write_site
 from mosquitto import Mosquitto, Subscriber, retained, wait_for
 
-from edge.store import open_store
+from edge.store import Store
 
 FULL = os.environ.get("EDGE_CHAOS") == "full"
 KILLS = 200 if FULL else 6
@@ -41,7 +41,7 @@ class ChangingShelf(StagedShelf):
 
 def audit(state: Path) -> None:
     """Let the state file itself list each event in the transaction that commits it."""
-    open_store(state).close()
+    Store(state).close()
     with contextlib.closing(sqlite3.connect(state / "state.db")) as db:
         db.executescript(
             "CREATE TABLE audit (id INTEGER PRIMARY KEY, event_id TEXT);"
@@ -85,7 +85,7 @@ def test_every_change_the_daemon_decides_arrives_in_order_whatever_happens(tmp_p
         assert daemon.end() == 0
 
         expected = committed(state)
-        with contextlib.closing(open_store(state)) as store:
+        with contextlib.closing(Store(state)) as store:
             assert store.backlog().count == store.backlog().dropped == 0
             documents = {f"stock/shop/{one.topic}": one.payload for one in store.documents()}
         wait_for(lambda: {event["id"] for event in heard(listener)} >= set(expected), 30)

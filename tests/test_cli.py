@@ -16,6 +16,9 @@ import yaml
 from conftest import REPOSITORY
 from test_classifier import metadata, write_bundle
 
+from edge import errors
+from edge.doctor import diagnose
+
 SITE = {
     "version": 1,
     "node": "shop",
@@ -66,6 +69,13 @@ def refused(run: subprocess.CompletedProcess[str], code: int, *parts: str) -> No
     assert "Traceback" not in run.stderr
     for part in parts:
         assert part in run.stderr
+
+
+def test_what_can_be_explained_never_ends_like_a_bug():
+    kinds = [value for value in vars(errors).values() if isinstance(value, type)]
+    kinds = [kind for kind in kinds if issubclass(kind, errors.EdgeError)]
+    assert errors.ChangedError in kinds
+    assert {kind.exit_code for kind in kinds} == {2, 69, 78}
 
 
 def test_check_of_a_right_site_says_what_it_found(site):
@@ -220,6 +230,13 @@ def test_doctor_measures_this_pc_and_tries_the_cameras(site):
     found = json.loads(edge("doctor", "-c", site, "--json").stdout)
     assert found["measured"]["model_ms_per_crop"] > 0
     assert {one["what"]: one["ok"] for one in found["findings"]}["camera aisle"] is True
+
+
+def test_doctor_counts_memory_as_the_health_page_does_and_rounds(monkeypatch):
+    monkeypatch.setattr("edge.doctor.memory_bytes", lambda: 512_345_678)
+    measured = diagnose(None)["measured"]
+    assert measured["memory_mb"] == 512
+    assert all(value == round(value, 3) for value in measured.values())
 
 
 def test_slots_that_a_blackout_hides_are_warned_of(site):

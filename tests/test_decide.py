@@ -234,7 +234,7 @@ def test_after_the_model_has_agreed_once_it_is_believed_again():
 
 
 def test_another_picture_is_judged_by_the_model_again():
-    state, event = decide(denied(), replace(seen(45, 0.9), other=True), RULE)
+    state, event = decide(denied(), replace(seen(45, 0.9), changed_since_denial=True), RULE)
     assert (state.denial, event) == (None, None)
     _, events = play(state, (60, 0.9), (75, 0.9))
     assert [event.kind for event in events] == [EventKind.OPENED]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edge.cameras.demo import DemoOptions, demo_recording, demo_slots, open_demo, parse_demo_url
-from edge.errors import SourceEnded, UsageError
+from edge.errors import SourceEndedError, UsageError
 
 
 def test_a_bare_url_is_the_usual_store():
@@ -38,7 +38,7 @@ def test_a_live_store_shows_its_pictures_at_the_pace_wanted_and_closes():
     begun_s = time.monotonic()
     pictures = [camera.read(), camera.read(), camera.read()]
     took_s = time.monotonic() - begun_s
-    with pytest.raises(SourceEnded, match="closed"):
+    with pytest.raises(SourceEndedError, match="closed"):
         camera.read()
     camera.close()
     assert [picture.shape for picture in pictures] == [(180, 320, 3)] * 3

@@ -13,7 +13,7 @@ from test_ledger import NOON, at, events, see, take_up
 from edge.board import Shot
 from edge.desk import Desk
 from edge.errors import ConfigError, StoreError
-from edge.store import open_store
+from edge.store import Store
 from edge.types import Moment, State
 from trainer.data import read_data
 
@@ -22,7 +22,7 @@ LATER = at(100)
 
 @pytest.fixture
 def store(tmp_path):
-    opened = open_store(tmp_path)
+    opened = Store(tmp_path)
     yield opened
     opened.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pkgutil
 import subprocess
 import time
 
@@ -12,9 +13,10 @@ import numpy as np
 import pytest
 from conftest import require_data, require_program
 
-from edge.cameras import OPENERS, folder, is_recording, open_camera
+from edge.cameras import KINDS, folder, open_camera
 from edge.cameras import file as video
-from edge.errors import CameraError, SourceEnded, UsageError
+from edge.cameras.picture import read_picture
+from edge.errors import CameraError, SourceEndedError, UsageError
 from edge.types import CameraReason
 
 FPS = 10
@@ -106,7 +108,7 @@ def test_a_video_camera_plays_at_its_own_pace_and_ends(tmp_path):
     numbers = [number_of(camera.read()) for _ in range(3)]
     assert 0.7 < time.monotonic() - begun_s < 1.2
     assert numbers == pytest.approx([0, 4, 8], abs=1)
-    with pytest.raises(SourceEnded):
+    with pytest.raises(SourceEndedError):
         camera.read()
     camera.close()
 
@@ -171,7 +173,7 @@ def test_a_corrupt_picture_is_reported_and_the_rest_goes_on(tmp_path, caplog):
     (tmp_path / "2.jpg").write_bytes(b"")
     camera = open_camera(f"folder:{tmp_path}", 0.01)
     assert [round(float(camera.read().mean())) for _ in range(2)] == [0, 30]
-    with pytest.raises(SourceEnded):
+    with pytest.raises(SourceEndedError):
         camera.read()
     assert "1.jpg: the JPEG is cut short; it is left out" in caplog.text
     assert "2.jpg: the picture is empty; it is left out" in caplog.text
@@ -183,10 +185,10 @@ def test_a_photo_of_a_phone_with_a_thumbnail_and_a_trailer_is_whole(tmp_path):
     thumbnail = b"\xff\xe1" + (2 + len(data)).to_bytes(2, "big") + data
     photo = data[:2] + thumbnail + data[2:]
     (tmp_path / "0.jpg").write_bytes(photo + b"trailer")
-    assert folder.read_picture(tmp_path / "0.jpg").mean() == 90
+    assert read_picture(tmp_path / "0.jpg").mean() == 90
     (tmp_path / "0.jpg").write_bytes(photo[:-20])
     with pytest.raises(CameraError, match="cut short"):
-        folder.read_picture(tmp_path / "0.jpg")
+        read_picture(tmp_path / "0.jpg")
 
 
 def test_a_folder_camera_shows_one_picture_each_every_s(tmp_path):
@@ -234,6 +236,11 @@ def test_an_unknown_scheme_is_answered_with_the_nearest():
     assert "sesame" not in str(caught.value)
 
 
+@pytest.mark.parametrize("scheme", KINDS)
+def test_every_kind_names_what_opens_it(scheme):
+    assert callable(pkgutil.resolve_name(KINDS[scheme].opener))
+
+
 def test_only_files_and_folders_end():
-    kinds = {scheme for scheme in OPENERS if is_recording(f"{scheme}:x")}
+    kinds = {scheme for scheme, kind in KINDS.items() if kind.is_recording}
     assert kinds == {"file", "folder"}

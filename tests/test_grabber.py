@@ -12,7 +12,7 @@ import pytest
 from conftest import require_gst_rtsp, require_program
 from rtsp_server import RtspServer, encode
 
-from edge.errors import CameraError, SourceEnded
+from edge.errors import CameraError, SourceEndedError
 from edge.grabber import Grabber, Patience
 from edge.types import CameraReason, CameraStatus
 
@@ -256,7 +256,7 @@ def test_a_refused_login_is_told_at_once_and_seldom_tried_again(grab):
 
 
 def test_a_recording_ends_after_its_last_picture_was_taken(grab):
-    script = Script(PICTURE, SourceEnded())
+    script = Script(PICTURE, SourceEndedError())
     grabber = grab(script)
     wait_for(lambda: said(grabber) == (OFFLINE, CameraReason.ENDED))
     assert not grabber.ended

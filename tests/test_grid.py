@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 import pytest
 import yaml
-from test_cli import PLANOGRAM, edge, refused, site, write
+from http_camera import HttpCamera
+from test_cli import PLANOGRAM, SITE, edge, refused, site, write
 
 from edge.config import load_planogram
 from edge.drawing.grid import MOST, grid_slots, read_grid
@@ -113,6 +114,28 @@ def test_each_way_to_go_wrong_has_its_exit_code(site):
     refused(calibrate(site, camera=site.parent / "none.png"), 69, "none.png")
     write(site.parent, "planogram.yaml", "version: 1\ncameras: [")
     refused(calibrate(site), 78, "planogram.yaml:2: is no valid YAML")
+
+
+class Colleague(HttpCamera):
+    """Somebody who saves the planogram while a picture of the camera is taken."""
+
+    def __init__(self, planogram: Path):
+        super().__init__()
+        self.planogram, self.still = planogram, super().next_picture()
+
+    def next_picture(self) -> bytes:
+        write(self.planogram.parent, self.planogram.name, self.planogram.read_text() + "# mine\n")
+        return self.still
+
+
+def test_a_planogram_that_somebody_saves_meanwhile_stays_theirs(site):
+    planogram = site.parent / "planogram.yaml"
+    with Colleague(planogram) as camera:
+        cameras = [{"id": "aisle", "url": camera.url("/still.jpg")}]
+        write(site.parent, "site.yaml", SITE | {"cameras": cameras, "model": "model.onnx"})
+        refused(calibrate(site), 69, "planogram.yaml was changed by somebody else; load it again")
+    assert "# mine" in planogram.read_text()
+    assert yaml.safe_load(planogram.read_text()) == PLANOGRAM
 
 
 def test_a_camera_without_a_picture_says_so_and_changes_nothing(site):

@@ -19,7 +19,7 @@ import restless
 from cutter import Cutter
 from mosquitto import Mosquitto, Subscriber, retained, wait_for
 
-from edge.store import open_store
+from edge.store import Store
 
 FULL = os.environ.get("EDGE_CHAOS") == "full"
 KILLS = 200 if FULL else 40
@@ -84,7 +84,7 @@ def test_every_change_arrives_in_order_whatever_is_killed_cut_or_stopped(
         # Until it has told of a change of its own: before, it may not hear signals yet.
         wait_for(lambda: _newest(listener) > max(before, 10 * KILLS), 120)
         shop.end()
-        with contextlib.closing(open_store(state)) as store:
+        with contextlib.closing(Store(state)) as store:
             committed = store.states()
             assert store.backlog().count == 0
         last = restless.last_change(committed)

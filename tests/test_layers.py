@@ -14,7 +14,7 @@ from conftest import REPOSITORY
 EDGE = REPOSITORY / "edge"
 LAYERS = [
     {"types"},  # the words
-    {"errors", "versions"},
+    {"errors", "versions", "signals"},
     {"payloads", "atomicfile"},
     {
         "yamlfile",
@@ -30,19 +30,19 @@ LAYERS = [
     {"view", "thumbnails", "rows", "places"},
     {"past", "figures"},
     {"statefile"},
-    {"section", "gate", "classifier", "store", "sinks", "rendered", "overlay"},
+    {"section", "gate", "classifier", "store", "sinks", "rendered"},
     {"scene"},
     {"render"},
     {"cameras"},
-    {"address", "planogram", "grabber", "ledger", "publisher", "album", "training"},
-    {"site", "eye", "health"},
+    {"overlay", "address", "planogram", "grabber", "ledger", "publisher", "album", "training"},
+    {"site", "eye", "health", "observe"},
     {"config", "lookout", "broker"},
     {"plan", "outlet"},
     {"board", "drawing"},
     {"desk", "aim"},
     {"web"},
-    {"monitor", "schemas", "status"},  # start reading in the monitor
-    {"replay", "demo", "doctor", "calibrate"},
+    {"monitor", "schemas", "status", "replay"},  # start reading in the monitor
+    {"demo", "doctor", "calibrate"},
     {"cli"},
 ]
 HEIGHT = {name: height for height, layer in enumerate(LAYERS) for name in layer}
@@ -105,3 +105,11 @@ def test_a_command_waits_only_for_what_it_needs():
     heavy = {"cv2", "onnxruntime", "av", "amqtt", "paho", "starlette", "uvicorn"}
     for command in ("import edge.cli", "from edge.cli import version; version()"):
         assert loaded_by(command) & heavy == set()
+
+
+def test_a_replay_needs_no_broker_and_no_pages():
+    assert loaded_by("import edge.replay") & {"amqtt", "starlette", "uvicorn"} == set()
+
+
+def test_only_who_opens_a_stream_or_a_video_loads_ffmpeg():
+    assert "av" not in loaded_by("import edge.monitor, edge.replay, edge.calibrate, edge.doctor")

@@ -20,7 +20,7 @@ from edge.figures import Report
 from edge.ledger import HEARTBEAT_S, Ledger
 from edge.plan import Plan
 from edge.planogram import Planogram
-from edge.store import Store, open_store
+from edge.store import Store
 from edge.types import (
     CameraReason,
     CameraState,
@@ -48,7 +48,7 @@ def at(seconds: float) -> Moment:
 
 @pytest.fixture
 def store(tmp_path):
-    opened = open_store(tmp_path)
+    opened = Store(tmp_path)
     yield opened
     opened.close()
 

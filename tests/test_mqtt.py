@@ -15,7 +15,8 @@ from cutter import Cutter
 from mosquitto import Mosquitto, Subscriber, free_port, retained, wait_for
 
 from edge.errors import SinkError, UsageError
-from edge.sinks import Destination, Message, Sink, open_sink
+from edge.sinks import Destination, Sink, open_sink
+from edge.sinks.sink import Message
 
 Requests = Queue[tuple[str, bytes]]
 

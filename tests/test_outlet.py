@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
 
-from edge.errors import UnavailableError
-from edge.outlet import serves
+from edge.errors import StoreError, UnavailableError
+from edge.outlet import patiently, serves
 from edge.site import Site
 
 
@@ -53,3 +54,30 @@ def test_a_password_that_vanished_since_the_check_is_explained(tmp_path, passwor
     password.unlink()
     with pytest.raises(UnavailableError, match=r"mqtt\.users: a password cannot be read: No such"):
         serves(site)
+
+
+def test_trouble_with_the_state_file_is_said_once_and_tried_again(monkeypatch, caplog):
+    monkeypatch.setattr("edge.outlet.STORE_RETRY_S", 0.001)
+    troubles = iter(["disk is full"] * 3 + ["read-only"] * 3)
+
+    def attempt() -> str:
+        for trouble in troubles:
+            raise StoreError(trouble)
+        return "done"
+
+    assert patiently(attempt, threading.Event()) == "done"
+    assert [record.message.partition(";")[0] for record in caplog.records] == [
+        "disk is full",
+        "read-only",
+    ]
+
+
+def test_who_is_told_to_stop_waits_for_no_disk():
+    stop = threading.Event()
+    stop.set()
+
+    def attempt() -> None:
+        raise StoreError("disk is full")
+
+    with pytest.raises(StoreError, match="disk is full"):
+        patiently(attempt, stop)

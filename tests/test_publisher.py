@@ -19,8 +19,9 @@ from test_messages import schema_of
 from edge import messages, payloads
 from edge.errors import RequestError, SinkError
 from edge.publisher import Publisher
-from edge.sinks import Destination, Message, open_sink
-from edge.store import QueuedEvent, Store, open_store
+from edge.sinks import Destination, open_sink
+from edge.sinks.sink import Message
+from edge.store import QueuedEvent, Store
 from edge.types import (
     CameraReason,
     CameraState,
@@ -45,7 +46,7 @@ def line(broker: Mosquitto) -> Iterator[Cutter]:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    with contextlib.closing(open_store(tmp_path / "state")) as opened:
+    with contextlib.closing(Store(tmp_path / "state")) as opened:
         yield opened
 
 

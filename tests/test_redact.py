@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import pytest
 
-from edge.redact import install, redact, register_secret, register_url
+from edge.redact import install, redact, register_secret, register_url, without_login
 
 SECRET = "p@ss:w/ö rd'1"
 
@@ -33,6 +33,24 @@ SECRET = "p@ss:w/ö rd'1"
 )
 def test_logins_in_urls_are_hidden(text, hidden):
     assert redact(text) == hidden
+
+
+@pytest.mark.parametrize(
+    ("url", "another_password", "another_place"),
+    [
+        ("rtsp://viewer:one@h/s", "rtsp://viewer:two@h/s", "rtsp://viewer:one@h/t"),
+        (
+            "http://h/x?password=one&c=1",
+            "http://h/x?password=two&c=1",
+            "http://h/x?password=one&c=2",
+        ),
+        ("http://h/x?c=1&token=one", "http://h/x?c=1&token=two", "http://h/x?c=2&token=one"),
+    ],
+)
+def test_another_password_makes_no_other_url(url, another_password, another_place):
+    assert without_login(url) == without_login(another_password)
+    assert without_login(url) != without_login(another_place)
+    assert "one" not in without_login(url)
 
 
 @pytest.mark.parametrize(

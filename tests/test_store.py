@@ -21,8 +21,8 @@ from edge import past, statefile
 from edge.errors import StoreError
 from edge.history import Deed, DeedKind, Entry, Incident, Spent
 from edge.publisher import Publisher
-from edge.sinks import Message
-from edge.store import QueuedEvent, Store, open_store
+from edge.sinks.sink import Message
+from edge.store import QueuedEvent, Store
 from edge.types import Ack, Denial, EventKind, Pending, SlotState, State, Visibility, Votes
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -30,7 +30,7 @@ NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    with contextlib.closing(open_store(tmp_path / "state")) as opened:
+    with contextlib.closing(Store(tmp_path / "state")) as opened:
         yield opened
 
 
@@ -66,9 +66,9 @@ def test_what_is_known_of_a_slot_survives_a_restart(tmp_path):
         ),
         seq=7,
     )
-    with contextlib.closing(open_store(tmp_path)) as store:
+    with contextlib.closing(Store(tmp_path)) as store:
         store.record([known, SlotState("a2")])
-    with contextlib.closing(open_store(tmp_path)) as store:
+    with contextlib.closing(Store(tmp_path)) as store:
         assert store.states() == {"a1": known, "a2": SlotState("a2")}
 
 
@@ -153,7 +153,7 @@ def test_a_slot_can_be_forgotten_in_the_transaction_that_tells_so(store):
 
 
 def test_a_full_outbox_is_reported_once_until_there_is_room_again(tmp_path, caplog):
-    with contextlib.closing(open_store(tmp_path, max_events=2)) as store:
+    with contextlib.closing(Store(tmp_path, max_events=2)) as store:
         for number in range(5):
             store.record(events=[event(f"first {number}")])
         assert caplog.text.count("the outbox is full") == 1
@@ -171,7 +171,7 @@ def test_a_full_outbox_drops_updates_before_openings_and_counts_both(tmp_path):
         "updated 2": EventKind.UPDATED,
         "closed 1": EventKind.CLOSED,
     }
-    with contextlib.closing(open_store(tmp_path, max_events=4)) as store:
+    with contextlib.closing(Store(tmp_path, max_events=4)) as store:
         for name, kind in kinds.items():
             store.record(events=[event(name, kind)])
         assert store.backlog().dropped == 1
@@ -179,14 +179,14 @@ def test_a_full_outbox_drops_updates_before_openings_and_counts_both(tmp_path):
             store.record(events=[event(name, EventKind.OPENED)])
         assert store.backlog().dropped == 4
         assert waiting(store) == ["closed 1", "opened 2", "closed 2", "opened 3"]
-    with contextlib.closing(open_store(tmp_path)) as store:
+    with contextlib.closing(Store(tmp_path)) as store:
         assert store.backlog().dropped == 4
 
 
 def test_the_outbox_grows_no_further_while_the_disk_fills_but_loses_nothing_it_has(tmp_path):
-    with contextlib.closing(open_store(tmp_path)) as store:
+    with contextlib.closing(Store(tmp_path)) as store:
         store.record(events=[event(str(number)) for number in range(1500)])
-    with contextlib.closing(open_store(tmp_path, reserve_bytes=2**62)) as store:
+    with contextlib.closing(Store(tmp_path, reserve_bytes=2**62)) as store:
         store.record(events=[event("one more")])
         assert store.backlog().count == 1500
         assert store.backlog().dropped == 1
@@ -194,7 +194,7 @@ def test_the_outbox_grows_no_further_while_the_disk_fills_but_loses_nothing_it_h
 
 
 def test_with_little_disk_a_short_outbox_still_takes_events(tmp_path):
-    with contextlib.closing(open_store(tmp_path, reserve_bytes=2**62)) as store:
+    with contextlib.closing(Store(tmp_path, reserve_bytes=2**62)) as store:
         store.record(events=[event("first"), event("second")])
         assert store.backlog().dropped == 0
         assert waiting(store) == ["first", "second"]
@@ -241,28 +241,28 @@ def test_two_threads_may_write_and_forget_at_once(store):
 
 def test_a_second_daemon_on_the_same_directory_is_refused(store):
     with pytest.raises(StoreError, match="another daemon is using"):
-        open_store(store.path.parent)
+        Store(store.path.parent)
 
 
 def test_a_killed_daemon_does_not_hold_the_directory(tmp_path):
     script = (
-        "import os, sys, pathlib; from edge.store import open_store;"
-        "open_store(pathlib.Path(sys.argv[1])); os.kill(os.getpid(), 9)"
+        "import os, sys, pathlib; from edge.store import Store;"
+        "Store(pathlib.Path(sys.argv[1])); os.kill(os.getpid(), 9)"
     )
     killed = subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False)
     assert killed.returncode == -9
-    open_store(tmp_path).close()
+    Store(tmp_path).close()
 
 
 def test_a_state_file_of_a_newer_version_is_left_alone(tmp_path):
-    open_store(tmp_path).close()
+    Store(tmp_path).close()
     with contextlib.closing(sqlite3.connect(tmp_path / "state.db")) as db:
         db.execute("PRAGMA user_version = 3")
     before = (tmp_path / "state.db").read_bytes()
     with pytest.raises(
         StoreError, match=r"state\.db: written by a newer version .*schema 3.*knows 2"
     ):
-        open_store(tmp_path)
+        Store(tmp_path)
     assert (tmp_path / "state.db").read_bytes() == before
 
 
@@ -298,7 +298,7 @@ def test_a_state_file_of_the_first_version_is_brought_up_to_date_and_nothing_is_
     with contextlib.closing(sqlite3.connect(tmp_path / "state.db")) as db:
         db.executescript(VERSION_1)
     for _ in range(2):
-        with contextlib.closing(open_store(tmp_path)) as store:
+        with contextlib.closing(Store(tmp_path)) as store:
             a1 = store.states()["a1"]
             assert (a1.state, a1.incident_id, a1.seq) == (State.EMPTY, "incident", 7)
             assert (a1.opened_at, a1.votes, a1.denial) == (NOON, None, None)
@@ -362,25 +362,25 @@ def test_an_incident_keeps_when_it_was_first_acknowledged_and_how_long_it_was_op
     ids=["no database", "cut off", "overwritten"],
 )
 def test_a_damaged_state_file_is_moved_aside_and_a_new_one_begun(tmp_path, caplog, spoil):
-    with contextlib.closing(open_store(tmp_path)) as store:
+    with contextlib.closing(Store(tmp_path)) as store:
         store.record([SlotState("a1")], {"info": b"{}" * 5000}, [event("lost", size=9000)])
     file = tmp_path / "state.db"
     spoiled = spoil(file.read_bytes())
     file.write_bytes(spoiled)
-    with caplog.at_level(logging.ERROR), contextlib.closing(open_store(tmp_path)) as store:
+    with caplog.at_level(logging.ERROR), contextlib.closing(Store(tmp_path)) as store:
         assert store.states() == {}
         store.record([SlotState("a2")])
     (aside,) = tmp_path.glob("state.db.corrupt-*Z")
     assert aside.read_bytes() == spoiled
     assert aside.name in caplog.text
-    with contextlib.closing(open_store(tmp_path)) as store:
+    with contextlib.closing(Store(tmp_path)) as store:
         assert list(store.states()) == ["a2"]
 
 
 def test_a_state_file_that_is_damaged_while_in_use_is_replaced_at_the_next_call(tmp_path):
-    with contextlib.closing(open_store(tmp_path)) as store:
+    with contextlib.closing(Store(tmp_path)) as store:
         store.record(events=[event(str(number), size=50_000) for number in range(100)])
-    with contextlib.closing(open_store(tmp_path)) as store:
+    with contextlib.closing(Store(tmp_path)) as store:
         with (tmp_path / "state.db").open("r+b") as file:
             file.seek(4096)
             file.write(os.urandom(4_000_000))
@@ -392,7 +392,7 @@ def test_a_state_file_that_is_damaged_while_in_use_is_replaced_at_the_next_call(
 
 
 def test_a_new_file_is_counted_also_when_it_could_not_be_made_at_once(tmp_path, monkeypatch):
-    with contextlib.closing(open_store(tmp_path)) as store:
+    with contextlib.closing(Store(tmp_path)) as store:
         store.record([SlotState("a1")])
         before = store.files
         spoil(store)
@@ -413,7 +413,7 @@ def test_a_new_file_is_counted_also_when_it_could_not_be_made_at_once(tmp_path, 
 
 
 def test_who_looks_back_at_a_damaged_file_does_not_disturb_who_writes(tmp_path):
-    with contextlib.closing(open_store(tmp_path)) as store:
+    with contextlib.closing(Store(tmp_path)) as store:
         store.record([SlotState("a1")], history=Entry(hours={("a1", 5): Spent(1)}))
         inside = store._db
         (tmp_path / "state.db-wal").write_bytes(b"")
@@ -427,14 +427,14 @@ def test_who_looks_back_at_a_damaged_file_does_not_disturb_who_writes(tmp_path):
 
 def test_an_empty_state_file_is_simply_begun(tmp_path):
     (tmp_path / "state.db").touch()
-    with contextlib.closing(open_store(tmp_path)) as store:
+    with contextlib.closing(Store(tmp_path)) as store:
         assert store.states() == {}
 
 
 def test_a_state_directory_that_is_a_file_is_explained(tmp_path):
     (tmp_path / "state").touch()
     with pytest.raises(StoreError, match=r"state: cannot keep the state there \(File exists\)"):
-        open_store(tmp_path / "state")
+        Store(tmp_path / "state")
 
 
 @pytest.fixture
@@ -444,7 +444,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk_refuses_the_whole_change_and_takes_it_when_there_is_room(disk):
-    with contextlib.closing(open_store(disk / "state")) as store:
+    with contextlib.closing(Store(disk / "state")) as store:
         store.record([SlotState("a1")], events=[event("before")])
         ballast = fill(disk)
 
@@ -467,7 +467,7 @@ def test_an_event_that_arrived_while_the_disk_is_full_is_not_told_again_and_agai
 ):
     monkeypatch.setattr("edge.publisher.STORE_RETRY_S", 0.05)
     sink = Listening()
-    with contextlib.closing(open_store(disk / "state")) as store:
+    with contextlib.closing(Store(disk / "state")) as store:
         payload = b'{"data":{"seq":1}}'
         store.record(events=[QueuedEvent("one", EventKind.OPENED, "slot/a1", payload, NOON)])
         ballast = fill(disk)
@@ -505,34 +505,34 @@ class Listening:
 def test_a_full_disk_at_the_start_is_explained(disk):
     ballast = fill(disk)
     with pytest.raises(StoreError, match=str(disk)):
-        open_store(disk / "state")
+        Store(disk / "state")
     ballast.unlink()
-    open_store(disk / "state").close()
+    Store(disk / "state").close()
 
 
 def test_a_disk_that_turns_read_only_is_explained_and_nothing_is_half_written(disk):
-    with contextlib.closing(open_store(disk / "state")) as store:
+    with contextlib.closing(Store(disk / "state")) as store:
         store.record([SlotState("a1")])
         store.close()
     mount("-o", "remount,ro", str(disk))
     with pytest.raises(StoreError, match=r"cannot keep the state there \(Read-only file system\)"):
-        open_store(disk / "state")
+        Store(disk / "state")
     mount("-o", "remount,rw", str(disk))
-    with contextlib.closing(open_store(disk / "state")) as store:
+    with contextlib.closing(Store(disk / "state")) as store:
         assert list(store.states()) == ["a1"]
 
 
 def test_a_state_file_that_may_not_be_written_is_explained(tmp_path):
     """The directory is writable, the file is not: bound read-only over itself, root or not."""
-    with contextlib.closing(open_store(tmp_path)) as store:
+    with contextlib.closing(Store(tmp_path)) as store:
         store.record([SlotState("a1")])
     file = str(tmp_path / "state.db")
     mount("--bind", file, file)
     try:
         mount("-o", "remount,ro,bind", file)
         with pytest.raises(StoreError, match=r"state\.db: cannot open the state file"):
-            open_store(tmp_path)
+            Store(tmp_path)
     finally:
         unmount(Path(file))
-    with contextlib.closing(open_store(tmp_path)) as store:
+    with contextlib.closing(Store(tmp_path)) as store:
         assert list(store.states()) == ["a1"]

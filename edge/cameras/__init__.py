@@ -1,9 +1,13 @@
-"""Where pictures come from: one small file a kind, chosen by the scheme of the camera's URL."""
+"""Where pictures come from: one small file a kind, listed in KINDS by the scheme of its URL."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 from edge.errors import UsageError
@@ -17,7 +21,7 @@ class Camera(Protocol):
     def read(self) -> Image:
         """Return the next picture, waiting for it: (height, width, 3) uint8, BGR.
 
-        Raises CameraError when none comes, SourceEnded after the last picture of a recording.
+        Raises CameraError when none comes, SourceEndedError after the last picture of a recording.
         After either, the caller closes this camera and may open another.
         """
         ...
@@ -32,53 +36,40 @@ Raises CameraError, whose message never holds the address: it may hold a passwor
 """
 
 
-# Each kind is imported when it is first opened: a site with USB cameras loads no FFmpeg.
-def _rtsp(url: str, every_s: float) -> Camera:
-    from edge.cameras.rtsp import open_rtsp
+@dataclass(frozen=True)
+class Kind:
+    """A kind of camera: what opens it, and what follows from its nature."""
 
-    return open_rtsp(url, every_s)
-
-
-def _usb(url: str, every_s: float) -> Camera:
-    from edge.cameras.usb import open_usb
-
-    return open_usb(url, every_s)
-
-
-def _http(url: str, every_s: float) -> Camera:
-    from edge.cameras.http import open_http
-
-    return open_http(url, every_s)
-
-
-def _file(url: str, every_s: float) -> Camera:
-    from edge.cameras.file import open_file
-
-    return open_file(url, every_s)
+    opener: str
+    """module:function. It is imported when it is first opened: a site with USB cameras loads no
+    FFmpeg."""
+    is_remote: bool = False
+    """Its URL names a host."""
+    is_recording: bool = False
+    """Its URL names a path. It ends by itself, and may rightly show the same picture for long."""
+    is_stills: bool = False
+    """Its pictures are days apart: that they differ says nothing of movement."""
+    is_rendered: bool = False
+    """It brings its own slots along."""
+    stays_open: bool = False
+    """Between two pictures; many of them serve one at a time."""
 
 
-def _folder(url: str, every_s: float) -> Camera:
-    from edge.cameras.folder import open_folder
-
-    return open_folder(url, every_s)
-
-
-def _demo(url: str, every_s: float) -> Camera:
-    from edge.cameras.demo import open_demo
-
-    return open_demo(url, every_s)
-
-
-OPENERS: dict[str, Opener] = {
-    "rtsp": _rtsp,
-    "rtsps": _rtsp,
-    "usb": _usb,
-    "http": _http,
-    "https": _http,
-    "file": _file,
-    "folder": _folder,
-    "demo": _demo,
-}
+_RTSP = Kind("edge.cameras.rtsp:open_rtsp", is_remote=True, stays_open=True)
+_HTTP = Kind("edge.cameras.http:open_http", is_remote=True)
+KINDS: Mapping[str, Kind] = MappingProxyType(
+    {
+        "rtsp": _RTSP,
+        "rtsps": _RTSP,
+        "usb": Kind("edge.cameras.usb:open_usb", stays_open=True),
+        "http": _HTTP,
+        "https": _HTTP,
+        "file": Kind("edge.cameras.file:open_file", is_recording=True),
+        "folder": Kind("edge.cameras.folder:open_folder", is_recording=True, is_stills=True),
+        "demo": Kind("edge.cameras.demo:open_demo", is_rendered=True),
+    }
+)
+"""All kinds of cameras, by the scheme of their URLs."""
 
 
 def scheme_of(url: str) -> str:
@@ -86,9 +77,19 @@ def scheme_of(url: str) -> str:
     return url.partition(":")[0].lower()
 
 
-def is_recording(url: str) -> bool:
-    """Whether the source ends by itself, and may rightly show the same picture for long."""
-    return scheme_of(url) in ("file", "folder")
+def kind_of(url: str) -> Kind:
+    """Return what is known of the kind of camera. Raises UsageError where there is no such."""
+    scheme = scheme_of(url)
+    if scheme not in KINDS:
+        near = difflib.get_close_matches(scheme, KINDS, n=1)
+        hint = f"did you mean {near[0]}:?" if near else f"use one of {', '.join(KINDS)}"
+        raise UsageError(f"unknown kind of camera {scheme[:20]!r}; {hint}")
+    return KINDS[scheme]
+
+
+def path_of(url: str) -> Path:
+    """Return the path of a `file:` or `folder:` URL: what stands after the colon, as it is."""
+    return Path(url.partition(":")[2].removeprefix("//"))
 
 
 def open_camera(url: str, every_s: float) -> Camera:
@@ -96,10 +97,6 @@ def open_camera(url: str, every_s: float) -> Camera:
 
     Raises CameraError if it cannot be opened now, UsageError if nothing opens such a URL.
     """
-    scheme = scheme_of(url)
-    if scheme not in OPENERS:
-        near = difflib.get_close_matches(scheme, OPENERS, n=1)
-        hint = f"did you mean {near[0]}:?" if near else f"use one of {', '.join(OPENERS)}"
-        raise UsageError(f"unknown kind of camera {scheme[:20]!r}; {hint}")
+    opener: Opener = pkgutil.resolve_name(kind_of(url).opener)
     register_url(url)
-    return OPENERS[scheme](url, every_s)
+    return opener(url, every_s)

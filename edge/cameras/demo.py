@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
-from edge.errors import SourceEnded, UsageError
+from edge.errors import SourceEndedError, UsageError
 from edge.types import Image, Slot
 
 if TYPE_CHECKING:
@@ -134,13 +134,13 @@ class DemoCamera:
         self._due_s = 0.0
 
     def read(self) -> Image:
-        """Return the picture of now. Raises SourceEnded when the store has closed."""
+        """Return the picture of now. Raises SourceEndedError when the store has closed."""
         wait_s = min(self._due_s, self._ends_s) - self._now_s()
         if wait_s > 0:
             time.sleep(wait_s)
         now_s = self._now_s()
         if now_s >= self._ends_s:
-            raise SourceEnded("the rendered store has closed")
+            raise SourceEndedError("the rendered store has closed")
         self._due_s = (now_s // self._every_s + 1) * self._every_s
         return self._renderer.picture(now_s)
 

@@ -17,17 +17,13 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from edge.errors import CameraError, SourceEnded
+from edge.cameras import path_of
+from edge.errors import CameraError, SourceEndedError
 from edge.types import Image
 
 log = logging.getLogger(__name__)
 
 EPSILON_S = 1e-6  # 3 · 0.1 > 0.3: a frame on the very moment counts as at it
-
-
-def path_of(url: str) -> Path:
-    """Return the path of a `file:` or `folder:` URL: what stands after the colon, as it is."""
-    return Path(url.partition(":")[2].removeprefix("//"))
 
 
 def open_file(url: str, every_s: float) -> FileCamera:
@@ -45,7 +41,7 @@ class FileCamera:
     def read(self) -> Image:
         timed, self._first = self._first or next(self._frames, None), None
         if timed is None:
-            raise SourceEnded
+            raise SourceEndedError
         at_s, image = timed
         time.sleep(max(0.0, self._begun_s + at_s - time.monotonic()))
         return image

@@ -9,14 +9,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from edge.cameras.file import path_of
-from edge.cameras.picture import decode
-from edge.errors import CameraError, SourceEnded
-from edge.types import CameraReason, Image
+from edge.cameras import path_of
+from edge.cameras.picture import ENDINGS, read_picture
+from edge.errors import CameraError, SourceEndedError
+from edge.types import Image
 
 log = logging.getLogger(__name__)
-
-ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 
 
 def open_folder(url: str, every_s: float) -> FolderCamera:
@@ -50,17 +48,6 @@ def _natural(path: Path) -> tuple[str, list[tuple[int, str]]]:
     return str(path.parent), [*name, (-1, path.name)]
 
 
-def read_picture(path: Path) -> Image:
-    """Return the picture as BGR. Raises CameraError, with the file's name, if it cannot be."""
-    try:
-        return decode(path.read_bytes())
-    except OSError as error:
-        message = f"cannot be read: {error.strerror}"
-    except CameraError as error:
-        message = str(error)
-    raise CameraError(f"{path}: {message}", CameraReason.NO_FRAMES)
-
-
 def frames(source: str, every_s: float = 1.0) -> Iterator[tuple[float, Image]]:
     """Yield (t, picture), the first at or after each k · every_s; t counts pictures from 0.
 
@@ -92,7 +79,7 @@ class FolderCamera:
     def read(self) -> Image:
         timed, self._first = self._first or next(self._frames, None), None
         if timed is None:
-            raise SourceEnded
+            raise SourceEndedError
         time.sleep(max(0.0, self._due_s - time.monotonic()))
         self._due_s += self._every_s
         return timed[1]

@@ -16,7 +16,7 @@ from statistics import median
 import cv2
 
 from edge.cameras import scheme_of
-from edge.cameras.folder import read_picture
+from edge.cameras.picture import encode_jpeg, read_picture
 from edge.drawing.align import Alignment, align
 from edge.drawing.jury import Jury
 from edge.drawing.planogram_file import (
@@ -27,7 +27,7 @@ from edge.drawing.planogram_file import (
     versions,
     why_not_writable,
 )
-from edge.drawing.stills import Still, StillGoneError, Stills, to_jpeg
+from edge.drawing.stills import Still, StillGoneError, Stills
 from edge.drawing.suggest import Rows, Suggestion, suggest_boundaries, suggest_rows
 from edge.drawing.viewfinder import Capture, Viewfinder
 from edge.errors import ConfigError, EdgeError
@@ -295,5 +295,5 @@ def _scored(still: Still, key: str, crop: Image, side: int, p_empty: float) -> S
     grey = cv2.cvtColor(seen, cv2.COLOR_BGR2GRAY)
     sharpness = float(cv2.Laplacian(grey, cv2.CV_64F).var())
     still.sharpness[key] = sharpness
-    jpeg = to_jpeg(seen, CROP_QUALITY, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
+    jpeg = encode_jpeg(seen, CROP_QUALITY, full_colour=True)
     return SlotScore(key, None, p_empty, jpeg, (crop.shape[1], crop.shape[0]), sharpness)

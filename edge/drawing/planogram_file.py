@@ -18,9 +18,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import cv2
-
-from edge.atomicfile import write_whole
+from edge.atomicfile import write_atomically
+from edge.cameras.picture import encode_jpeg
 from edge.config import NO_PLANOGRAM, check_planogram, slot_ids
 from edge.drawing.planogram_text import Entry, with_camera
 from edge.errors import ChangedError, ConfigError, UnavailableError
@@ -75,7 +74,7 @@ def save_slots(
             _check(path, text, camera_id, slots)
             if raw is not None:
                 _keep(path, raw)
-            write_whole(path, text, _mode_of(path))
+            write_atomically(path, text, _mode_of(path))
         finally:
             _forget_unused(path)
     return _digest(text)
@@ -176,9 +175,9 @@ def _write_reference(path: Path, camera_id: str, picture: Image) -> str:
 
     The name holds a digest: no save changes a picture that an earlier version names.
     """
-    data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
+    data = encode_jpeg(picture, JPEG_QUALITY)
     name = f"{camera_id}.{_digest(data)[:8]}.jpg"
-    write_whole(path.with_name(name), data, _mode_of(path))
+    write_atomically(path.with_name(name), data, _mode_of(path))
     return name
 
 
@@ -203,7 +202,7 @@ def _keep(path: Path, raw: bytes) -> None:
     """Put the present text aside as the newest version, with the time at which it was saved."""
     number = max((number for number, _ in _kept(path)), default=0) + 1
     kept = path.with_name(f"{path.name}.~{number}~")
-    write_whole(kept, raw, _mode_of(path))
+    write_atomically(kept, raw, _mode_of(path))
     saved_s = path.stat().st_mtime
     os.utime(kept, (saved_s, saved_s))
 

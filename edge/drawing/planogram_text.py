@@ -111,9 +111,8 @@ def _dump(data: dict[str, Any]) -> str:
 class _Dumper(yaml.SafeDumper):
     """Writes as people do: `- ` indented below its key, corners on one line, no aliases."""
 
-    yaml_implicit_resolvers = (
-        Loader.yaml_implicit_resolvers
-    )  # a name that reads as a number is quoted
+    # So that a name that reads as a number is quoted.
+    yaml_implicit_resolvers = Loader.yaml_implicit_resolvers
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
         super().increase_indent(flow, indentless=False)

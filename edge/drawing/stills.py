@@ -9,8 +9,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from functools import cached_property
 
-import cv2
-
+from edge.cameras.picture import encode_jpeg
 from edge.drawing.viewfinder import Capture
 from edge.errors import EdgeError
 from edge.types import Frame, Image
@@ -47,7 +46,7 @@ class Still:
     @cached_property
     def jpeg(self) -> bytes:
         """The whole picture for the browser, compressed when it is first asked for."""
-        return to_jpeg(self.image, JPEG_QUALITY)
+        return encode_jpeg(self.image, JPEG_QUALITY)
 
 
 class Stills:
@@ -102,10 +101,3 @@ class Stills:
             if used_s >= oldest_s and not crowded:
                 return
             self._kept.popitem(last=False)
-
-
-def to_jpeg(
-    image: Image, quality: int, sampling: int = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420
-) -> bytes:
-    options = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, sampling]
-    return cv2.imencode(".jpg", image, options)[1].tobytes()

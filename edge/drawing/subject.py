@@ -6,7 +6,7 @@ import glob
 import re
 from pathlib import Path
 
-from edge.cameras.folder import ENDINGS, read_picture
+from edge.cameras.picture import ENDINGS, read_picture
 from edge.config import load_site
 from edge.errors import ConfigError, UsageError
 from edge.site import Site

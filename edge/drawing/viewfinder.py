@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from edge.cameras import scheme_of
+from edge.cameras import Kind, kind_of
 from edge.errors import CameraError
 from edge.eye import Eye
 from edge.gate import Gate, Verdict
@@ -25,7 +25,6 @@ APART_S = 0.5  # between the two pictures that are compared
 PICTURE_S = 20.0  # after so long without a picture the camera has none: a lost packet, two tries
 KEEP_OPEN_S = 60.0  # a camera that was looked through once is soon looked through again
 NOT_IN_TIME = "no picture came in time"
-STILLS = "folder"  # its pictures are days apart: that they differ says nothing of movement
 GRID = 8  # fields across and down in which movement is looked for
 
 
@@ -115,13 +114,13 @@ class _Open:
         self._stop = threading.Event()
         self._grabber = Grabber(camera.id, camera.url, APART_S, self._stop, opener=camera.opener)
         self._grabber.start()
-        self._kind = scheme_of(camera.url)
+        self._kind = kind_of(camera.url)
         self._seen: deque[Frame] = deque(maxlen=2)
 
     def view(self, wait_s: float) -> Capture:
         """Return the newest picture after two of now were compared, or the last of a recording."""
         asked_s = time.monotonic()
-        wanted = 1 if self._kind == STILLS else 2
+        wanted = 1 if self._kind.is_stills else 2
         fresh = 0
         while fresh < wanted and not self._grabber.ended:
             frame = self._grabber.take()
@@ -184,7 +183,7 @@ def _raise_if_down(condition: Condition | None) -> None:
         raise CameraError(condition.message or NOT_IN_TIME, reason)
 
 
-def compared(kind: str, frames: Sequence[Frame]) -> Capture:
+def compared(kind: Kind, frames: Sequence[Frame]) -> Capture:
     """Return the last of one or two pictures; a single one shows no movement."""
-    moving = len(frames) > 1 and kind != STILLS and is_moving(frames[-2], frames[-1])
+    moving = len(frames) > 1 and not kind.is_stills and is_moving(frames[-2], frames[-1])
     return Capture(frames[-1], moving)

@@ -153,7 +153,7 @@ def body(looks: Looks, posture: Posture) -> list[Part]:
         *([] if in_profile else near),
         Part(_smooth(place(_TORSO)), looks.coat, 0.9, cloth=True),
         *(_apron(place) if looks.clerk else _coat(looks, place)),
-        *_bag(looks, posture, place),
+        *_bag(looks, place),
         *(near if in_profile else []),
         *_head(looks, posture, bob),
     ]
@@ -194,7 +194,7 @@ def _apron(place: _Placer) -> list[Part]:
     ]
 
 
-def _bag(looks: Looks, posture: Posture, place: _Placer) -> list[Part]:
+def _bag(looks: Looks, place: _Placer) -> list[Part]:
     if looks.bag is None:
         return []
     side = 1 if looks.height % 2 < 1 else -1

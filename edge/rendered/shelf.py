@@ -149,13 +149,11 @@ def build_shelf(seed: int, rows: int = 2, columns: int = 12) -> Shelf:
             same_size = products[number].width <= products[number - 1].width + 1.0
             if same_size and number % 5 == 3:
                 products[number] = products[number - 1]
-        places += _row(row, rows, products, width, chance)
+        places += _row(row, products, width, chance)
     return Shelf(rows, width, tuple(places), _lens(rows, width, chance))
 
 
-def _row(
-    row: int, rows: int, products: list[Product], width: float, chance: random.Random
-) -> list[Place]:
+def _row(row: int, products: list[Product], width: float, chance: random.Random) -> list[Place]:
     gap = (width - sum(product.width for product in products)) / len(products)
     floor, left, places = TOP_FLOOR - PITCH * row, 0.0, []
     for number, product in enumerate(products):

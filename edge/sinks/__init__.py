@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 from edge.errors import UsageError
 from edge.sinks.mqtt import MqttSink
-from edge.sinks.sink import Destination, Message, OnRequest, Sink
+from edge.sinks.sink import Destination, Sink
 from edge.sinks.stdout import StdoutSink
 
-__all__ = ["OPENERS", "Destination", "Message", "OnRequest", "Sink", "open_sink"]
+__all__ = ["OPENERS", "Destination", "Sink", "open_sink"]
 
 OPENERS: dict[str, Callable[[Destination], Sink]] = {
     "mqtt": MqttSink,

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from edge.cameras.folder import read_picture
+from edge.cameras.picture import encode_jpeg, read_picture
 from edge.drawing.bench import (
     CalibrationBench,
     MovingError,
@@ -20,7 +20,7 @@ from edge.drawing.bench import (
     NoVersionError,
 )
 from edge.drawing.goods_list import GoodsList, decode, read_goods
-from edge.drawing.stills import JPEG_QUALITY, StillGoneError, to_jpeg
+from edge.drawing.stills import JPEG_QUALITY, StillGoneError
 from edge.errors import (
     AlignmentError,
     CameraError,
@@ -121,7 +121,9 @@ class _Requests:
 
     async def reference_file(self, request: Request) -> Response:
         path = await _work(self._files, self._bench.reference, _camera(request))
-        return _jpeg(await _work(self._files, lambda: to_jpeg(read_picture(path), JPEG_QUALITY)))
+        return _jpeg(
+            await _work(self._files, lambda: encode_jpeg(read_picture(path), JPEG_QUALITY))
+        )
 
     async def plan(self, request: Request) -> Response:
         version = request.query_params.get("version")

@@ -11,11 +11,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from edge.address import without_login
 from edge.board import Board, Notice
 from edge.errors import StoreError
 from edge.health import disk_free_bytes, memory_bytes
 from edge.payloads import rfc3339
+from edge.redact import without_login
 from edge.site import Mqtt
 from edge.versions import versions
 from edge.web.refusal import starting

@@ -7,6 +7,7 @@ import json
 import socket
 import ssl
 
+from edge.address import in_url, reached_at
 from edge.site import Site
 
 ANSWER_S = 3.0
@@ -21,7 +22,7 @@ def address_of(site: Site, port: int) -> str:
     elif host in ANYWHERE:
         host = _own_address()
     scheme = "https" if site.web.tls else "http"
-    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}/"
+    return f"{scheme}://{in_url(host)}:{port}/"
 
 
 def _own_address() -> str:
@@ -37,7 +38,7 @@ def _own_address() -> str:
 def answers(site: Site) -> bool:
     """Say whether this site's daemon serves pages where the site says."""
     host, port = site.web.listen_address
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    host = reached_at(host)
     if site.web.tls:
         trusting = ssl.create_default_context()
         trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE  # nothing is told

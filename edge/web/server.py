@@ -20,6 +20,7 @@ from anyio import to_thread
 from starlette.routing import BaseRoute
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from edge.address import family_of
 from edge.errors import UnavailableError
 from edge.site import Site
 from edge.web.app import create_app
@@ -258,11 +259,12 @@ class _Listener(socket.socket):
 def listen(site: Site) -> _Listener:
     """Take the pages' port. Raises UnavailableError."""
     host, port = site.web.listen_address
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     both = host == "::" and socket.has_dualstack_ipv6()
     try:
         return _Listener(
-            socket.create_server((host, port), family=family, dualstack_ipv6=both, backlog=512)
+            socket.create_server(
+                (host, port), family=family_of(host), dualstack_ipv6=both, backlog=512
+            )
         )
     except OSError as error:
         in_use = error.errno == errno.EADDRINUSE

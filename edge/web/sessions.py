@@ -12,7 +12,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field, ValidationError
 
-from edge.atomicfile import write_whole
+from edge.atomicfile import write_atomically
 from edge.errors import EdgeError
 
 log = logging.getLogger(__name__)
@@ -93,7 +93,7 @@ class Sessions:
         }
         kept = _Kept(pin=self._pin, sessions=self._sessions)
         try:
-            write_whole(self._path, kept.model_dump_json().encode(), 0o600)
+            write_atomically(self._path, kept.model_dump_json().encode(), 0o600)
         except EdgeError as error:  # a full disk: nobody is signed out now, only at a restart
             log.warning("who is signed in is not kept: %s", error)
 
