@@ -29,6 +29,7 @@ from edge.drawing.bench import CalibrationBench, Setup
 from edge.drawing.viewfinder import Capture
 from edge.errors import CameraError
 from edge.render import Renderer
+from edge.site import Decision
 from edge.types import CameraReason, Frame, Image, Quad
 from edge.web.calibrate import routes
 
@@ -214,13 +215,23 @@ class Calibration:
 
 @contextlib.contextmanager
 def calibration(
-    folder: Path, picture: Image, blackout: Sequence[Quad] = ()
+    folder: Path,
+    picture: Image,
+    blackout: Sequence[Quad] = (),
+    bundle: Path | None = None,
+    decision: Decision | None = None,
 ) -> Iterator[Calibration]:
-    """Serve the page over a picture, with the real model, file and requests."""
+    """Serve the page over a picture, with a real model, file and requests."""
     planogram = folder / "planogram.yaml"
     cameras = Cameras({"aisle": covered(picture, blackout)})
     kinds = {"aisle": "rtsp", "door": "rtsp"}
-    setup = Setup(kinds, planogram, None, blackout={"aisle": blackout})
+    setup = Setup(
+        kinds,
+        planogram,
+        bundle,
+        blackout={"aisle": blackout},
+        decision=decision or Decision(),
+    )
     bench = CalibrationBench(lambda: setup, cameras)
     with serve_pages(folder, routes(bench)) as address, open_browser(address) as browser:
         yield Calibration(browser, cameras, planogram)

@@ -134,7 +134,8 @@ class _Requests:
         still = self._bench.still(body.token, _camera(request))
         quads = [(slot.key, slot.quad) for slot in body.slots]
         scores = await _work(self._model, self._bench.score, still, quads)
-        return JSONResponse(scores_json(scores, self._bench.median_sharpness(still)))
+        rule = await _work(self._model, self._bench.rule)
+        return JSONResponse(scores_json(scores, self._bench.median_sharpness(still), rule))
 
     async def suggest(self, request: Request) -> Response:
         body = await read_body(request, SuggestBody)

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
 
+from edge.decide import Rule
 from edge.drawing.align import Alignment
 from edge.drawing.bench import Drawn, SlotScore
 from edge.drawing.goods_list import GoodsList
@@ -177,10 +178,12 @@ def drawn_json(drawn: Drawn, camera_id: str) -> dict[str, Any]:
     }
 
 
-def scores_json(scores: Sequence[SlotScore], median: float | None) -> dict[str, Any]:
+def scores_json(scores: Sequence[SlotScore], median: float | None, rule: Rule) -> dict[str, Any]:
     return {
         "slots": [_score_json(score) for score in scores],
         "median_sharpness": None if median is None else round(median, 1),
+        "empty_above": rule.empty_above,
+        "stocked_below": rule.stocked_below,
     }
 
 
