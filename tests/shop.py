@@ -95,7 +95,7 @@ class Shop:
         undo = {"not_empty": "undo_not_empty", "ack": "release", "snooze": "snooze"}
         self.recent = [
             {"at": time(at), "slot": one[at]["id"], "name": one[at]["name"], "kind": kind,
-             "by": "지훈" if kind in undo else None, "incident_id": f"of-{one[at]['id']}",
+             "by": "지훈" if kind in undo else None, "incident_id": f"earlier-of-{one[at]['id']}",
              "minutes_open": 12 if kind == "closed" else None, "undo": undo.get(kind)}
             for at, kind in enumerate(kinds)
         ]  # fmt: skip
@@ -107,12 +107,24 @@ class Shop:
             "last_frame": time(), "picture": milliseconds(), "aspect": 4 / 3,
         }  # fmt: skip
 
-    def tell(self, *slots: dict[str, Any], at: str | None = None) -> None:
+    def deed(self, slot: dict[str, Any], kind: str, **more: Any) -> dict[str, Any]:
+        """Return what the list of the last half hour says of something that was just done."""
+        told = {"at": time(), "slot": slot["id"], "name": slot["name"], "kind": kind, "by": None}
+        return told | {"incident_id": f"of-{slot['id']}", "minutes_open": None, "undo": None} | more
+
+    def tell(
+        self,
+        *slots: dict[str, Any],
+        at: str | None = None,
+        recent: list[dict[str, Any]] | None = None,
+    ) -> None:
         """Tell all open pages of these slots. To be called from the test's thread.
 
-        at: what the daemon's clock says, where the test moves it on.
+        at: what the daemon's clock says, where the test moves it on. recent: the new list of the
+        last half hour, where it has changed.
         """
-        event = _event("patch", {"seq": 1, "server_time": at or time(), "slots": slots})
+        news = {"seq": 1, "server_time": at or time(), "slots": slots}
+        event = _event("patch", news if recent is None else news | {"recent": recent})
         assert self._loop is not None
         for page in self._pages:
             self._loop.call_soon_threadsafe(page.put_nowait, event)

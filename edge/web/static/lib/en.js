@@ -75,7 +75,6 @@ export default {
   "card.priority": "Priority {n}",
   "card.taken_by": "{by} · {ago}",
   "card.until": "until {time}",
-  "card.closed": "Refilled · took {time}",
 
   "act.ack": "On my way",
   "act.release": "Release",

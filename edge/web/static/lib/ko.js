@@ -75,7 +75,6 @@ export default {
   "card.priority": "우선순위 {n}",
   "card.taken_by": "{by} · {ago}",
   "card.until": "{time}까지",
-  "card.closed": "채워졌어요 · {time} 걸림",
 
   "act.ack": "채우러 갈게요",
   "act.release": "못 가게 됐어요",

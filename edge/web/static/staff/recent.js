@@ -63,9 +63,17 @@ function entry(one, hands) {
     verb = now.undo;
     undo.hidden = verb === null;
     set(undo, "aria-label", t("act.of", { name: now.name, act: t("act.undo") }));
-    setText(what, [kindWords(now), now.by].filter(Boolean).join(" · "));
+    setText(what, deedWords(now));
   };
   return element;
+}
+
+/**
+ * What was done, and by whom if that is known.
+ * @param {Recent} one
+ */
+export function deedWords(one) {
+  return [kindWords(one), one.by].filter(Boolean).join(" · ");
 }
 
 /** @param {Recent} one */
