@@ -123,7 +123,7 @@ class Shop:
         at: what the daemon's clock says, where the test moves it on. recent: the new list of the
         last half hour, where it has changed.
         """
-        news = {"seq": 1, "server_time": at or time(), "slots": slots}
+        news = {"server_time": at or time(), "slots": slots}
         event = _event("patch", news if recent is None else news | {"recent": recent})
         assert self._loop is not None
         for page in self._pages:
@@ -166,7 +166,7 @@ class Shop:
         return {
             "node": "shop", "server_time": time(), "slots": self.slots, "cameras": self.cameras,
             "recent": self.recent,
-            "settings": {"age_steps_min": [15, 60], "pictures": self.pictures, "closing": None},
+            "settings": {"age_steps_min": [15, 60], "pictures": self.pictures},
         }  # fmt: skip
 
     async def _snapshot(self, request: Request) -> Response:
@@ -187,7 +187,7 @@ class Shop:
         dates = [(datetime.now(UTC) - timedelta(days=days - 1 - k)).date() for k in range(days)]
         some = self.slots[:14]
         return JSONResponse({
-            "from": time(1440 * days), "to": time(), "availability": 0.9996, "not_visible": 0.031,
+            "availability": 0.9996, "not_visible": 0.031,
             "median_refill_min": 27.4,
             "days": [{"date": str(date), "availability": None if k == 2 else 0.9 + k / 100,
                       "not_visible": 0.01} for k, date in enumerate(dates[:10])],
@@ -206,10 +206,10 @@ class Shop:
 
     async def _health(self, request: Request) -> Response:
         return JSONResponse({
-            "cameras": [one | {"frames": 1234, "age_s": 2.0} for one in self.cameras],
+            "cameras": [one | {"frames": 1234} for one in self.cameras],
             "broker": {"connected_since": None, "last_error": "refused", "address": "mqtt://h"},
             "outbox": {"waiting": 3, "oldest_s": 300.0, "dropped": 1},
-            "model": {"name": "default", "classes": ["empty", "stocked"], "p50_ms": 3.2,
+            "model": {"name": "default", "p50_ms": 3.2,
                       "p95_ms": 5.9, "looks": 123456},
             "disk": {"free_bytes": 41_300_000_000}, "cpu_percent": 7.4,
             "memory_bytes": 212_000_000, "uptime_s": 183_000.0 + 3600 * self.hours_on,

@@ -351,9 +351,7 @@ def test_scores_that_do_not_come_are_told_until_they_do(bench):
     told.wait_for()
     away.clear()
     told.wait_for(state="hidden")
-    hand.until(
-        "[...document.querySelectorAll('.crop__chance')].every((one) => one.textContent !== '…')"
-    )
+    hand.until(ALL_SCORED)
 
 
 def test_a_picture_that_the_daemon_has_forgotten_is_taken_anew(bench):
@@ -372,9 +370,7 @@ def test_a_picture_that_the_daemon_has_forgotten_is_taken_anew(bench):
     asked = intercept(hand.page, "**/score", forgotten)
     shelf(hand, BAY, 1, 2)
     hand.choose(".steps__one:nth-child(4)")
-    hand.until(
-        "[...document.querySelectorAll('.crop__chance')].every((one) => one.textContent !== '…')"
-    )
+    hand.until(ALL_SCORED)
     assert hand.page.locator(".stage__picture").first.get_attribute("src") != first
     assert hand.slots() == 2
     assert sum(one.request.post_data_json["token"] == token for one in asked) == 1

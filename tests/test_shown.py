@@ -26,8 +26,8 @@ def deed(kind: DeedKind, minute: float = 9, incident: str = "i", slot: str = "a1
     return Deed(NOON + timedelta(minutes=minute), slot, kind, incident, "Kim")
 
 
-def undo(state: SlotState, *deeds: Deed, at=NOW) -> list[str | None]:
-    return [one["undo"] for one in recent_json(notice(state, *deeds), at)]
+def undo(state: SlotState, *deeds: Deed) -> list[str | None]:
+    return [one["undo"] for one in recent_json(notice(state, *deeds), NOW)]
 
 
 def test_an_ack_can_be_taken_back_while_it_stands():

@@ -35,8 +35,8 @@ class Pages:
         body = {"action_id": action_id, "verb": "ack", "slot": "a1", "incident_id": "i"}
         return httpx.post(self._url, json=body, headers=HEADERS, timeout=20)
 
-    def begin_tap(self, action_id: str = "the-same") -> Future[httpx.Response]:
-        return self._pool.submit(self.tap, action_id)
+    def begin_tap(self) -> Future[httpx.Response]:
+        return self._pool.submit(self.tap)
 
 
 @pytest.fixture

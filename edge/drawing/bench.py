@@ -152,10 +152,6 @@ class CalibrationBench:
         planogram, _ = self._read()
         return {camera: len(self._slots(planogram, camera)) for camera in self.setup.kinds}
 
-    def crop_size(self) -> tuple[int, int]:
-        """Return (width, height) of what the model gets. Raises ModelError."""
-        return (self._jury.side(self.setup.bundle),) * 2
-
     def why_not_writable(self) -> str | None:
         path = self.setup.planogram
         return NO_PLANOGRAM if path is None else why_not_writable(path)

@@ -13,12 +13,12 @@ from starlette.routing import BaseRoute
 from edge.site import Site
 from edge.web import static
 from edge.web.auth import Door
-from edge.web.guard import FAILED, Guard, Limits
+from edge.web.guard import FAILED, Guard
 from edge.web.hosts import Hosts
 from edge.web.refusal import Refusal
 
 
-def create_app(site: Site, routes: Sequence[BaseRoute], limits: Limits | None = None) -> Guard:
+def create_app(site: Site, routes: Sequence[BaseRoute]) -> Guard:
     """Return the application: the pages, /api/session, and the routes given, for those let in.
 
     Handlers find the door at request.app.state.door.
@@ -30,7 +30,7 @@ def create_app(site: Site, routes: Sequence[BaseRoute], limits: Limits | None = 
     )
     app.state.door = door
     app.router.redirect_slashes = False
-    return Guard(app, door, Hosts.of(site), limits)
+    return Guard(app, door, Hosts.of(site))
 
 
 async def _refused(request: Request, refusal: Exception) -> Response:

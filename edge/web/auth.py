@@ -36,11 +36,11 @@ class Door:
     A PIN is needed where one is set, and always where the pages can be reached from outside.
     """
 
-    def __init__(self, site: Site, limiter: Limiter | None = None):
+    def __init__(self, site: Site):
         self._node, self._tls = site.node, site.web.tls is not None
         self._pin, self._outside = PinFile(site.pin_file), not site.web.is_local
         self._sessions = Sessions(site.state / "sessions.json")
-        self._limiter = limiter or Limiter()
+        self._limiter = Limiter()
         self._one_at_a_time = asyncio.Lock()  # each try costs memory and a tenth of a second
         self.cookie = "__Host-stock_sid" if self._tls else "stock_sid"
         self.failures = 0

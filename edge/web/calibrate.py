@@ -98,14 +98,12 @@ class _Requests:
         kinds = bench.setup.kinds
         counts = await _work(self._files, bench.slot_counts)
         why_not = await _work(self._files, bench.why_not_writable)
-        crop_size = await _work(self._model, bench.crop_size)
         cameras = [{"id": one, "kind": kinds[one], "slots": counts[one]} for one in kinds]
         return JSONResponse(
             {
                 "cameras": cameras,
                 "writable": why_not is None,
                 "why_not": why_not,
-                "crop_size": list(crop_size),
                 "alone": bench.is_alone,
             }
         )

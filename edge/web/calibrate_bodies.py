@@ -124,8 +124,7 @@ def suggestion_json(found: Rows, rows: Sequence[Suggestion]) -> dict[str, Any]:
         "rows": [
             {"v": list(band), "u": list(row.u), "found": list(row.found)}
             for band, row in zip(found.rows, rows, strict=True)
-        ],
-        "rails_found": found.found,
+        ]
     }
 
 
@@ -134,9 +133,6 @@ def alignment_json(alignment: Alignment) -> dict[str, Any]:
         "accepted": True,
         "homography": alignment.homography.tolist(),
         "inliers": alignment.inliers,
-        "moved_share": alignment.moved_share,
-        "rotation_deg": alignment.rotation_deg,
-        "scale": alignment.scale,
     }
 
 

@@ -159,7 +159,7 @@ class Hub:
         self._slots, self._recent = slots, recent
         if any(news.values()) or "recent" in news:
             self._seq += 1
-            patch = {"seq": self._seq, "server_time": rfc3339(datetime.now(UTC)), **news}
+            patch = {"server_time": rfc3339(datetime.now(UTC)), **news}
             event = _event("patch", patch, f"{self._boot}-{self._seq}")
             self._ring.append((self._seq, event))
             self._tell(event)

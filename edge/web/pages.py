@@ -36,12 +36,12 @@ def daemon_routes(plan: Plan, board: Board, ask: Ask) -> list[Route]:
     return [*staff.routes(StaffPages(board, ask)), *calibrate.routes(bench)]
 
 
-def reload_by(ask: Ask, wait_s: float = RELOAD_S) -> Reloaded:
+def reload_by(ask: Ask) -> Reloaded:
     """Have the main loop read the configuration anew, and wait for what it says of that."""
     answered: Future[bytes] = Future()
     ask(Asked("reload", b"", answered.set_result))
     try:
-        response = json.loads(answered.result(wait_s))
+        response = json.loads(answered.result(RELOAD_S))
     except TimeoutError:
         return Reloaded(False, "the daemon is busy; it will read the planogram when it can")
     if response["status"] == "ok":

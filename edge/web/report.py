@@ -7,7 +7,6 @@ import io
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from datetime import time as time_of_day
 
 from anyio import CapacityLimiter, to_thread
 from starlette.requests import Request
@@ -27,7 +26,6 @@ from edge.figures import (
     wrongly_alarmed_s,
 )
 from edge.history import EPOCH, hour_of
-from edge.payloads import rfc3339
 from edge.types import State
 from edge.web.refusal import Refusal, starting
 from edge.web.shown import Json, places_of
@@ -57,8 +55,8 @@ class _Requests:
         self._reading = CapacityLimiter(1)  # one reads at a time: thirty days take a while
 
     async def report(self, request: Request) -> Response:
-        _, report, now = await self._read(request)
-        return JSONResponse(report_json(report, now))
+        _, report, _ = await self._read(request)
+        return JSONResponse(report_json(report))
 
     async def table(self, request: Request) -> Response:
         notice, report, now = await self._read(request)
@@ -107,11 +105,8 @@ def read_report(notice: Notice, days: int, now: datetime) -> Report:
     return make_report(notice.plan.slots, notice.states, places_of(notice.plan), found)
 
 
-def report_json(report: Report, now: datetime) -> Json:
-    begin = datetime.combine(report.days[0][0], time_of_day()).astimezone(UTC)
+def report_json(report: Report) -> Json:
     return {
-        "from": rfc3339(begin),
-        "to": rfc3339(now),
         **_share(report.share),
         "median_refill_min": _rounded(report.median_refill_min, 1),
         "days": [{"date": day.isoformat(), **_share(share)} for day, share in report.days],

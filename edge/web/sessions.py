@@ -25,7 +25,6 @@ MOST = 200
 class Session(BaseModel):
     name: Annotated[str, Field(max_length=60)]
     """What the device calls itself."""
-    begun_s: float
     used_s: float
     """Seconds of the epoch."""
 
@@ -50,7 +49,7 @@ class Sessions:
         """Return the token of a new session; only whoever gets it can be recognised by it."""
         self._only_of(pin)
         token, now_s = secrets.token_urlsafe(32), self._clock()
-        self._sessions[_fingerprint(token)] = Session(name=name, begun_s=now_s, used_s=now_s)
+        self._sessions[_fingerprint(token)] = Session(name=name, used_s=now_s)
         while len(self._sessions) > MOST:
             del self._sessions[min(self._sessions, key=lambda key: self._sessions[key].used_s)]
         self._write()

@@ -67,11 +67,7 @@ def recent_json(notice: Notice, at: datetime) -> list[Json]:
 
 
 def settings_json(plan: Plan) -> Json:
-    return {
-        "age_steps_min": AGE_STEPS_MIN,
-        "pictures": plan.config.site.web.pictures,
-        "closing": None,
-    }
+    return {"age_steps_min": AGE_STEPS_MIN, "pictures": plan.config.site.web.pictures}
 
 
 def changed(

@@ -82,7 +82,7 @@ export default {
   "act.later_label": "{name} · later",
   "act.snooze_15": "in 15 min",
   "act.snooze_60": "in 1 h",
-  "act.snooze_today": "not today, until {time}",
+  "act.snooze_today": "not today, until 24:00",
   "act.unsnooze": "Show again",
   "act.not_empty": "Not empty",
   "act.not_misplaced": "Right item",

@@ -82,7 +82,7 @@ export default {
   "act.later_label": "{name} · 나중에",
   "act.snooze_15": "15분 뒤",
   "act.snooze_60": "1시간 뒤",
-  "act.snooze_today": "오늘은 그만 ({time}까지)",
+  "act.snooze_today": "오늘은 그만 (24:00까지)",
   "act.unsnooze": "다시 보기",
   "act.not_empty": "비어 있지 않아요",
   "act.not_misplaced": "이 상품이 맞아요",

@@ -4,7 +4,7 @@ import { h, list, set, setText } from "../lib/dom.js";
 import { t } from "../lib/i18n.js";
 import { menuButton } from "../lib/menu.js";
 import { lasting, minutesSince } from "../lib/time.js";
-import { ageStep, endOfDay, evidenceWords, minutesToday, placeWords, whyUnseen } from "./model.js";
+import { ageStep, evidenceWords, minutesToday, placeWords, whyUnseen } from "./model.js";
 import { pair, stateChip } from "./parts.js";
 import { deedWords } from "./recent.js";
 
@@ -131,8 +131,8 @@ export function actionButtons(hands) {
       [t("act.snooze_15"), () => hands.act("snooze", about(slot), { minutes: 15 })],
       [t("act.snooze_60"), () => hands.act("snooze", about(slot), { minutes: 60 })],
       [
-        t("act.snooze_today", { time: endOfDay(hands.settings()) }),
-        () => hands.act("snooze", about(slot), { minutes: minutesToday(hands.settings()) }),
+        t("act.snooze_today"),
+        () => hands.act("snooze", about(slot), { minutes: minutesToday() }),
       ],
     ],
   });

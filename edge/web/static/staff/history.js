@@ -192,9 +192,7 @@ function worstWords(slot) {
 function shelfTable() {
   const columns = ["history.shelves", "history.availability", "history.not_visible"];
   return tableBlock("history.shelves", columns, (shelf) => [
-    shelf.row === null
-      ? shelf.camera
-      : t("history.shelf", { camera: shelf.camera, row: shelf.row }),
+    t("history.shelf", { camera: shelf.camera, row: shelf.row }),
     percent(shelf.availability),
     percent(shelf.not_visible),
   ]);
