@@ -36,7 +36,7 @@ from edge.rows import QueuedEvent
 from edge.site import Site
 from edge.types import Asked, Event, EventKind, Frame, Moment, Observation, SlotCrop
 from edge.web import open_web
-from edge.web.pages import daemon_routes
+from edge.web.routes import daemon_routes
 
 log = logging.getLogger(__name__)
 

@@ -60,38 +60,36 @@ ANSWERS: tuple[tuple[type[EdgeError], int, str], ...] = (
     (ModelError, 503, "no_model"),
     (EdgeError, 500, "failed"),
 )
-"""Which error is answered how; the first that fits."""
+"""How each error is answered: the first entry that fits counts."""
 
 
 def routes(bench: CalibrationBench) -> list[Route]:
-    pages = _Requests(bench)
+    requests = _Requests(bench)
     base, camera = "/api/calibrate", "/api/calibrate/{camera}"
     table: tuple[tuple[str, str, Handler], ...] = (
-        ("GET", base, pages.overview),
-        ("GET", f"{base}/pictures/{{token}}.jpg", pages.picture_file),
-        ("POST", f"{base}/import", pages.import_goods),
-        ("POST", f"{camera}/picture", pages.picture),
-        ("GET", f"{camera}/reference.jpg", pages.reference_file),
-        ("GET", f"{camera}/plan", pages.plan),
-        ("POST", f"{camera}/score", pages.score),
-        ("POST", f"{camera}/suggest", pages.suggest),
-        ("POST", f"{camera}/align", pages.align),
-        ("PUT", camera, pages.save),
+        ("GET", base, requests.overview),
+        ("GET", f"{base}/pictures/{{token}}.jpg", requests.picture_file),
+        ("POST", f"{base}/import", requests.import_goods),
+        ("POST", f"{camera}/picture", requests.picture),
+        ("GET", f"{camera}/reference.jpg", requests.reference_file),
+        ("GET", f"{camera}/plan", requests.plan),
+        ("POST", f"{camera}/score", requests.score),
+        ("POST", f"{camera}/suggest", requests.suggest),
+        ("POST", f"{camera}/align", requests.align),
+        ("PUT", camera, requests.save),
     )
     return [Route(path, _answering(handler), methods=[method]) for method, path, handler in table]
 
 
 class _Requests:
-    """One method a request. Nothing of the bench runs in the event loop's own thread."""
+    """One method per request. The bench never runs in the event loop's own thread."""
 
     def __init__(self, bench: CalibrationBench):
         self._bench = bench
-        # At most so many at once: the rest of the two cores is the cameras'.
-        self._cameras, self._model, self._files = (
-            CapacityLimiter(2),
-            CapacityLimiter(1),
-            CapacityLimiter(2),
-        )
+        # How many run at once: the rest of the two cores is for the cameras.
+        self._cameras = CapacityLimiter(2)
+        self._model = CapacityLimiter(1)
+        self._files = CapacityLimiter(2)
 
     async def overview(self, request: Request) -> Response:
         bench = self._bench

@@ -38,7 +38,7 @@ class Body(BaseModel):
 
 class PictureBody(Body):
     of: Literal["now", "reference"] = "now"
-    """The camera as it is now, or once more the picture that its slots were drawn on."""
+    """What the camera shows now, or the picture that its slots were drawn on."""
 
 
 class ScoredSlot(Body):

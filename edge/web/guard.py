@@ -1,6 +1,6 @@
 """What stands before every request: who may ask what, how much, and how many at once.
 
-The order is from cheap to dear: a stranger's request is refused before its body is read.
+The checks go from cheap to expensive: a stranger's request is refused before its body is read.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from edge.web.answer import Answer
 from edge.web.auth import Door
 from edge.web.hosts import Hosts
 from edge.web.refusal import Refusal
-from edge.web.static import PAGES
+from edge.web.static import PAGE_FILES
 
 log = logging.getLogger(__name__)
 
 API = "/api/"
 STREAM = "/api/events"
 LARGE = "/api/calibrate/"
-"""Below it a request may hold a whole planogram."""
+"""Requests below this path may hold a whole planogram."""
 OPEN = ("/login", "/api/session")
-"""What may be asked for before signing in, beside /static/."""
+"""What may be asked for before signing in, besides /static/."""
 MOST_REQUESTS = 64
-"""At once, beside streams and static files."""
+"""At once, not counting streams and static files."""
 MOST_STREAMS = 100
 BODY_BYTES, LARGE_BODY_BYTES = 64 * 1024, 2 * 1024 * 1024
 BODY_S = 10.0
@@ -67,7 +67,7 @@ class Guard:
                 await FAILED.response()(scope, receive, answer)
 
     def end_streams(self) -> None:
-        """End what would never end by itself, and let nothing of it begin anew."""
+        """End what would never end by itself, and let nothing of that kind start again."""
         self._closing = True
         for stream in self._streams:
             stream.end()
@@ -80,12 +80,14 @@ class Guard:
         if scope["method"] not in READS:
             _check_write(request)
         if not (path in OPEN or path.startswith("/static/") or self._door.admits(request)):
-            if path not in PAGES:
+            if path not in PAGE_FILES:
                 raise Refusal(401, "sign_in", "sign in with the PIN first")
             query = f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else ""
             to = f"/login?{urlencode({'next': path + query})}"
             await RedirectResponse(to, 303)(scope, receive, answer)
-        elif path.startswith("/static/"):  # from memory, at once: a page is never half there
+        elif path.startswith(
+            "/static/"
+        ):  # from memory and never refused: a page is never half there
             await self._app(scope, receive, answer)
         elif path == STREAM:
             await self._stream(request, receive, answer)
