@@ -207,7 +207,7 @@ export default {
   "health.memory": "메모리 {n} MB",
   "health.uptime": "켜진 지 {time}",
   "health.failures": "틀린 PIN {n}번",
-  "health.frames": "화면 {n}장",
+  "health.frames": "사진 {n}장",
   "health.slots": "{n}칸",
   "health.failed": "상태를 불러오지 못했어요.",
 
