@@ -24,7 +24,7 @@ export default {
   "state.unknown": "Checking",
   "visibility.blocked": "Blocked",
   "visibility.stale": "Not seen lately",
-  "visibility.blocked_why": "Somebody stands in front; looked at again when they have passed.",
+  "visibility.blocked_why": "Somebody is in front of it; it is checked again once they have passed.",
   "visibility.stale_why": "Last seen {ago}.",
   "visibility.never_why": "Never seen so far.",
 
@@ -99,7 +99,7 @@ export default {
   "error.already_closed": "Already refilled · {name}",
   "error.gone": "This slot is gone · {name}",
   "error.network": "No connection, not sent · {name}",
-  "error.not_written": "The daemon could not write it down · {name}",
+  "error.not_written": "The daemon could not save it · {name}",
   "error.busy": "The store's computer is busy, not sent · {name}",
   "error.other": "Not sent · {name} · {why}",
 
@@ -180,9 +180,9 @@ export default {
   "history.all": "Show all {n} slots",
   "history.stock": "Stock per product",
   "history.product": "Product",
-  "history.none": "Nothing recorded in this time yet",
+  "history.none": "Nothing recorded in this period yet",
   "history.none_hint": "Records gather while the cameras watch the shelves.",
-  "history.no_incidents": "No slot ran empty in this time.",
+  "history.no_incidents": "No slot ran empty in this period.",
   "history.failed": "The history could not be loaded.",
   "action.retry": "Try again",
 
@@ -233,7 +233,7 @@ export default {
   "login.pin": "PIN",
   "login.name": "This device's name",
   "login.name_hint": "Such as “Minji's phone”. Others see who is on the way.",
-  "login.submit": "Go in",
+  "login.submit": "Sign in",
   "login.wrong": "Wrong PIN",
   "login.wait": "Try again in {s} s",
   "login.network": "Can't reach the store's computer",

@@ -95,7 +95,7 @@ function emptyHours({ slots, hours }) {
   return { hours: hours.hours, rows };
 }
 
-/** An element that is filled anew only where what it shows differs: a report comes each minute. */
+/** An element that is refilled only if what it shows has changed: a report comes each minute. */
 function kept(element, fill) {
   let shown = "";
   element.update = ({ told }) => {
