@@ -24,7 +24,7 @@ from edge.signals import stop_on_signals
 from edge.site import Site
 from edge.types import Asked
 from edge.web import open_web
-from edge.web.pages import daemon_routes
+from edge.web.routes import daemon_routes
 
 NODE = "demo"
 HOST, MQTT_PORT, WEB_PORT = "127.0.0.1", 1883, 8080

@@ -28,6 +28,7 @@ from edge.payloads import (
     SlotEventPayload,
     SlotStatePayload,
     StockPayload,
+    rounded,
 )
 from edge.types import CameraState, Event, Slot, SlotState, State
 
@@ -170,8 +171,8 @@ def _slot_fields(slot: Slot, state: SlotState, model: str) -> dict[str, Any]:
         "visibility": state.visibility,
         "since": state.since,
         "last_seen": state.last_seen,
-        "score": _rounded(state.score),
-        "p_present": _rounded(state.p_present),
+        "score": rounded(state.score),
+        "p_present": rounded(state.p_present),
         "camera": slot.camera_id,
         "sku": slot.sku,
         "name": slot.name,
@@ -201,8 +202,3 @@ def _envelope(event: Event, node: str) -> dict[str, Any]:
         "subject": event.subject,
         "time": event.at,
     }
-
-
-def _rounded(probability: float | None) -> float | None:
-    """Four digits: more would say that the model knows them, and make equal states look new."""
-    return None if probability is None else round(float(probability), 4)

@@ -35,7 +35,7 @@ from edge.signals import stop_on_signals
 from edge.site import Site
 from edge.types import Asked, Event, EventKind, Moment
 from edge.web import open_web
-from edge.web.pages import daemon_routes
+from edge.web.routes import daemon_routes
 
 log = logging.getLogger(__name__)
 

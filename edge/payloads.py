@@ -24,6 +24,11 @@ def rfc3339(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def rounded(number: float | None, digits: int = 4) -> float | None:
+    """Return the number with no more digits than are known: what is equal shall not look new."""
+    return None if number is None else round(float(number), digits)
+
+
 Time = Annotated[
     AwareDatetime,
     PlainSerializer(rfc3339, return_type=str),

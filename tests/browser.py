@@ -27,6 +27,7 @@ AWAY = r"net::ERR_(CONNECTION_REFUSED|CONNECTION_RESET|EMPTY_RESPONSE|INCOMPLETE
 """What Chromium itself writes into the console while the daemon is away."""
 
 PROBE = "/static/favicon.svg?probe"
+PROBE_LIMIT_S = 10.0
 ASK = "(path) => fetch(path, {cache: 'no-store'}).then((answer) => answer.text())"
 
 
@@ -67,9 +68,7 @@ class Browser:
             self.elsewhere.append(url)
 
 
-def intercept(
-    page: Page, what: str, then: Callable[[Route], object] | None = None, limit_s: float = 10.0
-) -> list[Route]:
+def intercept(page: Page, what: str, then: Callable[[Route], object] | None = None) -> list[Route]:
     """Take all requests of the page to that address from now on; return the list they come into.
 
     then says what becomes of each; without it they wait until the test lets them go.
@@ -91,7 +90,7 @@ def intercept(
     # that is over. Its route goes while the other stays; without any, all would begin again.
     probe = re.compile(re.escape(PROBE) + "$")
     page.route(probe, answer)
-    end_s = time.monotonic() + limit_s
+    end_s = time.monotonic() + PROBE_LIMIT_S
     while not probes:
         assert time.monotonic() < end_s, f"no request of {page.url} is intercepted"
         page.evaluate(ASK, PROBE)

@@ -18,10 +18,10 @@ from edge.drawing.viewfinder import OwnCameras
 from edge.site import CameraConfig
 
 
-def photo_bench(photo: Path, planogram: Path, camera_id: str = "aisle") -> CalibrationBench:
+def photo_bench(photo: Path, planogram: Path) -> CalibrationBench:
     """Return a bench whose only camera shows the photo for ever."""
-    setup = Setup({camera_id: "folder"}, planogram, None)
-    cameras = OwnCameras([CameraConfig(id=camera_id, url=f"folder:{photo}")])
+    setup = Setup({"aisle": "folder"}, planogram, None)
+    cameras = OwnCameras([CameraConfig(id="aisle", url=f"folder:{photo}")])
     return CalibrationBench(lambda: setup, cameras)
 
 

@@ -29,12 +29,15 @@ from edge.drawing.bench import CalibrationBench, Setup
 from edge.drawing.viewfinder import Capture
 from edge.errors import CameraError
 from edge.render import Renderer
+from edge.site import Decision
 from edge.types import CameraReason, Frame, Image, Quad
 from edge.web.calibrate import routes
 
 Point = tuple[float, float]
 
 DEMO = "demo:?seed=7"
+DRAG_STEPS = 6
+LIMIT_S = 10.0
 
 PASTE = """(text) => {
   const data = new DataTransfer();
@@ -62,11 +65,11 @@ class Hand:
         self.actions += 1
         self.page.mouse.click(*self.place(x, y), **how)
 
-    def drag(self, start: Point, end: Point, steps: int = 6) -> None:
+    def drag(self, start: Point, end: Point) -> None:
         self.actions += 1
         self.page.mouse.move(*self.place(*start))
         self.page.mouse.down()
-        self.page.mouse.move(*self.place(*end), steps=steps)
+        self.page.mouse.move(*self.place(*end), steps=DRAG_STEPS)
         self.page.mouse.up()
 
     def press(self, *keys: str) -> None:
@@ -101,15 +104,15 @@ class Hand:
         )
         return [label.split(" · ")[0] for label in labels]
 
-    def until(self, what: str, limit_s: float = 10.0) -> Any:
+    def until(self, what: str) -> Any:
         """Wait until a JavaScript expression is true: Playwright's way needs eval."""
-        end_s = time.monotonic() + limit_s
+        end_s = time.monotonic() + LIMIT_S
         while not (found := self.page.evaluate(what)):
             assert time.monotonic() < end_s, f"never: {what}"
             self.page.wait_for_timeout(25)
         return found
 
-    def wait(self, done: Callable[[], object], limit_s: float = 10.0) -> None:
+    def wait(self, done: Callable[[], object], limit_s: float = LIMIT_S) -> None:
         """Wait for what the page does to the test: a request that it holds back."""
         end_s = time.monotonic() + limit_s
         said: dict[str, None] = {}  # a toast is gone before the limit is reached
@@ -140,12 +143,15 @@ class Finger(Hand):
         self.actions += 1
         self.page.touchscreen.tap(*self.place(x, y))
 
-    def drag(self, start: Point, end: Point, steps: int = 6) -> None:
+    def drag(self, start: Point, end: Point) -> None:
         self.actions += 1
         (x0, y0), (x1, y1) = self.place(*start), self.place(*end)
         self.touch("touchStart", (x0, y0))
-        for step in range(1, steps + 1):
-            self.touch("touchMove", (x0 + (x1 - x0) * step / steps, y0 + (y1 - y0) * step / steps))
+        for step in range(1, DRAG_STEPS + 1):
+            self.touch(
+                "touchMove",
+                (x0 + (x1 - x0) * step / DRAG_STEPS, y0 + (y1 - y0) * step / DRAG_STEPS),
+            )
         self.touch("touchEnd")
 
     def choose(self, selector: str) -> None:
@@ -214,13 +220,23 @@ class Calibration:
 
 @contextlib.contextmanager
 def calibration(
-    folder: Path, picture: Image, blackout: Sequence[Quad] = ()
+    folder: Path,
+    picture: Image,
+    blackout: Sequence[Quad] = (),
+    bundle: Path | None = None,
+    decision: Decision | None = None,
 ) -> Iterator[Calibration]:
-    """Serve the page over a picture, with the real model, file and requests."""
+    """Serve the page over a picture, with a real model, file and requests."""
     planogram = folder / "planogram.yaml"
     cameras = Cameras({"aisle": covered(picture, blackout)})
     kinds = {"aisle": "rtsp", "door": "rtsp"}
-    setup = Setup(kinds, planogram, None, blackout={"aisle": blackout})
+    setup = Setup(
+        kinds,
+        planogram,
+        bundle,
+        blackout={"aisle": blackout},
+        decision=decision or Decision(),
+    )
     bench = CalibrationBench(lambda: setup, cameras)
     with serve_pages(folder, routes(bench)) as address, open_browser(address) as browser:
         yield Calibration(browser, cameras, planogram)

@@ -95,7 +95,7 @@ class Shop:
         undo = {"not_empty": "undo_not_empty", "ack": "release", "snooze": "snooze"}
         self.recent = [
             {"at": time(at), "slot": one[at]["id"], "name": one[at]["name"], "kind": kind,
-             "by": "지훈" if kind in undo else None, "incident_id": f"of-{one[at]['id']}",
+             "by": "지훈" if kind in undo else None, "incident_id": f"earlier-of-{one[at]['id']}",
              "minutes_open": 12 if kind == "closed" else None, "undo": undo.get(kind)}
             for at, kind in enumerate(kinds)
         ]  # fmt: skip
@@ -107,12 +107,24 @@ class Shop:
             "last_frame": time(), "picture": milliseconds(), "aspect": 4 / 3,
         }  # fmt: skip
 
-    def tell(self, *slots: dict[str, Any], at: str | None = None) -> None:
+    def deed(self, slot: dict[str, Any], kind: str, **more: Any) -> dict[str, Any]:
+        """Return what the list of the last half hour says of something that was just done."""
+        told = {"at": time(), "slot": slot["id"], "name": slot["name"], "kind": kind, "by": None}
+        return told | {"incident_id": f"of-{slot['id']}", "minutes_open": None, "undo": None} | more
+
+    def tell(
+        self,
+        *slots: dict[str, Any],
+        at: str | None = None,
+        recent: list[dict[str, Any]] | None = None,
+    ) -> None:
         """Tell all open pages of these slots. To be called from the test's thread.
 
-        at: what the daemon's clock says, where the test moves it on.
+        at: what the daemon's clock says, where the test moves it on. recent: the new list of the
+        last half hour, where it has changed.
         """
-        event = _event("patch", {"seq": 1, "server_time": at or time(), "slots": slots})
+        news = {"server_time": at or time(), "slots": slots}
+        event = _event("patch", news if recent is None else news | {"recent": recent})
         assert self._loop is not None
         for page in self._pages:
             self._loop.call_soon_threadsafe(page.put_nowait, event)
@@ -154,7 +166,7 @@ class Shop:
         return {
             "node": "shop", "server_time": time(), "slots": self.slots, "cameras": self.cameras,
             "recent": self.recent,
-            "settings": {"age_steps_min": [15, 60], "pictures": self.pictures, "closing": None},
+            "settings": {"age_steps_min": [15, 60], "pictures": self.pictures},
         }  # fmt: skip
 
     async def _snapshot(self, request: Request) -> Response:
@@ -175,7 +187,7 @@ class Shop:
         dates = [(datetime.now(UTC) - timedelta(days=days - 1 - k)).date() for k in range(days)]
         some = self.slots[:14]
         return JSONResponse({
-            "from": time(1440 * days), "to": time(), "availability": 0.9996, "not_visible": 0.031,
+            "availability": 0.9996, "not_visible": 0.031,
             "median_refill_min": 27.4,
             "days": [{"date": str(date), "availability": None if k == 2 else 0.9 + k / 100,
                       "not_visible": 0.01} for k, date in enumerate(dates[:10])],
@@ -194,10 +206,10 @@ class Shop:
 
     async def _health(self, request: Request) -> Response:
         return JSONResponse({
-            "cameras": [one | {"frames": 1234, "age_s": 2.0} for one in self.cameras],
+            "cameras": [one | {"frames": 1234} for one in self.cameras],
             "broker": {"connected_since": None, "last_error": "refused", "address": "mqtt://h"},
             "outbox": {"waiting": 3, "oldest_s": 300.0, "dropped": 1},
-            "model": {"name": "default", "classes": ["empty", "stocked"], "p50_ms": 3.2,
+            "model": {"name": "default", "p50_ms": 3.2,
                       "p95_ms": 5.9, "looks": 123456},
             "disk": {"free_bytes": 41_300_000_000}, "cpu_percent": 7.4,
             "memory_bytes": 212_000_000, "uptime_s": 183_000.0 + 3600 * self.hours_on,

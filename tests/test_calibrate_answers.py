@@ -9,8 +9,10 @@ from conftest import require_program
 pytest.importorskip("playwright")
 from browser import intercept
 from drawing import calibration, rendered_shelf, shelf
+from test_classifier import metadata, write_bundle
 
 from edge.config import load_planogram
+from edge.site import Decision
 
 ALL_SCORED = (
     "[...document.querySelectorAll('.crop__chance')].every((one) => one.textContent !== '…')"
@@ -38,6 +40,50 @@ def let_go(hand, route):
 def go_to(bench, hand, camera):
     hand.page.locator(".bar__camera").select_option(camera)
     bench.ready(hand)
+
+
+# Scores
+
+
+@pytest.mark.parametrize(
+    ("written", "states"),
+    [
+        ({}, ["empty", "empty", "unsure", "stocked"]),
+        ({"empty_above": 0.8, "stocked_below": 0.4}, ["empty", "unsure", "stocked", "stocked"]),
+        ({"empty_above": 0.95, "stocked_below": 0.05}, ["unsure"] * 4),
+    ],
+    ids=["the bundle's", "site.yaml's", "site.yaml's, narrow"],
+)
+def test_a_score_is_judged_on_the_page_by_the_rule_that_the_daemon_judges_by(
+    tmp_path, written, states
+):
+    require_program("chromium")
+    about = metadata(
+        thresholds={"empty_above": 0.5, "stocked_below": 0.2, "chosen_for": "this test"}
+    )
+    model = write_bundle(tmp_path / "model.onnx", about)
+    brightness = 255 * (0.5 + logit(np.array([0.9, 0.6, 0.3, 0.1])) / 16)  # what the model sees
+    picture = np.broadcast_to(brightness.repeat(320).round()[:, None], (720, 1280, 3))
+    with calibration(
+        tmp_path, picture.astype(np.uint8), bundle=model, decision=Decision(**written)
+    ) as bench:
+        hand = bench.mouse()
+        shelf(hand, ((0, 0), (1, 0), (1, 1), (0, 1)), 1, 4)
+        hand.choose(".steps__one:nth-child(4)")
+        hand.wait(lambda: all_of(hand, ".crop__chance", "textContent") == ["90", "60", "30", "10"])
+        hand.settled()
+        assert all_of(hand, ".crop", "dataset.state") == states
+        assert all_of(hand, ".slot", "dataset.state") == states
+
+
+def all_of(hand, selector, what):
+    return hand.page.evaluate(
+        f"[...document.querySelectorAll('{selector}')].map((one) => one.{what})"
+    )
+
+
+def logit(p):
+    return np.log(p / (1 - p))
 
 
 # Refusals
@@ -305,9 +351,7 @@ def test_scores_that_do_not_come_are_told_until_they_do(bench):
     told.wait_for()
     away.clear()
     told.wait_for(state="hidden")
-    hand.until(
-        "[...document.querySelectorAll('.crop__chance')].every((one) => one.textContent !== '…')"
-    )
+    hand.until(ALL_SCORED)
 
 
 def test_a_picture_that_the_daemon_has_forgotten_is_taken_anew(bench):
@@ -326,9 +370,7 @@ def test_a_picture_that_the_daemon_has_forgotten_is_taken_anew(bench):
     asked = intercept(hand.page, "**/score", forgotten)
     shelf(hand, BAY, 1, 2)
     hand.choose(".steps__one:nth-child(4)")
-    hand.until(
-        "[...document.querySelectorAll('.crop__chance')].every((one) => one.textContent !== '…')"
-    )
+    hand.until(ALL_SCORED)
     assert hand.page.locator(".stage__picture").first.get_attribute("src") != first
     assert hand.slots() == 2
     assert sum(one.request.post_data_json["token"] == token for one in asked) == 1

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from http_camera import HttpCamera
 from pages import serve_pages
+from test_classifier import metadata, write_bundle
 
 from edge.classifier import open_classifier
 from edge.drawing.bench import CalibrationBench, Setup
@@ -24,7 +25,7 @@ from edge.geometry import cut
 from edge.preprocess import resize
 from edge.render import Renderer
 from edge.scene import Scene
-from edge.site import CameraConfig
+from edge.site import CameraConfig, Site
 from edge.types import Slot
 from edge.web.calibrate import routes
 
@@ -155,8 +156,45 @@ def test_a_slot_is_judged_as_the_daemon_will_see_it(page):
         assert one["p_empty"] == pytest.approx(wanted, abs=1e-4)
         assert (one["width"], one["height"]) == (crop.shape[1], crop.shape[0])
         shown = cv2.imdecode(np.frombuffer(base64.b64decode(one["crop"]), np.uint8), 1)
+        assert shown.shape == (side, side, 3)
         assert np.abs(shown.astype(float) - resize(crop, side)).mean() < 3  # but for the JPEG
-    assert page.http.get("/api/calibrate").json()["crop_size"] == [side, side]
+
+
+def test_scores_come_with_the_rule_of_site_yaml_or_else_of_the_bundle(tmp_path):
+    about = metadata(thresholds={"empty_above": 0.9, "stocked_below": 0.2, "chosen_for": "a test"})
+    write_bundle(tmp_path / "model.onnx", about)
+    cv2.imwrite(str(tmp_path / "0.png"), SHELF)
+    written = {
+        "version": 1,
+        "node": "shop",
+        "cameras": ({"id": "aisle", "url": f"folder:{tmp_path}"},),
+        "model": str(tmp_path / "model.onnx"),
+    }
+    sites = []
+    cameras = [CameraConfig(id="aisle", url=f"folder:{tmp_path}")]
+    bench = CalibrationBench(lambda: Setup.of(sites[-1]), OwnCameras(cameras))
+    with (
+        serve_pages(tmp_path / "state", routes(bench)) as url,
+        httpx.Client(base_url=f"{url}api/calibrate/", headers={"X-Stock": "1"}) as http,
+    ):
+
+        def score(**decision: float) -> httpx.Response:
+            sites.append(Site.model_validate(written | {"decision": decision}))
+            token = http.post("aisle/picture", json={}).json()["token"]
+            slots = [{"key": "k", "quad": QUAD}]
+            return http.post("aisle/score", json={"token": token, "slots": slots})
+
+        def rule(**decision: float) -> list[float]:
+            found = score(**decision).json()
+            return [found["empty_above"], found["stocked_below"]]
+
+        assert rule() == [0.9, 0.2]
+        assert rule(empty_above=0.7) == [0.7, 0.2]
+        assert rule(empty_above=0.7, stocked_below=0.5) == [0.7, 0.5]
+        refused = score(empty_above=0.15)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (422, "invalid")
+        assert "empty_above (0.15) must be above" in refused.json()["error"]["message"]
+    bench.close()
 
 
 def test_a_blurred_slot_is_less_sharp_than_the_cameras_median(page):
@@ -235,7 +273,10 @@ def test_a_camera_that_was_moved_is_found_again(page, store):
     corner = np.array(found["homography"]) @ (0.2, 0.7, 1)
     wanted = moved @ (0.2 * width, 0.7 * height, 1) / (width, height)
     assert corner[:2] / corner[2] == pytest.approx(wanted, abs=0.005)
-    assert found["scale"] == pytest.approx(1.03, abs=0.01)
+    pixels = np.diag([width, height, 1.0])
+    found_there = pixels @ np.array(found["homography"]) @ np.linalg.inv(pixels)
+    found_there /= found_there[2, 2]
+    assert np.sqrt(np.linalg.det(found_there[:2, :2])) == pytest.approx(1.03, abs=0.01)
     assert found["inliers"] >= 40
 
 

@@ -31,11 +31,11 @@ def bench(tmp_path):
         yield bench
 
 
-def drawn_grid(rows=ROWS, columns=COLUMNS):
+def drawn_grid():
     """The quads of the drawn grid, with the page's usual room for price rails."""
-    height = (1 - GAP * (rows - 1)) / rows
-    spans = [(row * (height + GAP), row * (height + GAP) + height) for row in range(rows)]
-    return np.array(divide(BAY, np.linspace(0, 1, columns + 1), spans)).reshape(-1, 4, 2)
+    height = (1 - GAP * (ROWS - 1)) / ROWS
+    spans = [(row * (height + GAP), row * (height + GAP) + height) for row in range(ROWS)]
+    return np.array(divide(BAY, np.linspace(0, 1, COLUMNS + 1), spans)).reshape(-1, 4, 2)
 
 
 def check_saved(bench, near):

@@ -260,7 +260,7 @@ def test_what_is_not_written_yet_counts_as_well():
 
 
 def test_shelves_hours_and_stock():
-    found = report_json(report(), NOON)
+    found = report_json(report())
     assert [(one["row"], one["availability"]) for one in found["shelves"]] == [
         (1, round(8100 / 11200, 4)),
         (2, None),

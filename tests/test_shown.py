@@ -11,7 +11,7 @@ from test_board import LEFT, NOON, RIGHT
 
 from edge.history import Deed, DeedKind
 from edge.types import Ack, Denial, SlotState, State, Visibility
-from edge.web.shown import PASSING, changed, recent_json, slots_json
+from edge.web.shown import VOLATILE_FIELDS, changed, recent_json, slots_json
 
 NOW = NOON + timedelta(minutes=10)
 OPEN = SlotState("a1", State.EMPTY, incident_id="i", opened_at=NOON)
@@ -26,8 +26,8 @@ def deed(kind: DeedKind, minute: float = 9, incident: str = "i", slot: str = "a1
     return Deed(NOON + timedelta(minutes=minute), slot, kind, incident, "Kim")
 
 
-def undo(state: SlotState, *deeds: Deed, at=NOW) -> list[str | None]:
-    return [one["undo"] for one in recent_json(notice(state, *deeds), at)]
+def undo(state: SlotState, *deeds: Deed) -> list[str | None]:
+    return [one["undo"] for one in recent_json(notice(state, *deeds), NOW)]
 
 
 def test_an_ack_can_be_taken_back_while_it_stands():
@@ -86,6 +86,6 @@ def test_a_slot_that_was_never_seen_is_there_with_nothing_known():
 def test_a_score_alone_is_no_news_for_a_page():
     before = slots_json(notice(OPEN), {})
     scored = slots_json(notice(replace(OPEN, score=0.91, last_seen=NOON)), {})
-    assert changed(before, scored, PASSING) == []
+    assert changed(before, scored, VOLATILE_FIELDS) == []
     assert changed(before, scored, ()) == ["a1"]
-    assert changed({}, scored, PASSING) == ["a1", "a2"]
+    assert changed({}, scored, VOLATILE_FIELDS) == ["a1", "a2"]

@@ -17,7 +17,7 @@ from edge.board import Board
 from edge.payloads import AckRequest
 from edge.types import Asked
 from edge.web import staff
-from edge.web.staff import StaffPages
+from edge.web.staff import StaffRequests
 
 ASKED = AckRequest(slot="a1", by="staff")
 DONE = messages.response(ASKED)
@@ -35,14 +35,14 @@ class Pages:
         body = {"action_id": action_id, "verb": "ack", "slot": "a1", "incident_id": "i"}
         return httpx.post(self._url, json=body, headers=HEADERS, timeout=20)
 
-    def begin_tap(self, action_id: str = "the-same") -> Future[httpx.Response]:
-        return self._pool.submit(self.tap, action_id)
+    def begin_tap(self) -> Future[httpx.Response]:
+        return self._pool.submit(self.tap)
 
 
 @pytest.fixture
 def pages(tmp_path: Path) -> Iterator[Pages]:
     asked: SimpleQueue[Asked] = SimpleQueue()
-    routes = staff.routes(StaffPages(Board(), asked.put))
+    routes = staff.routes(StaffRequests(Board(), asked.put))
     with serve_pages(tmp_path, routes) as address, ThreadPoolExecutor() as pool:
         yield Pages(address, asked, pool)
 
@@ -97,7 +97,7 @@ def test_an_answer_after_the_pages_have_ended_harms_nobody(tmp_path, monkeypatch
     monkeypatch.setattr(staff, "ANSWER_S", 0.2)
     asked: SimpleQueue[Asked] = SimpleQueue()
     with (
-        serve_pages(tmp_path, staff.routes(StaffPages(Board(), asked.put))) as address,
+        serve_pages(tmp_path, staff.routes(StaffRequests(Board(), asked.put))) as address,
         ThreadPoolExecutor() as pool,
     ):
         assert code(Pages(address, asked, pool).tap()) == (503, "busy")

@@ -8,7 +8,7 @@ import pytest
 from browser import DESK, PHONE
 from mosquitto import wait_for
 from playwright.sync_api import Page, expect
-from shop import NAMES, Shop, emptied, milliseconds
+from shop import NAMES, Shop, emptied, milliseconds, time
 from visits import VIEWS, settled
 
 
@@ -112,6 +112,41 @@ def test_nothing_moves_under_a_finger(visit):
     fresh.click()
     assert cards(page)[0] == shop.slots[15]["name"]
     assert len(cards(page)) == len(before)
+
+
+@pytest.mark.parametrize(
+    ("locale", "kind", "more", "words"),
+    [
+        ("ko-KR", "closed", {"minutes_open": 12}, "채워졌어요 · 12분 걸림"),
+        ("en-US", "closed", {"minutes_open": 12}, "Refilled · took 12 min"),
+        (
+            "ko-KR",
+            "not_empty",
+            {"minutes_open": 12, "by": "지훈"},
+            "비어 있지 않다고 했어요 · 지훈",
+        ),
+        ("en-US", "not_empty", {"minutes_open": 12, "by": "Kim"}, "Said not empty · Kim"),
+    ],
+)
+def test_a_card_that_is_held_says_what_has_closed_it_and_goes_on_saying_so(
+    visit, locale, kind, more, words
+):
+    shop = Shop()
+    page = visit(shop, locale=locale)
+    held = page.locator(".card", has_text=NAMES[1])
+    box = held.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 20, box["y"] + 20)
+    page.mouse.down()
+    closed = shop.slots[1]
+    closed |= {"state": "stocked", "incident": None}
+    shop.tell(closed, recent=[shop.deed(closed, kind, **more)])
+    told = held.locator(".card__closed")
+    expect(told).to_have_text(words)
+    shop.slots[15]["name"] = "Told last"
+    shop.tell(shop.slots[15], at=time(-40), recent=[shop.deed(shop.slots[15], "opened")])
+    expect(page.locator(".recent__name")).to_have_text("Told last")
+    expect(told).to_have_text(words)
 
 
 def test_new_cards_come_by_themselves_once_hands_are_off(visit):

@@ -17,6 +17,7 @@ import cv2
 
 from edge.cameras import scheme_of
 from edge.cameras.picture import encode_jpeg, read_picture
+from edge.decide import Rule
 from edge.drawing.align import Alignment, align
 from edge.drawing.jury import Jury
 from edge.drawing.planogram_file import (
@@ -32,10 +33,10 @@ from edge.drawing.suggest import Rows, Suggestion, suggest_boundaries, suggest_r
 from edge.drawing.viewfinder import Capture, Viewfinder
 from edge.errors import ConfigError, EdgeError
 from edge.geometry import cut, divide
-from edge.plan import brought_slots
+from edge.plan import brought_slots, merge_rule
 from edge.planogram import Planogram, quad_problem
 from edge.preprocess import resize
-from edge.site import Site
+from edge.site import Decision, Site
 from edge.types import Frame, Image, Quad, Slot
 
 CROP_QUALITY = 92
@@ -72,6 +73,8 @@ class Setup:
     """The slots a camera has where the planogram does not name it: those of a rendered store."""
     blackout: Mapping[str, Sequence[Quad]] = field(default_factory=dict)
     """By camera, what of its pictures is black."""
+    decision: Decision = field(default_factory=Decision)
+    """What the configuration says of how scores are judged; the rest is the model's."""
 
     @classmethod
     def of(cls, site: Site) -> Setup:
@@ -82,6 +85,7 @@ class Setup:
             bundle=site.bundle,
             brought=lambda camera_id: brought_slots(cameras[camera_id]),
             blackout={camera.id: camera.blackout for camera in site.cameras},
+            decision=site.decision,
         )
 
 
@@ -147,10 +151,6 @@ class CalibrationBench:
         """Return how many slots each camera has."""
         planogram, _ = self._read()
         return {camera: len(self._slots(planogram, camera)) for camera in self.setup.kinds}
-
-    def crop_size(self) -> tuple[int, int]:
-        """Return (width, height) of what the model gets. Raises ModelError."""
-        return (self._jury.side(self.setup.bundle),) * 2
 
     def why_not_writable(self) -> str | None:
         path = self.setup.planogram
@@ -265,6 +265,14 @@ class CalibrationBench:
             else _scored(still, key, crop, side, next(p_empty))
             for (key, quad), crop in zip(quads, crops, strict=True)
         ]
+
+    def rule(self) -> Rule:
+        """Return the rule by which the daemon judges such scores.
+
+        Raises ModelError, ConfigError where the configuration and the model contradict each other.
+        """
+        setup = self.setup
+        return merge_rule(setup.decision, self._jury.thresholds(setup.bundle))
 
     def median_sharpness(self, still: Still) -> float | None:
         """Return the median of all slots that were scored on the picture so far."""

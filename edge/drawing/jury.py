@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from edge.classifier import EMPTY, SHIPPED, Classifier, open_classifier
+from edge.classifier import EMPTY, SHIPPED, Classifier, Thresholds, open_classifier
 from edge.types import Image
 
 
@@ -22,6 +22,11 @@ class Jury:
         """Return the side in pixels of the square that the model gets. Raises ModelError."""
         with self._lock:
             return self._opened(bundle).info.input_size
+
+    def thresholds(self, bundle: Path | None) -> Thresholds:
+        """Return from where on the model's probability speaks. Raises ModelError."""
+        with self._lock:
+            return self._opened(bundle).info.thresholds
 
     def p_empty(self, bundle: Path | None, crops: Sequence[Image]) -> list[float]:
         """Return what the model says of each crop, one caller at a time. Raises ModelError."""

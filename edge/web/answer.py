@@ -1,4 +1,4 @@
-"""The way out: every answer, whoever gives it, carries what tells browsers to be strict."""
+"""The way out: every answer, whatever made it, carries the headers that make browsers strict."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ POLICY = "; ".join(
         "require-trusted-types-for 'script'",
     )
 )
-# Neither COOP nor HSTS: without TLS browsers complain about them, with a certificate of one's own
-# the latter would lock people out.
+# Neither COOP nor HSTS: without TLS browsers complain about them, and with a self-signed
+# certificate HSTS would lock people out.
 STRICT = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
@@ -32,7 +32,7 @@ STRICT = {
 
 
 class Answer:
-    """A `send` that adds the headers. What says nothing of caching is not kept anywhere."""
+    """A `send` that adds the headers. An answer that says nothing about caching is not cached."""
 
     def __init__(self, send: Send):
         self._send = send
@@ -50,6 +50,6 @@ class Answer:
         await self._send(message)
 
     async def end(self) -> None:
-        """Close an answer that was begun, so that it is a whole one to its reader."""
+        """Close an answer that has begun, so that its reader gets a complete one."""
         if self.begun and not self.ended:
             await self({"type": "http.response.body", "body": b"", "more_body": False})

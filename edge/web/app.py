@@ -13,13 +13,13 @@ from starlette.routing import BaseRoute
 from edge.site import Site
 from edge.web import static
 from edge.web.auth import Door
-from edge.web.guard import FAILED, Guard, Limits
+from edge.web.guard import FAILED, Guard
 from edge.web.hosts import Hosts
 from edge.web.refusal import Refusal
 
 
-def create_app(site: Site, routes: Sequence[BaseRoute], limits: Limits | None = None) -> Guard:
-    """Return the application: the pages, /api/session, and the routes given, for those let in.
+def create_app(site: Site, routes: Sequence[BaseRoute]) -> Guard:
+    """Return the application: the pages, /api/session, and the given routes, behind the guard.
 
     Handlers find the door at request.app.state.door.
     """
@@ -30,7 +30,7 @@ def create_app(site: Site, routes: Sequence[BaseRoute], limits: Limits | None = 
     )
     app.state.door = door
     app.router.redirect_slashes = False
-    return Guard(app, door, Hosts.of(site), limits)
+    return Guard(app, door, Hosts.of(site))
 
 
 async def _refused(request: Request, refusal: Exception) -> Response:
@@ -39,7 +39,7 @@ async def _refused(request: Request, refusal: Exception) -> Response:
 
 
 async def _not_found(request: Request, error: Exception) -> Response:
-    """Starlette's own: no such path, or not with this method."""
+    """Starlette's own errors: no such path, or not with this method."""
     assert isinstance(error, HTTPException)
     codes = {404: "not_found", 405: "not_this_way"}
     code = codes.get(error.status_code, "refused")
@@ -47,5 +47,5 @@ async def _not_found(request: Request, error: Exception) -> Response:
 
 
 async def _failed(request: Request, error: Exception) -> Response:
-    """A bug: Starlette raises it again, and the guard logs it; nothing of it is told outside."""
+    """A bug: Starlette raises it again, and the guard logs it; the answer says nothing about it."""
     return FAILED.response()

@@ -31,17 +31,18 @@ class SignIn(BaseModel):
 
 
 class Door:
-    """Lets in whoever has the PIN. Where there is none, everybody: then this PC alone can come.
+    """Lets in whoever has the PIN.
 
-    A PIN is needed where one is set, and always where the pages can be reached from outside.
+    Where one is set it is needed, and always where the pages can be reached from outside.
+    Otherwise everybody is let in: only this PC can reach the pages.
     """
 
-    def __init__(self, site: Site, limiter: Limiter | None = None):
+    def __init__(self, site: Site):
         self._node, self._tls = site.node, site.web.tls is not None
         self._pin, self._outside = PinFile(site.pin_file), not site.web.is_local
         self._sessions = Sessions(site.state / "sessions.json")
-        self._limiter = limiter or Limiter()
-        self._one_at_a_time = asyncio.Lock()  # each try costs memory and a tenth of a second
+        self._limiter = Limiter()
+        self._one_at_a_time = asyncio.Lock()  # each try takes memory and a tenth of a second
         self.cookie = "__Host-stock_sid" if self._tls else "stock_sid"
         self.failures = 0
         """Wrong PINs since the start."""
@@ -75,7 +76,7 @@ class Door:
         }
         response = JSONResponse(shown)
         if self.is_locked and shown["signed_in"]:
-            self._give(response, self._token(request))  # its thirty days begin anew
+            self._give(response, self._token(request))  # its thirty days start again
         return response
 
     async def _sign_in(self, request: Request) -> Response:

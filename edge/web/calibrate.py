@@ -60,52 +60,48 @@ ANSWERS: tuple[tuple[type[EdgeError], int, str], ...] = (
     (ModelError, 503, "no_model"),
     (EdgeError, 500, "failed"),
 )
-"""Which error is answered how; the first that fits."""
+"""How each error is answered: the first entry that fits counts."""
 
 
 def routes(bench: CalibrationBench) -> list[Route]:
-    pages = _Requests(bench)
+    requests = _Requests(bench)
     base, camera = "/api/calibrate", "/api/calibrate/{camera}"
     table: tuple[tuple[str, str, Handler], ...] = (
-        ("GET", base, pages.overview),
-        ("GET", f"{base}/pictures/{{token}}.jpg", pages.picture_file),
-        ("POST", f"{base}/import", pages.import_goods),
-        ("POST", f"{camera}/picture", pages.picture),
-        ("GET", f"{camera}/reference.jpg", pages.reference_file),
-        ("GET", f"{camera}/plan", pages.plan),
-        ("POST", f"{camera}/score", pages.score),
-        ("POST", f"{camera}/suggest", pages.suggest),
-        ("POST", f"{camera}/align", pages.align),
-        ("PUT", camera, pages.save),
+        ("GET", base, requests.overview),
+        ("GET", f"{base}/pictures/{{token}}.jpg", requests.picture_file),
+        ("POST", f"{base}/import", requests.import_goods),
+        ("POST", f"{camera}/picture", requests.picture),
+        ("GET", f"{camera}/reference.jpg", requests.reference_file),
+        ("GET", f"{camera}/plan", requests.plan),
+        ("POST", f"{camera}/score", requests.score),
+        ("POST", f"{camera}/suggest", requests.suggest),
+        ("POST", f"{camera}/align", requests.align),
+        ("PUT", camera, requests.save),
     )
     return [Route(path, _answering(handler), methods=[method]) for method, path, handler in table]
 
 
 class _Requests:
-    """One method a request. Nothing of the bench runs in the event loop's own thread."""
+    """One method per request. The bench never runs in the event loop's own thread."""
 
     def __init__(self, bench: CalibrationBench):
         self._bench = bench
-        # At most so many at once: the rest of the two cores is the cameras'.
-        self._cameras, self._model, self._files = (
-            CapacityLimiter(2),
-            CapacityLimiter(1),
-            CapacityLimiter(2),
-        )
+        # How many run at once: the rest of the two cores is for the cameras.
+        self._cameras = CapacityLimiter(2)
+        self._model = CapacityLimiter(1)
+        self._files = CapacityLimiter(2)
 
     async def overview(self, request: Request) -> Response:
         bench = self._bench
         kinds = bench.setup.kinds
         counts = await _work(self._files, bench.slot_counts)
         why_not = await _work(self._files, bench.why_not_writable)
-        crop_size = await _work(self._model, bench.crop_size)
         cameras = [{"id": one, "kind": kinds[one], "slots": counts[one]} for one in kinds]
         return JSONResponse(
             {
                 "cameras": cameras,
                 "writable": why_not is None,
                 "why_not": why_not,
-                "crop_size": list(crop_size),
                 "alone": bench.is_alone,
             }
         )
@@ -136,7 +132,8 @@ class _Requests:
         still = self._bench.still(body.token, _camera(request))
         quads = [(slot.key, slot.quad) for slot in body.slots]
         scores = await _work(self._model, self._bench.score, still, quads)
-        return JSONResponse(scores_json(scores, self._bench.median_sharpness(still)))
+        rule = await _work(self._model, self._bench.rule)
+        return JSONResponse(scores_json(scores, self._bench.median_sharpness(still), rule))
 
     async def suggest(self, request: Request) -> Response:
         body = await read_body(request, SuggestBody)

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
 
+from edge.decide import Rule
 from edge.drawing.align import Alignment
 from edge.drawing.bench import Drawn, SlotScore
 from edge.drawing.goods_list import GoodsList
@@ -37,7 +38,7 @@ class Body(BaseModel):
 
 class PictureBody(Body):
     of: Literal["now", "reference"] = "now"
-    """The camera as it is now, or once more the picture that its slots were drawn on."""
+    """What the camera shows now, or the picture that its slots were drawn on."""
 
 
 class ScoredSlot(Body):
@@ -123,8 +124,7 @@ def suggestion_json(found: Rows, rows: Sequence[Suggestion]) -> dict[str, Any]:
         "rows": [
             {"v": list(band), "u": list(row.u), "found": list(row.found)}
             for band, row in zip(found.rows, rows, strict=True)
-        ],
-        "rails_found": found.found,
+        ]
     }
 
 
@@ -133,9 +133,6 @@ def alignment_json(alignment: Alignment) -> dict[str, Any]:
         "accepted": True,
         "homography": alignment.homography.tolist(),
         "inliers": alignment.inliers,
-        "moved_share": alignment.moved_share,
-        "rotation_deg": alignment.rotation_deg,
-        "scale": alignment.scale,
     }
 
 
@@ -177,10 +174,12 @@ def drawn_json(drawn: Drawn, camera_id: str) -> dict[str, Any]:
     }
 
 
-def scores_json(scores: Sequence[SlotScore], median: float | None) -> dict[str, Any]:
+def scores_json(scores: Sequence[SlotScore], median: float | None, rule: Rule) -> dict[str, Any]:
     return {
         "slots": [_score_json(score) for score in scores],
         "median_sharpness": None if median is None else round(median, 1),
+        "empty_above": rule.empty_above,
+        "stocked_below": rule.stocked_below,
     }
 
 

@@ -29,14 +29,14 @@ log = logging.getLogger(__name__)
 
 BEAT_S = 10.0
 PICTURES_EVERY_S = 3.0  # a camera's new picture alone is told no more often
-GAP_S = 0.1  # between two patches: what happens at once is one
-QUEUE = 64  # events a slow page may be behind before it gets everything anew
+GAP_S = 0.1  # between two patches: what happens at the same time goes into one
+QUEUE = 64  # events a slow page may be behind before it gets everything again
 RING = 512  # patches kept for a page that comes back
-FIRST_S = 5.0  # a page that opens before the main loop's first round waits as long
+FIRST_S = 5.0  # how long a page waits that opens before the main loop's first round
 
 
 class Hub:
-    """Lives in the event loop of the pages; the board's call is the only one from outside."""
+    """Lives in the pages' event loop; only the board calls it from another thread."""
 
     def __init__(self, board: Board):
         self._board = board
@@ -53,7 +53,7 @@ class Hub:
         self._places: tuple[Plan | None, dict[str, Place]] = (None, {})
 
     async def is_ready(self) -> bool:
-        """Wait for the main loop's first round, but not for long; False: there is nothing yet."""
+        """Wait for the main loop's first round, but not for long. False: there is nothing yet."""
         loop = asyncio.get_running_loop()
         until_s = loop.time() + FIRST_S
         while self._board.notice is None and loop.time() < until_s:
@@ -75,7 +75,7 @@ class Hub:
         }
 
     async def stream(self, last_id: str | None) -> AsyncIterator[bytes]:
-        """Yield a page's events until it leaves. last_id: the last one it knows of.
+        """Yield a page's events until it leaves. last_id: the last one it knows.
 
         To be called when the hub is ready.
         """
@@ -85,7 +85,7 @@ class Hub:
         try:
             self._refresh()
             missed = self._since(last_id)
-            page.clear()  # what was put there meanwhile is among what it has missed
+            page.clear()  # what has been put there since is among what it has missed
             if missed is None:
                 yield self._hello()
             for event in missed or ():
@@ -100,7 +100,7 @@ class Hub:
                 self._pump = None
 
     def _begin(self) -> asyncio.Task[None]:
-        """Begin to tell news; from here on none is missed."""
+        """Start telling news; from here on none is missed."""
         loop = asyncio.get_running_loop()
 
         def wake(version: int) -> None:
@@ -129,7 +129,7 @@ class Hub:
             await asyncio.sleep(GAP_S)
 
     def _failed(self, pump: asyncio.Task[None]) -> None:
-        """Have all pages come again where telling them has failed: that is a bug, and logged."""
+        """Make all pages connect again where telling them has failed: a bug, which is logged."""
         error = None if pump.cancelled() else pump.exception()
         if error is not None:
             log.error("the pages' news failed", exc_info=error)
@@ -149,7 +149,9 @@ class Hub:
         recent = shown.recent_json(notice, datetime.now(UTC))
         gone = [key for key in self._cameras if key not in cameras]
         news: Json = {
-            "slots": [slots[key] for key in shown.changed(self._slots, slots, shown.PASSING)],
+            "slots": [
+                slots[key] for key in shown.changed(self._slots, slots, shown.VOLATILE_FIELDS)
+            ],
             "cameras": self._changed_cameras(cameras),
             "gone": [key for key in self._slots if key not in slots],
             "gone_cameras": gone,
@@ -159,14 +161,14 @@ class Hub:
         self._slots, self._recent = slots, recent
         if any(news.values()) or "recent" in news:
             self._seq += 1
-            patch = {"seq": self._seq, "server_time": rfc3339(datetime.now(UTC)), **news}
+            patch = {"server_time": rfc3339(datetime.now(UTC)), **news}
             event = _event("patch", patch, f"{self._boot}-{self._seq}")
             self._ring.append((self._seq, event))
             self._tell(event)
         return notice
 
     def _changed_cameras(self, cameras: dict[str, Json]) -> list[Json]:
-        """Return the cameras to tell of: a new picture alone can wait for a while."""
+        """Return the cameras to tell about: a new picture alone can wait for a while."""
         now_s = asyncio.get_running_loop().time()
         due = now_s - self._told_cameras_s >= PICTURES_EVERY_S
         changed = shown.changed(self._cameras, cameras, () if due else ("last_frame", "picture"))
@@ -185,7 +187,7 @@ class Hub:
         return _event("hello", data | {"snapshot": self.snapshot()}, f"{self._boot}-{self._seq}")
 
     def _since(self, last_id: str | None) -> list[bytes] | None:
-        """Return the patches after that event; None where not all of them are known any more."""
+        """Return the patches after that event; None where some of them are forgotten."""
         boot, _, number = (last_id or "").rpartition("-")
         if boot != self._boot or not number.isdecimal():
             return None
@@ -202,7 +204,7 @@ class _Page:
         self._events: asyncio.Queue[bytes | None] = asyncio.Queue(QUEUE)
 
     def put(self, event: bytes) -> None:
-        """Add an event; where there are too many, everything anew instead of all of them."""
+        """Add an event; where too many wait, everything takes their place."""
         try:
             self._events.put_nowait(event)
         except asyncio.QueueFull:
@@ -210,7 +212,7 @@ class _Page:
             self._events.put_nowait(None)
 
     async def get(self) -> bytes | None:
-        """Wait for the next event; None stands for everything anew."""
+        """Wait for the next event; None stands for everything."""
         return await self._events.get()
 
     def clear(self) -> None:

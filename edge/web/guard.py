@@ -1,6 +1,6 @@
 """What stands before every request: who may ask what, how much, and how many at once.
 
-The order is from cheap to dear: a stranger's request is refused before its body is read.
+The checks go from cheap to expensive: a stranger's request is refused before its body is read.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import contextlib
 import logging
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from starlette.requests import HTTPConnection
@@ -21,41 +20,35 @@ from edge.web.answer import Answer
 from edge.web.auth import Door
 from edge.web.hosts import Hosts
 from edge.web.refusal import Refusal
-from edge.web.static import PAGES
+from edge.web.static import PAGE_FILES
 
 log = logging.getLogger(__name__)
 
 API = "/api/"
 STREAM = "/api/events"
 LARGE = "/api/calibrate/"
-"""Below it a request may hold a whole planogram."""
+"""Requests below this path may hold a whole planogram."""
 OPEN = ("/login", "/api/session")
-"""What may be asked for before signing in, beside /static/."""
+"""What may be asked for before signing in, besides /static/."""
+MOST_REQUESTS = 64
+"""At once, not counting streams and static files."""
+MOST_STREAMS = 100
+BODY_BYTES, LARGE_BODY_BYTES = 64 * 1024, 2 * 1024 * 1024
+BODY_S = 10.0
+"""Longest time that a body may take to arrive."""
+REQUEST_S = 60.0
+"""Longest time from a request to the end of its answer, if the reader reads slowly."""
 READS = ("GET", "HEAD", "OPTIONS")
 TELL_EACH_S = 10.0
 SOON = {"Retry-After": "2"}
 FAILED = Refusal(500, "failed", "this did not work; the daemon's log says why")
 
 
-@dataclass(frozen=True)
-class Limits:
-    requests: int = 64
-    """At once, beside streams and static files."""
-    streams: int = 100
-    body_bytes: int = 64 * 1024
-    large_bytes: int = 2 * 1024 * 1024
-    body_s: float = 10.0
-    """Longest time that a body may take to arrive."""
-    request_s: float = 60.0
-    """Longest time from a request to the end of its answer, if the reader reads slowly."""
-
-
 class Guard:
     """The whole web application. Everything runs in the pages' event loop."""
 
-    def __init__(self, app: ASGIApp, door: Door, hosts: Hosts, limits: Limits | None = None):
+    def __init__(self, app: ASGIApp, door: Door, hosts: Hosts):
         self._app, self._door, self._hosts = app, door, hosts
-        self._limits = limits or Limits()
         self._running = 0
         self._streams: set[_Stream] = set()
         self._closing = False
@@ -74,7 +67,7 @@ class Guard:
                 await FAILED.response()(scope, receive, answer)
 
     def end_streams(self) -> None:
-        """End what would never end by itself, and let nothing of it begin anew."""
+        """End what would never end by itself, and let nothing of that kind start again."""
         self._closing = True
         for stream in self._streams:
             stream.end()
@@ -87,24 +80,26 @@ class Guard:
         if scope["method"] not in READS:
             _check_write(request)
         if not (path in OPEN or path.startswith("/static/") or self._door.admits(request)):
-            if path not in PAGES:
+            if path not in PAGE_FILES:
                 raise Refusal(401, "sign_in", "sign in with the PIN first")
             query = f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else ""
             to = f"/login?{urlencode({'next': path + query})}"
             await RedirectResponse(to, 303)(scope, receive, answer)
-        elif path.startswith("/static/"):  # from memory, at once: a page is never half there
+        elif path.startswith(
+            "/static/"
+        ):  # from memory and never refused: a page is never half there
             await self._app(scope, receive, answer)
         elif path == STREAM:
             await self._stream(request, receive, answer)
         else:
             with self._turn():
                 received = await self._received(request, receive)
-                async with asyncio.timeout(self._limits.request_s):
+                async with asyncio.timeout(REQUEST_S):
                     await self._app(scope, received, answer)
 
     @contextlib.contextmanager
     def _turn(self) -> Iterator[None]:
-        if self._running >= self._limits.requests:
+        if self._running >= MOST_REQUESTS:
             raise Refusal(503, "busy", "too many requests at once; try again", SOON)
         self._running += 1
         try:
@@ -114,7 +109,7 @@ class Guard:
 
     async def _stream(self, request: HTTPConnection, receive: Receive, answer: Answer) -> None:
         """Serve what goes on until the reader leaves, is signed out, or the server stops."""
-        if self._closing or len(self._streams) >= self._limits.streams:
+        if self._closing or len(self._streams) >= MOST_STREAMS:
             raise Refusal(503, "busy", "too many pages are open; close some", SOON)
         stream = _Stream(self._door, request, answer)
         self._streams.add(stream)
@@ -130,19 +125,17 @@ class Guard:
 
     async def _received(self, request: HTTPConnection, receive: Receive) -> Receive:
         """Return a `receive` that holds the whole body, which came in time and is small enough."""
-        scope = request.scope
-        most = self._limits.large_bytes if scope["path"].startswith(LARGE) else None
-        most = most or self._limits.body_bytes
+        most = LARGE_BODY_BYTES if request.scope["path"].startswith(LARGE) else BODY_BYTES
         length = request.headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > most:
             raise _too_large(most)
         if length == "0" and "transfer-encoding" not in request.headers:
             return receive
         try:
-            async with asyncio.timeout(self._limits.body_s):
+            async with asyncio.timeout(BODY_S):
                 body = await _body(receive, most)
         except TimeoutError:
-            message = f"the request took longer than {self._limits.body_s:.0f} s to arrive"
+            message = f"the request took longer than {BODY_S:.0f} s to arrive"
             raise Refusal(408, "too_slow", message, {"Connection": "close"}) from None
         return _Replay(body, receive)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from datetime import UTC, datetime
 
 from anyio import to_thread
@@ -44,7 +43,6 @@ def health_json(board: Board, notice: Notice, now: datetime) -> Json:
         **_delivery(board, site.mqtt, now),
         "model": {
             "name": model.name,
-            "classes": len(model.classes),
             "p50_ms": looks.get("p50_ms"),
             "p95_ms": looks.get("p95_ms"),
             "looks": looks.get("looks", 0),
@@ -58,14 +56,11 @@ def health_json(board: Board, notice: Notice, now: datetime) -> Json:
 
 
 def _cameras(board: Board, notice: Notice) -> list[Json]:
-    eyes, now_s = board.eyes, time.monotonic()
-    found = []
-    for camera_id, camera in cameras_json(notice).items():
-        frame = notice.frames.get(camera_id)
-        age_s = round(max(0.0, now_s - frame.clock_s), 1) if frame else None
-        frames = eyes[camera_id].frames if camera_id in eyes else 0
-        found.append(camera | {"frames": frames, "age_s": age_s})
-    return found
+    eyes = board.eyes
+    return [
+        camera | {"frames": eyes[camera_id].frames if camera_id in eyes else 0}
+        for camera_id, camera in cameras_json(notice).items()
+    ]
 
 
 def _delivery(board: Board, mqtt: Mqtt, now: datetime) -> Json:

@@ -13,7 +13,7 @@ Body = TypeVar("Body", bound=BaseModel)
 
 
 class Refusal(Exception):
-    """Raised by whoever refuses, in whatever depth; answered as {"error": {"code", "message"}}."""
+    """Raised wherever something is refused; answered as {"error": {"code", "message"}}."""
 
     def __init__(
         self,
@@ -32,12 +32,12 @@ class Refusal(Exception):
 
 
 def starting() -> Refusal:
-    """What is asked for before the main loop's first round."""
+    """Answer while the main loop has not finished its first round."""
     return Refusal(503, "starting", "the daemon is starting; try again", {"Retry-After": "1"})
 
 
 async def read_body(request: Request, model: type[Body]) -> Body:
-    """Return the request's JSON. Raises Refusal, which repeats nothing of what was sent."""
+    """Return the request's JSON. Raises Refusal, which repeats nothing that was sent."""
     try:
         return model.model_validate_json(await request.body())
     except ValidationError as error:

@@ -7,7 +7,6 @@ import io
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from datetime import time as time_of_day
 
 from anyio import CapacityLimiter, to_thread
 from starlette.requests import Request
@@ -27,27 +26,36 @@ from edge.figures import (
     wrongly_alarmed_s,
 )
 from edge.history import EPOCH, hour_of
-from edge.payloads import rfc3339
+from edge.payloads import rounded
 from edge.types import State
 from edge.web.refusal import Refusal, starting
 from edge.web.shown import Json, places_of
 
 DAYS = (1, 7, 30)
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What makes a spreadsheet compute a cell instead of showing it."""
+"""What a cell begins with that a spreadsheet computes instead of showing it."""
 LIKE_A_NUMBER = re.compile(r"0\d+|\d{12,}|\d{1,4}([-/.:]\d{1,4}){1,2}|\d+e\d+", re.IGNORECASE)
 """What a spreadsheet takes for a number or a date: a barcode loses its digits, 1-02 is February."""
 COLUMNS = (
-    *("slot", "name", "sku", "camera", "row", "column"),
-    *("availability", "not_visible", "incidents", "median_refill_min", "empty_min"),
+    "slot",
+    "name",
+    "sku",
+    "camera",
+    "row",
+    "column",
+    "availability",
+    "not_visible",
+    "incidents",
+    "median_refill_min",
+    "empty_min",
 )
 
 
 def routes(board: Board) -> list[Route]:
-    pages = _Requests(board)
+    requests = _Requests(board)
     return [
-        Route("/api/report", pages.report, methods=["GET"]),
-        Route("/api/report.csv", pages.table, methods=["GET"]),
+        Route("/api/report", requests.report, methods=["GET"]),
+        Route("/api/report.csv", requests.table, methods=["GET"]),
     ]
 
 
@@ -57,8 +65,8 @@ class _Requests:
         self._reading = CapacityLimiter(1)  # one reads at a time: thirty days take a while
 
     async def report(self, request: Request) -> Response:
-        _, report, now = await self._read(request)
-        return JSONResponse(report_json(report, now))
+        _, report, _ = await self._read(request)
+        return JSONResponse(report_json(report))
 
     async def table(self, request: Request) -> Response:
         notice, report, now = await self._read(request)
@@ -107,13 +115,10 @@ def read_report(notice: Notice, days: int, now: datetime) -> Report:
     return make_report(notice.plan.slots, notice.states, places_of(notice.plan), found)
 
 
-def report_json(report: Report, now: datetime) -> Json:
-    begin = datetime.combine(report.days[0][0], time_of_day()).astimezone(UTC)
+def report_json(report: Report) -> Json:
     return {
-        "from": rfc3339(begin),
-        "to": rfc3339(now),
         **_share(report.share),
-        "median_refill_min": _rounded(report.median_refill_min, 1),
+        "median_refill_min": rounded(report.median_refill_min, 1),
         "days": [{"date": day.isoformat(), **_share(share)} for day, share in report.days],
         "slots": [_slot(one) for one in report.slots],
         "shelves": [
@@ -123,7 +128,7 @@ def report_json(report: Report, now: datetime) -> Json:
             "slots": list(report.empty_by_hour),
             "hours": list(range(24)),
             "empty_share": [
-                [_rounded(share, 4) for share in shares] for shares in report.empty_by_hour.values()
+                [rounded(share) for share in shares] for shares in report.empty_by_hour.values()
             ],
         },
         "stock": [
@@ -149,10 +154,16 @@ def as_csv(slots: Iterable[SlotFigures]) -> str:
         share = one.share
         lines.writerow(
             [
-                *(_plain(cell) for cell in (one.slot.slot_id, one.slot.name, one.slot.sku or "")),
-                *(_plain(one.slot.camera_id), *place),
-                *(_rounded(share.availability, 4), _rounded(share.not_visible, 4), one.incidents),
-                *(_rounded(one.median_refill_min, 1), _rounded(one.empty_min, 1)),
+                _plain(one.slot.slot_id),
+                _plain(one.slot.name),
+                _plain(one.slot.sku or ""),
+                _plain(one.slot.camera_id),
+                *place,
+                rounded(share.availability),
+                rounded(share.not_visible),
+                one.incidents,
+                rounded(one.median_refill_min, 1),
+                rounded(one.empty_min, 1),
             ]
         )
     return text.getvalue()
@@ -172,17 +183,13 @@ def _slot(one: SlotFigures) -> Json:
         "camera": one.slot.camera_id,
         **_share(one.share),
         "incidents": one.incidents,
-        "median_refill_min": _rounded(one.median_refill_min, 1),
-        "empty_min": _rounded(one.empty_min, 1),
+        "median_refill_min": rounded(one.median_refill_min, 1),
+        "empty_min": rounded(one.empty_min, 1),
     }
 
 
 def _share(share: Share) -> Json:
     return {
-        "availability": _rounded(share.availability, 4),
-        "not_visible": _rounded(share.not_visible, 4),
+        "availability": rounded(share.availability),
+        "not_visible": rounded(share.not_visible),
     }
-
-
-def _rounded(value: float | None, digits: int) -> float | None:
-    return None if value is None else round(value, digits)

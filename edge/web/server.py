@@ -35,7 +35,7 @@ WORKERS = 4
 MOST_CONNECTIONS = 400
 """The daemon may hold 1024 files open, and its cameras must always find some of them."""
 REQUEST_S = 10.0
-"""Longest time in which a request's first lines must have come."""
+"""How long a request's first lines may take to arrive."""
 KEEP_ALIVE_S = 15
 LINGER_S = 2.0
 GRACE_S = 3
@@ -49,7 +49,7 @@ FULL = (
 
 @contextlib.contextmanager
 def open_web(site: Site, routes: Sequence[BaseRoute]) -> Iterator[Pages]:
-    """Serve the pages and the routes meanwhile.
+    """Serve the pages and the routes inside the `with` block.
 
     Port 0 in web.listen takes a free one. Raises UnavailableError where the port is in use.
     """
@@ -64,7 +64,7 @@ def open_web(site: Site, routes: Sequence[BaseRoute]) -> Iterator[Pages]:
 class Pages:
     """The event loop's thread, and the server that runs in it; a change of site replaces only this.
 
-    start(), follow() and stop() are for the thread that made it.
+    start(), follow() and stop() are called by the thread that made it.
     """
 
     def __init__(self, routes: Sequence[BaseRoute]):
@@ -82,9 +82,9 @@ class Pages:
         self._begin(site, listener)
 
     def follow(self, site: Site) -> None:
-        """Serve as this site says, where that is anything new; pages that are open come again.
+        """Serve as this site says, if that is anything new; open pages connect again.
 
-        What cannot be is told in the log, and all stays as it was.
+        What is impossible is logged, and everything stays as it was.
         """
         before = self._running
         assert before is not None
@@ -113,8 +113,8 @@ class Pages:
     def _next_listener(self, before: _Running, site: Site) -> _Listener:
         """Return what site.web.listen asks for. Raises UnavailableError; then nothing has changed.
 
-        The same address is handed on, so that nobody who comes meanwhile is turned away. The same
-        port at another address is free only after the present server has left it.
+        The same address is handed on, so that nobody who connects during the change is turned
+        away. The same port at another address is free only after the present server has left it.
         """
         had, wanted = before.listener.getsockname()[:2], site.web.listen_address
         if site.web.listen == before.site.web.listen or had == wanted:
@@ -147,7 +147,7 @@ class Pages:
 
 
 def settings_of(site: Site) -> tuple[object, ...]:
-    """Return all that a server of pages depends on. Raises OSError."""
+    """Return everything that the pages' server depends on. Raises OSError."""
     tls = site.web.tls
     stamps = [file.stat().st_mtime_ns for file in (tls.cert, tls.key)] if tls else []
     return site.web, site.node, site.state, stamps
@@ -171,7 +171,7 @@ class _Running:
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=GRACE_S,
         )
-        # Else each stray byte of anybody is a line in the log; what fails here the guard logs.
+        # Otherwise each stray byte is a line in the log; what fails here is logged by the guard.
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         config.load()
         config.ssl = site.web.tls.context() if site.web.tls else None
@@ -192,7 +192,7 @@ class _Running:
             one.close()
 
     async def end(self) -> None:
-        """Let no more come, end the streams, and wait a little for the rest."""
+        """Accept nothing more, end the streams, and wait a little for the rest."""
         self._server.should_exit = True
         self._guard.end_streams()
         if self._task is not None:
@@ -200,48 +200,48 @@ class _Running:
 
 
 class _Connection(H11Protocol):
-    """A connection that is closed when it stays open for long without asking anything."""
+    """A connection that is closed when it stays idle for long."""
 
     _timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._be_patient(REQUEST_S)
+        self._set_idle_timeout(REQUEST_S)
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         if self.cycle is not None and not self.cycle.response_complete:
-            self._be_patient(None)
+            self._set_idle_timeout(None)
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
         if self.conn.their_state is h11.SEND_BODY:
-            # What was refused still comes. Closing on it would take the answer back; it is thrown
-            # away for a moment, in which the other side can read why.
-            self._be_patient(LINGER_S)
-        elif self.cycle.response_complete:  # else the next request was waiting already
-            self._be_patient(KEEP_ALIVE_S + REQUEST_S)
+            # The rest of what was refused still arrives. Closing now would destroy the answer; the
+            # rest is thrown away for a moment, in which the other side can read why.
+            self._set_idle_timeout(LINGER_S)
+        elif self.cycle.response_complete:  # otherwise the next request is waiting already
+            self._set_idle_timeout(KEEP_ALIVE_S + REQUEST_S)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._be_patient(None)
+        self._set_idle_timeout(None)
         super().connection_lost(exc)
 
-    def _be_patient(self, for_s: float | None) -> None:
-        """Wait so long for a request; None: for ever, there is one."""
+    def _set_idle_timeout(self, for_s: float | None) -> None:
+        """Close the connection after so long without a request; None: one is being served."""
         if self._timer is not None:
             self._timer.cancel()
         self._timer = None if for_s is None else self.loop.call_later(for_s, self.transport.abort)
 
 
 class _Listener(socket.socket):
-    """Takes so many connections at once and no more, also while they only shake hands."""
+    """Takes MOST_CONNECTIONS at once and no more, those in a TLS handshake included."""
 
     def __init__(self, found: socket.socket):
         super().__init__(found.family, found.type, found.proto, found.detach())
         self._taken: list[socket.socket] = []
 
     def again(self) -> _Listener:
-        """Return a second one on the same port: nobody who comes meanwhile is turned away."""
+        """Return a second one on the same port: nobody is turned away during a change."""
         return _Listener(socket.socket(fileno=os.dup(self.fileno())))
 
     def accept(self) -> tuple[socket.socket, Any]:

@@ -18,27 +18,26 @@ from edge.errors import EdgeError
 log = logging.getLogger(__name__)
 
 LASTS_S = 30 * 86400.0  # without being used
-NOTED_EACH_S = 3600.0  # how exactly the last use is kept
+NOTED_EACH_S = 3600.0  # the last use is written no more often
 MOST = 200
 
 
 class Session(BaseModel):
     name: Annotated[str, Field(max_length=60)]
     """What the device calls itself."""
-    begun_s: float
     used_s: float
     """Seconds of the epoch."""
 
 
 class _Kept(BaseModel):
-    """The file. pin: the name of the PIN they were begun with; another one ends them all."""
+    """The file. pin: the name of the PIN that they began with; a new PIN ends them all."""
 
     pin: str
     sessions: dict[str, Session]
 
 
 class Sessions:
-    """Only the pages' event loop stands here."""
+    """The signed-in devices. Use from the pages' event loop only."""
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.time):
         self._path, self._clock = path, clock
@@ -47,17 +46,17 @@ class Sessions:
         self._read()
 
     def begin(self, pin: str, name: str) -> str:
-        """Return the token of a new session; only whoever gets it can be recognised by it."""
+        """Return the token of a new session: only its fingerprint is kept here."""
         self._only_of(pin)
         token, now_s = secrets.token_urlsafe(32), self._clock()
-        self._sessions[_fingerprint(token)] = Session(name=name, begun_s=now_s, used_s=now_s)
+        self._sessions[_fingerprint(token)] = Session(name=name, used_s=now_s)
         while len(self._sessions) > MOST:
             del self._sessions[min(self._sessions, key=lambda key: self._sessions[key].used_s)]
         self._write()
         return token
 
     def knows(self, pin: str, token: str) -> bool:
-        """Whether the token is of a session of this PIN; that is a use of it."""
+        """Whether the token belongs to a session begun with this PIN; asking counts as a use."""
         self._only_of(pin)
         session = self._sessions.get(_fingerprint(token))
         now_s = self._clock()
@@ -94,7 +93,7 @@ class Sessions:
         kept = _Kept(pin=self._pin, sessions=self._sessions)
         try:
             write_atomically(self._path, kept.model_dump_json().encode(), 0o600)
-        except EdgeError as error:  # a full disk: nobody is signed out now, only at a restart
+        except EdgeError as error:  # such as a full disk: they are signed out at the next restart
             log.warning("who is signed in is not kept: %s", error)
 
 

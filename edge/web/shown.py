@@ -1,8 +1,8 @@
-"""What hangs on the board as the staff page reads it: plain JSON values, times in UTC."""
+"""What is on the board, as the staff page reads it: plain JSON values, times in UTC."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +10,7 @@ from edge.board import Notice, version_of
 from edge.decide import UNDO_FOR
 from edge.history import Deed, DeedKind
 from edge.ledger import RECENT
-from edge.payloads import rfc3339
+from edge.payloads import rfc3339, rounded
 from edge.places import Place, places
 from edge.plan import Plan
 from edge.types import CameraStatus, Slot, SlotState
@@ -18,9 +18,9 @@ from edge.types import CameraStatus, Slot, SlotState
 Json = dict[str, Any]
 
 AGE_STEPS_MIN = (15, 60)
-"""After so many minutes an incident looks, and then is called, urgent."""
-PASSING = ("last_seen", "score", "p_present")
-"""What changes with each look; it is told with the next thing that matters."""
+"""Minutes after which an incident is marked late, and then urgent."""
+VOLATILE_FIELDS = ("last_seen", "score", "p_present")
+"""What changes with each look: it is told together with the next thing that matters."""
 
 
 def places_of(plan: Plan) -> dict[str, Place]:
@@ -67,21 +67,16 @@ def recent_json(notice: Notice, at: datetime) -> list[Json]:
 
 
 def settings_json(plan: Plan) -> Json:
-    return {
-        "age_steps_min": AGE_STEPS_MIN,
-        "pictures": plan.config.site.web.pictures,
-        "closing": None,
-    }
+    return {"age_steps_min": AGE_STEPS_MIN, "pictures": plan.config.site.web.pictures}
 
 
 def changed(
-    before: Mapping[str, Json], after: Mapping[str, Json], passing: Iterable[str]
+    before: Mapping[str, Json], after: Mapping[str, Json], volatile: Collection[str]
 ) -> list[str]:
-    """Return the keys whose values differ in more than what passes by itself."""
-    passing = tuple(passing)
+    """Return the keys whose values differ in more than their volatile fields."""
 
     def lasting(value: Json | None) -> Json | None:
-        return value and {key: one for key, one in value.items() if key not in passing}
+        return value and {key: one for key, one in value.items() if key not in volatile}
 
     return [key for key, value in after.items() if lasting(value) != lasting(before.get(key))]
 
@@ -102,8 +97,8 @@ def _slot(slot: Slot, notice: Notice, where: Mapping[str, Place]) -> Json:
         "visibility": state.visibility,
         "since": _time(state.since),
         "last_seen": _time(state.last_seen),
-        "score": _rounded(state.score),
-        "p_present": _rounded(state.p_present),
+        "score": rounded(state.score),
+        "p_present": rounded(state.p_present),
         "votes": _votes(state),
         "incident": _incident(state),
         "now": look.version if look else None,
@@ -112,7 +107,7 @@ def _slot(slot: Slot, notice: Notice, where: Mapping[str, Place]) -> Json:
 
 
 def _votes(state: SlotState) -> Json | None:
-    """Return the looks that the open incident was confirmed by, of those that were taken."""
+    """Return how many looks confirmed the open incident, of how many that were taken."""
     if state.votes is None or state.incident_id is None:
         return None
     return {"looks": state.votes.looks, "of": state.votes.of}
@@ -149,7 +144,7 @@ def _camera(camera_id: str, notice: Notice) -> Json:
 
 
 def _undo(deed: Deed, state: SlotState | None, at: datetime) -> str | None:
-    """Return the verb that takes a deed back, if that is possible now."""
+    """Return the verb that undoes a deed, if that is possible now."""
     if state is None:
         return None
     if deed.kind is DeedKind.NOT_EMPTY:
@@ -165,7 +160,3 @@ def _undo(deed: Deed, state: SlotState | None, at: datetime) -> str | None:
 
 def _time(moment: datetime | None) -> str | None:
     return rfc3339(moment) if moment else None
-
-
-def _rounded(probability: float | None) -> float | None:
-    return None if probability is None else round(probability, 4)

@@ -24,19 +24,19 @@ from edge.web.refusal import Refusal, read_body, starting
 from edge.web.shown import Json
 
 ANSWER_S = 5.0
-MAX_ANSWERS = 1000  # acts remembered, so that one that is sent again is not done again
-MAX_PICTURES = 1000  # JPEGs remembered: of a slot about 5 KB, of a camera some hundred
+MAX_ANSWERS = 1000  # acts remembered, so that one that is sent twice is done once
+MAX_PICTURES = 1000  # JPEGs kept: about 5 KB for a slot, some hundred for a camera
 WIDEST_PX = 1600  # of a whole picture: more than a phone or half a screen shows
 NOBODY = "staff"
-"""Who acts from a page whose user has given no name."""
+"""Who acts where the user of the page has given no name."""
 
 STATUS = {"already_closed": 409, "gone": 404, "not_written": 503}
-PASSING = "not_written"
-"""Nothing was done: the same act may be tried again."""
+RETRYABLE = "not_written"
+"""The code of an answer after which the same act may be tried again: nothing was done."""
 
 
 class Act(BaseModel):
-    """One tap. The same action_id again, after a lost answer, is the same tap."""
+    """One tap. The same action_id sent again, after a lost answer, is the same tap."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -55,8 +55,8 @@ class Act(BaseModel):
         return json.dumps(fields).encode()
 
 
-class StaffPages:
-    """One method a request. ask lays a request before the main loop, from any thread."""
+class StaffRequests:
+    """One method per request. ask hands a request to the main loop, from any thread."""
 
     def __init__(self, board: Board, ask: Callable[[Asked], None]):
         self.board, self._ask = board, ask
@@ -80,12 +80,12 @@ class StaffPages:
         return JSONResponse(found)
 
     async def act(self, request: Request) -> Response:
-        """Do it once, however often it is sent."""
+        """Do what is asked once, however often it is sent."""
         act = await read_body(request, Act)
         answered = self._acts.get((act.incident_id, act.action_id)) or self._ask_for(act)
         try:
             async with asyncio.timeout(ANSWER_S):
-                # Who goes away or has waited enough does not take back what was sent.
+                # A page that leaves or has waited long enough does not take back what it sent.
                 response = await asyncio.shield(answered)
         except TimeoutError:
             raise _busy() from None
@@ -125,14 +125,14 @@ class StaffPages:
         return Response(jpeg, media_type="image/jpeg")
 
     def _ask_for(self, act: Act) -> asyncio.Future[Json]:
-        """Lay it before the main loop and return what will be its response, which is remembered."""
+        """Hand it to the main loop; return the response to come, which is remembered."""
         self._make_room()
         loop, key = asyncio.get_running_loop(), (act.incident_id, act.action_id)
         answered: asyncio.Future[Json] = loop.create_future()
 
         def settle(payload: bytes) -> None:
             response: Json = json.loads(payload)
-            if response["data"].get("code") == PASSING:
+            if response["data"].get("code") == RETRYABLE:
                 del self._acts[key]
             answered.set_result(response)
 
@@ -145,7 +145,7 @@ class StaffPages:
         return answered
 
     def _make_room(self) -> None:
-        """Forget the oldest answer; never an act that still lies before the main loop."""
+        """Forget the oldest answer; never an act that the main loop has not answered."""
         if len(self._acts) < MAX_ANSWERS:
             return
         oldest = next((key for key, answered in self._acts.items() if answered.done()), None)
@@ -155,17 +155,17 @@ class StaffPages:
 
 
 def _busy() -> Refusal:
-    """What the main loop has not answered yet; the same act sent again waits for that answer."""
+    """Answer while the main loop has not answered; the same act sent again waits for it."""
     return Refusal(503, "busy", "the daemon is busy")
 
 
-def routes(pages: StaffPages) -> list[Route]:
+def routes(requests: StaffRequests) -> list[Route]:
     table: tuple[tuple[str, str, Callable[[Request], Awaitable[Response]]], ...] = (
-        ("GET", "/api/events", pages.events),
-        ("GET", "/api/snapshot", pages.snapshot),
-        ("POST", "/api/act", pages.act),
-        ("GET", "/api/slots/{slot}/{which}.jpg", pages.slot_picture),
-        ("GET", "/api/cameras/{camera}.jpg", pages.camera_picture),
+        ("GET", "/api/events", requests.events),
+        ("GET", "/api/snapshot", requests.snapshot),
+        ("POST", "/api/act", requests.act),
+        ("GET", "/api/slots/{slot}/{which}.jpg", requests.slot_picture),
+        ("GET", "/api/cameras/{camera}.jpg", requests.camera_picture),
     )
     own = [Route(path, handler, methods=[method]) for method, path, handler in table]
-    return [*own, *report.routes(pages.board), *health.routes(pages.board)]
+    return [*own, *report.routes(requests.board), *health.routes(requests.board)]

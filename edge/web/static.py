@@ -28,7 +28,7 @@ KINDS = {
     ".svg": "image/svg+xml",
     ".png": "image/png",
 }
-PAGES = {"/": "index.html", "/login": "login.html", "/calibrate": "calibrate.html"}
+PAGE_FILES = {"/": "index.html", "/login": "login.html", "/calibrate": "calibrate.html"}
 SMALL = 512  # bytes that are not worth packing
 
 _IMPORT = re.compile(r'^(?:import|export)\b[^"\';]*?["\'](\.{1,2}/[^"\']+)["\']', re.MULTILINE)
@@ -71,15 +71,15 @@ def routes() -> list[Route]:
         return _file(files, request.path_params["name"]).response(request)
 
     async def page(request: Request) -> Response:
-        return _file(files, PAGES[request.scope["path"]]).response(request)
+        return _file(files, PAGE_FILES[request.scope["path"]]).response(request)
 
-    return [*(Route(path, page) for path in PAGES), Route("/static/{name:path}", static)]
+    return [*(Route(path, page) for path in PAGE_FILES), Route("/static/{name:path}", static)]
 
 
 def read_files() -> dict[str, bytes]:
     """Return name → content of everything that is served, the pages with their preloads."""
     files = dict(_walk(resources.files("edge.web") / "static", ""))
-    for name in set(PAGES.values()) & set(files):
+    for name in set(PAGE_FILES.values()) & set(files):
         files[name] = _with_preloads(files[name], files)
     return files
 

@@ -3,7 +3,7 @@
 import { h, icon, list, set, setText } from "../lib/dom.js";
 import { t } from "../lib/i18n.js";
 import { tool } from "./fields.js";
-import { percentOf, reasonOf, stateOf, warningWords } from "./judged.js";
+import { percentOf, reasonOf, warningWords } from "./judged.js";
 
 /** @typedef {import("./state.js").Slot} Slot */
 /** @typedef {import("./scores.js").Scores} Scores */
@@ -37,7 +37,7 @@ export class Crops {
     const slots = model.slots;
     this.failed.hidden = !scores.failed;
     if (scores.failed) setText(this.failed, t("calibrate.scores_failed", { why: reasonOf(scores.failed) }));
-    const states = slots.map((slot) => stateOf(scores.known.get(slot.key)?.p));
+    const states = slots.map((slot) => scores.stateOf(slot.key));
     const counts = ["stocked", "empty", "unsure", "none"].map((state) => ({
       state, n: states.filter((one) => one === state).length }));
     list(this.summary, counts.filter(({ n }) => n), ({ state }) => state, ({ state }) => summaryChip(state));
@@ -69,7 +69,7 @@ export class Crops {
     const element = h("li", null, button);
     let drawn = "";
     element.update = (/** @type {Slot} */ slot) => {
-      const score = this.scores.known.get(slot.key), state = stateOf(score?.p);
+      const score = this.scores.known.get(slot.key), state = this.scores.stateOf(slot.key);
       const warned = this.scores.warnings.get(slot.key) ?? [];
       set(button, "data-state", state);
       set(button, "data-warned", warned.length > 0);

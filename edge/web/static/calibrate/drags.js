@@ -1,6 +1,6 @@
 // What dragging a handle or a line does to the drawing, for pointers and arrow keys alike.
 
-import { leanDivider, leastGap, moveDivider, trimFor, within } from "../geom/divide.js";
+import { leanDivider, leastGap, moveDivider, trimFor, trimmed, within } from "../geom/divide.js";
 import { distance, isConvex, shifted } from "../geom/quad.js";
 import { changeBay, changeLoose, changeRow, moveRail, moveSlots } from "./edits.js";
 
@@ -124,7 +124,7 @@ function dividerDrag(model, { key, r, i }, at) {
   if (!bay) return null;
   const row = bay.rows[r];
   const start = row.dividers[i];
-  const shown = start.u / (start.u + row.trim * (1 - start.u));
+  const shown = trimmed(start.u, row.trim);
   const held = within(bay.quad, at)[0];
   const least = leastGap(bay.quad, row.cells.length);
   const place = (/** @type {Point} */ point) => shown + within(bay.quad, point)[0] - held;

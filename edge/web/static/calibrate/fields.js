@@ -57,11 +57,10 @@ export function textField({ label, name, hint, get, put }) {
 }
 
 /**
- * @param {{label: string, get: () => boolean, put: (value: boolean) => void, icon?: string, title?: string}} options
+ * @param {{label: string, get: () => boolean, put: (value: boolean) => void, title?: string}} options
  */
-export function toggle({ label, get, put, icon: sign, title }) {
-  const element = h("button", { type: "button", class: "toggle", title, onclick: () => put(!get()) },
-    sign && icon(sign, "icon icon--small"), label);
+export function toggle({ label, get, put, title }) {
+  const element = h("button", { type: "button", class: "toggle", title, onclick: () => put(!get()) }, label);
   return { element, update: () => set(element, "aria-pressed", String(get())) };
 }
 

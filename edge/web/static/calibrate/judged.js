@@ -2,16 +2,16 @@
 
 import { knows, t } from "../lib/i18n.js";
 
-// Where the shipped model says so; between them it says nothing.
-const EMPTY_ABOVE = 0.8, STOCKED_BELOW = 0.4;
+/** @typedef {"none"|"empty"|"stocked"|"unsure"} Judged */
+/** @typedef {{emptyAbove: number, stockedBelow: number}} Rule the daemon's; between the two it says nothing */
 
 /**
- * @param {number|undefined} p probability that the slot is empty
- * @returns {"none"|"empty"|"stocked"|"unsure"}
+ * @param {number} p probability that the slot is empty
+ * @param {Rule} rule
+ * @returns {Judged}
  */
-export function stateOf(p) {
-  if (p === undefined) return "none";
-  return p >= EMPTY_ABOVE ? "empty" : p <= STOCKED_BELOW ? "stocked" : "unsure";
+export function judged(p, { emptyAbove, stockedBelow }) {
+  return p >= emptyAbove ? "empty" : p > stockedBelow ? "unsure" : "stocked";
 }
 
 /** @param {number} p @returns {string} never 100 % or 0 % for what is only nearly so */

@@ -250,8 +250,8 @@ export class App {
 
   #paint() {
     const { model, scores, realign, bench } = this;
-    this.overlay.render({ scores: scores.known, warnings: scores.warnings, hover: this.#hover, diagonal: this.#diagonal,
-      cursor: this.cursor, seen: this.#seen, ghosts: realign.ghosts, anchors: realign.anchors, counts: this.actions.counts });
+    this.overlay.render({ scores: scores.known, stateOf: (key) => scores.stateOf(key), warnings: scores.warnings,
+      hover: this.#hover, diagonal: this.#diagonal, cursor: this.cursor, seen: this.#seen, ghosts: realign.ghosts, anchors: realign.anchors, counts: this.actions.counts });
     this.panel.update();
     this.panel.element.hidden = realign.active;
     set(this.ground, "data-tool", model.tool);

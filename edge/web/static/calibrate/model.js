@@ -37,8 +37,6 @@ export class Model {
   step = 1;
   snap = true;
   keepEqual = false;
-  /** A gesture is under way: what is shown is not committed yet. */
-  previewing = false;
 
   /** @type {Entry[]} */ #done = [];
   /** @type {Entry[]} */ #undone = [];
@@ -86,13 +84,11 @@ export class Model {
   /** @param {State} state of a gesture that may still be cancelled */
   preview(state) {
     this.state = state;
-    this.previewing = true;
     this.changed();
   }
 
   cancel() {
     this.state = this.#committed;
-    this.previewing = false;
     this.changed();
   }
 
@@ -194,6 +190,5 @@ export class Model {
   #set(state) {
     this.state = state;
     this.#committed = state;
-    this.previewing = false;
   }
 }

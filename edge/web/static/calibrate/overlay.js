@@ -6,7 +6,7 @@ import { t } from "../lib/i18n.js";
 import { divide, rowSpans } from "../geom/divide.js";
 import { centre, isConvex, ordered, sides } from "../geom/quad.js";
 import { handlesOf, isHeld, lineName, linesOf, middleOf, ruledBay, targetName } from "./hits.js";
-import { percentOf, stateOf, warningWords } from "./judged.js";
+import { percentOf, warningWords } from "./judged.js";
 
 /** @typedef {import("../geom/homography.js").Point} Point */
 /** @typedef {import("../geom/homography.js").Quad} Quad */
@@ -17,6 +17,7 @@ import { percentOf, stateOf, warningWords } from "./judged.js";
 /**
  * @typedef {object} Shown what is drawn beside the state
  * @property {Map<string, {p: number}>} scores by slot key
+ * @property {(key: string) => import("./judged.js").Judged} stateOf a slot
  * @property {Map<string, string[]>} warnings by slot key
  * @property {{point: Point, target: Target}|null} hover
  * @property {[Point, Point]|null} diagonal
@@ -64,11 +65,10 @@ export class Overlay {
   }
 
   /** @param {Slot} slot @param {Shown} shown @param {Set<string>} selected */
-  #slot(slot, { scores, warnings }, selected) {
+  #slot(slot, { scores, stateOf, warnings }, selected) {
     const element = /** @type {any} */ (this.layers.slots).__keyed.get(slot.key);
     const score = scores.get(slot.key), warned = warnings.get(slot.key) ?? [];
-    const state = stateOf(score?.p);
-    set(element, "data-state", state);
+    set(element, "data-state", stateOf(slot.key));
     set(element, "data-warned", warned.length > 0);
     set(element, "data-bay", slot.bay?.key);
     set(element, "aria-pressed", String(selected.has(slot.key)));

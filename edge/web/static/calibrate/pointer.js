@@ -66,9 +66,6 @@ export class Pointer {
     addEventListener("keyup", (event) => { if (event.code === "Space") this.#space = false; });
   }
 
-  /** A gesture is under way. */
-  get busy() { return this.#press !== null; }
-
   /** Take back the gesture under way. @returns {boolean} whether there was one */
   cancel() {
     const press = this.#press;

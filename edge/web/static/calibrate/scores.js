@@ -4,7 +4,7 @@
 import { ApiError, send } from "../lib/net.js";
 import { overlapping, shapeWarnings, shareInside } from "../geom/quad.js";
 import { fractions, scaled } from "./state.js";
-import { stateOf } from "./judged.js";
+import { judged } from "./judged.js";
 
 /** @typedef {import("./model.js").Model} Model */
 /** @typedef {import("./bench.js").Bench} Bench */
@@ -30,6 +30,7 @@ export class Scores {
   #timer = 0;
   #busy = false;
   #median = 0;
+  /** Of the newest answer, by which all are judged. @type {import("./judged.js").Rule|null} */ #rule = null;
   /** @type {Map<string, string>} */ #refused = new Map();
 
   /**
@@ -61,6 +62,12 @@ export class Scores {
     this.#timer = setTimeout(() => this.#ask(), WAIT_MS);
   }
 
+  /** @param {string} key of a slot @returns {import("./judged.js").Judged} what the daemon would take from its score */
+  stateOf(key) {
+    const score = this.known.get(key);
+    return score && this.#rule ? judged(score.p, this.#rule) : "none";
+  }
+
   /** @param {string} key of a slot @returns {boolean} whether it can be scored and saved */
   usable(key) {
     return !this.warnings.get(key)?.some((code) => UNUSABLE.has(code));
@@ -86,10 +93,10 @@ export class Scores {
     let wait = 0;
     try {
       const asked = due.slice(0, MOST);
-      const { slots, median_sharpness: median } = await send("POST", this.bench.url("/score"),
+      const answer = await send("POST", this.bench.url("/score"),
         { token, slots: asked.map(({ key, quad }) => ({ key, quad })) }, { timeoutMs: ANSWER_MS });
       this.failed = null;
-      if (token === this.bench.picture?.token) this.#take(slots, median, new Map(asked.map(({ key, text }) => [key, text])));
+      if (token === this.bench.picture?.token) this.#take(answer, new Map(asked.map(({ key, text }) => [key, text])));
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       this.failed = error;
@@ -110,9 +117,10 @@ export class Scores {
     }
   }
 
-  /** @param {any[]} slots @param {number|null} median @param {Map<string, string>} asked */
-  #take(slots, median, asked) {
+  /** @param {any} answer @param {Map<string, string>} asked each slot's quad */
+  #take({ slots, median_sharpness: median, empty_above: emptyAbove, stocked_below: stockedBelow }, asked) {
     this.#median = median ?? 0;
+    this.#rule = { emptyAbove, stockedBelow };
     for (const { key, problem, p_empty: p, crop, width, height, sharpness } of slots) {
       const quad = asked.get(key) ?? "";
       if (problem) { this.#refused.set(key, quad); continue; }
@@ -141,7 +149,7 @@ export class Scores {
     for (const { key } of slots) {
       const score = this.known.get(key), codes = found.get(key);
       // an empty slot has nothing sharp in it, nor has a black one
-      if (score && stateOf(score.p) !== "empty" && !codes?.includes("blackout") &&
+      if (score && this.stateOf(key) !== "empty" && !codes?.includes("blackout") &&
           score.sharpness < this.#median * BLURRED) codes?.push("blurred");
     }
     this.warnings = found;

@@ -53,7 +53,7 @@ export function set(element, name, value) {
 }
 
 /**
- * Sets the text only where it differs: nothing is announced, selected or laid out anew in vain.
+ * Sets the text only where it differs: nothing is announced, selected or laid out needlessly.
  * @param {Element} element
  * @param {string | number} text
  */

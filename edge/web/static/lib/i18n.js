@@ -84,5 +84,5 @@ export function percent(share, digits = 1) {
   if (share === null || share === undefined) return "–";
   const scale = 100 * 10 ** digits;
   const cut = Math.floor(share * scale + 1e-9) / 10 ** digits;
-  return `${number(cut, share === 1 || share === 0 ? 0 : digits)} %`;
+  return `${number(cut, share === 1 || share === 0 ? 0 : digits)}\u00a0%`;
 }

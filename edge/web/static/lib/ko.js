@@ -75,7 +75,6 @@ export default {
   "card.priority": "우선순위 {n}",
   "card.taken_by": "{by} · {ago}",
   "card.until": "{time}까지",
-  "card.closed": "채워졌어요 · {time} 걸림",
 
   "act.ack": "채우러 갈게요",
   "act.release": "못 가게 됐어요",
@@ -83,7 +82,7 @@ export default {
   "act.later_label": "{name} · 나중에",
   "act.snooze_15": "15분 뒤",
   "act.snooze_60": "1시간 뒤",
-  "act.snooze_today": "오늘은 그만 ({time}까지)",
+  "act.snooze_today": "오늘은 그만 (24:00까지)",
   "act.unsnooze": "다시 보기",
   "act.not_empty": "비어 있지 않아요",
   "act.not_misplaced": "이 상품이 맞아요",
@@ -208,7 +207,7 @@ export default {
   "health.memory": "메모리 {n} MB",
   "health.uptime": "켜진 지 {time}",
   "health.failures": "틀린 PIN {n}번",
-  "health.frames": "화면 {n}장",
+  "health.frames": "사진 {n}장",
   "health.slots": "{n}칸",
   "health.failed": "상태를 불러오지 못했어요.",
 

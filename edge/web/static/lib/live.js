@@ -1,6 +1,6 @@
 /**
  * The daemon's news as they come. A phone that slept, a daemon that was restarted, a socket that
- * died in silence: the stream is opened anew, and its first event tells everything. A page that
+ * died in silence: the stream is opened again, and its first event tells everything. A page that
  * nobody looks at hangs up, but asks now and then: it can ring, and its title be read.
  */
 

@@ -1,4 +1,4 @@
-/** Signed in as long as a page is looked at: asking for the session gives its cookie thirty days anew. */
+/** Stays signed in while a page is looked at: asking for the session renews its cookie's thirty days. */
 
 import { getJson } from "./net.js";
 

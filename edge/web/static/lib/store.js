@@ -12,7 +12,7 @@ export function createStore(initial) {
 
   function tell() {
     told = true;
-    for (const listener of [...listeners]) listener(value);
+    for (const listener of listeners) listener(value);
   }
 
   return {
@@ -29,13 +29,12 @@ export function createStore(initial) {
     },
 
     /**
-     * Calls listener now and after each change; returns how to stop.
+     * Calls listener now and after each change.
      * @param {(value: T) => void} listener
      */
     watch(listener) {
       listeners.add(listener);
       listener(value);
-      return () => listeners.delete(listener);
     },
   };
 }

@@ -3,15 +3,17 @@
 import { h, list, set, setText } from "../lib/dom.js";
 import { t } from "../lib/i18n.js";
 import { menuButton } from "../lib/menu.js";
-import { duration, lasting, minutesSince } from "../lib/time.js";
-import { ageStep, endOfDay, evidenceWords, minutesToday, placeWords, whyUnseen } from "./model.js";
+import { lasting, minutesSince } from "../lib/time.js";
+import { ageStep, evidenceWords, minutesToday, placeWords, whyUnseen } from "./model.js";
 import { pair, stateChip } from "./parts.js";
+import { deedWords } from "./recent.js";
 
 /** @typedef {import("./model.js").Slot} Slot */
+/** @typedef {import("./model.js").Recent} Recent */
 /**
  * @typedef {{act: (verb: any, about: any, options?: any) => Promise<boolean>,
- *   settings: () => import("./model.js").Settings, pending: (slot: string) => string | null,
- *   show: (slot: string) => void}} Hands what a card can do
+ *   settings: () => import("./model.js").Settings, recent: () => Recent[],
+ *   pending: (slot: string) => string | null, show: (slot: string) => void}} Hands what a card can do
  */
 
 /** @param {Slot} slot */
@@ -48,6 +50,9 @@ export function card(slot, hands) {
     closed,
   );
   const element = h("li", { class: "cards__item", dataset: { slot: slot.id } }, article);
+  let incidentId = "";
+  /** What closed the incident. @type {Recent | null} */
+  let end = null;
 
   element.update = (/** @type {Slot} */ now) => {
     const step = ageStep(now, hands.settings());
@@ -74,15 +79,28 @@ export function card(slot, hands) {
 
   /** It was closed or taken elsewhere while a finger is on the list: say so, and stay in place. */
   function finish(now) {
-    const incident = now.incident;
+    const { incident } = now;
     article.classList.toggle("card--done", !incident || Boolean(incident.ack));
-    const took = duration(minutesSince(article.dataset.opened ?? null));
-    if (incident) article.dataset.opened = incident.opened_at;
-    if (!incident) setText(closed, t("card.closed", { time: took }));
-    else setText(closed, incident.ack ? `${t("todo.taken")} · ${incident.ack.by}` : "");
+    if (incident) {
+      incidentId = incident.id;
+      end = null;
+      setText(closed, incident.ack ? `${t("todo.taken")} · ${incident.ack.by}` : "");
+    } else {
+      end ??= endOf(incidentId, hands.recent()); // in half an hour it is not among them any more
+      setText(closed, end ? deedWords(end) : t("recent.closed"));
+    }
   }
 
   return element;
+}
+
+/**
+ * @param {string} incidentId
+ * @param {Recent[]} recent
+ */
+function endOf(incidentId, recent) {
+  const ends = recent.filter((deed) => deed.kind === "closed" || deed.kind === "not_empty");
+  return ends.find((deed) => deed.incident_id === incidentId) ?? null;
 }
 
 /**
@@ -113,8 +131,8 @@ export function actionButtons(hands) {
       [t("act.snooze_15"), () => hands.act("snooze", about(slot), { minutes: 15 })],
       [t("act.snooze_60"), () => hands.act("snooze", about(slot), { minutes: 60 })],
       [
-        t("act.snooze_today", { time: endOfDay(hands.settings()) }),
-        () => hands.act("snooze", about(slot), { minutes: minutesToday(hands.settings()) }),
+        t("act.snooze_today"),
+        () => hands.act("snooze", about(slot), { minutes: minutesToday() }),
       ],
     ],
   });

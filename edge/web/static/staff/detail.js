@@ -15,7 +15,7 @@ export function slotDetail(hands) {
   const chip = stateChip();
   const name = h("h3", { class: "detail__name" });
   const place = h("p", { class: "muted small" });
-  const lines = h("p", { class: "small detail__lines" });
+  const lines = h("p", { class: "small" });
   const why = h("p", { class: "card__unseen" });
   const pictures = pair();
   const buttons = actionButtons(hands);

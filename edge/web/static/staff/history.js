@@ -95,7 +95,7 @@ function emptyHours({ slots, hours }) {
   return { hours: hours.hours, rows };
 }
 
-/** An element that is filled anew only where what it shows differs: a report comes each minute. */
+/** An element that is refilled only if what it shows has changed: a report comes each minute. */
 function kept(element, fill) {
   let shown = "";
   element.update = ({ told }) => {
@@ -192,9 +192,7 @@ function worstWords(slot) {
 function shelfTable() {
   const columns = ["history.shelves", "history.availability", "history.not_visible"];
   return tableBlock("history.shelves", columns, (shelf) => [
-    shelf.row === null
-      ? shelf.camera
-      : t("history.shelf", { camera: shelf.camera, row: shelf.row }),
+    t("history.shelf", { camera: shelf.camera, row: shelf.row }),
     percent(shelf.availability),
     percent(shelf.not_visible),
   ]);

@@ -37,6 +37,7 @@ const actions = createActions(
 const hands = {
   ...actions,
   settings: () => store.get().settings,
+  recent: () => store.get().recent,
   pending: (/** @type {string} */ slot) => store.get().pending[slot] ?? null,
   show(/** @type {string} */ slot) {
     if (!wide.matches) location.hash = "#shelves";

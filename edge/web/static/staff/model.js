@@ -17,7 +17,7 @@ import { percent, t } from "../lib/i18n.js";
  *   picture: when the newest one without people was taken, in ms since 1970; also its version
  * @typedef {{at: string, slot: string, name: string, kind: string, by: string | null,
  *   incident_id: string, minutes_open: number | null, undo: string | null}} Recent
- * @typedef {{age_steps_min: number[], pictures: boolean, closing: string | null}} Settings
+ * @typedef {{age_steps_min: number[], pictures: boolean}} Settings
  * @typedef {{node: string, slots: Slot[], cameras: Camera[], recent: Recent[], settings: Settings}} Snapshot
  */
 
@@ -27,7 +27,7 @@ export const NOTHING = {
   slots: [],
   cameras: [],
   recent: [],
-  settings: { age_steps_min: [15, 60], pictures: true, closing: null },
+  settings: { age_steps_min: [15, 60], pictures: true },
 };
 
 const LAST = Number.MAX_SAFE_INTEGER;
@@ -107,22 +107,10 @@ export function placeWords(slot) {
     : slot.camera;
 }
 
-/**
- * When the shop's day ends: "24:00" where it is not known when it closes.
- * @param {Settings} settings
- */
-export function endOfDay(settings) {
-  return settings.closing ?? "24:00";
-}
-
-/**
- * Minutes from now until the shop closes (or until midnight), at least an hour.
- * @param {Settings} settings closing is "HH:MM" of local time
- */
-export function minutesToday(settings) {
+/** Minutes from now until midnight, at least an hour. */
+export function minutesToday() {
   const end = new Date(now());
-  const [hours, minutes] = endOfDay(settings).split(":").map(Number);
-  end.setHours(hours, minutes, 0, 0);
+  end.setHours(24, 0, 0, 0);
   return Math.max(60, Math.ceil((end.getTime() - now()) / 60000));
 }
 
@@ -164,7 +152,7 @@ export function proof(slots, cameras) {
 /**
  * @param {Snapshot} snapshot
  * @param {{slots?: Slot[], cameras?: Camera[], recent?: Recent[], gone?: string[],
- *   gone_cameras?: string[], settings?: Settings}} patch
+ *   gone_cameras?: string[]}} patch
  * @returns {Snapshot}
  */
 export function patched(snapshot, patch) {
@@ -173,7 +161,6 @@ export function patched(snapshot, patch) {
     slots: merged(snapshot.slots, patch.slots, patch.gone),
     cameras: merged(snapshot.cameras, patch.cameras, patch.gone_cameras),
     recent: patch.recent ?? snapshot.recent,
-    settings: patch.settings ?? snapshot.settings,
   };
 }
 

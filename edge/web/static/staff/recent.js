@@ -23,7 +23,7 @@ const ICONS = {
  * @returns {any} an element with update(recent)
  */
 export function recentList(hands) {
-  const items = h("ol", { class: "recent__list" });
+  const items = h("ol");
   const none = h("p", { class: "muted small" }, t("recent.none"));
   const root = h(
     "section",
@@ -52,7 +52,7 @@ function entry(one, hands) {
     { class: "recent__item", dataset: { kind: one.kind } },
     h("time", { class: "recent__time", datetime: one.at }, clock(one.at)),
     icon(ICONS[one.kind] ?? "info"),
-    h("div", { class: "recent__text" }, h("p", { class: "recent__name" }, one.name), what),
+    h("div", null, h("p", { class: "recent__name" }, one.name), what),
     undo,
   );
   let verb = one.undo;
@@ -63,9 +63,17 @@ function entry(one, hands) {
     verb = now.undo;
     undo.hidden = verb === null;
     set(undo, "aria-label", t("act.of", { name: now.name, act: t("act.undo") }));
-    setText(what, [kindWords(now), now.by].filter(Boolean).join(" · "));
+    setText(what, deedWords(now));
   };
   return element;
+}
+
+/**
+ * What was done, and by whom if that is known.
+ * @param {Recent} one
+ */
+export function deedWords(one) {
+  return [kindWords(one), one.by].filter(Boolean).join(" · ");
 }
 
 /** @param {Recent} one */

@@ -25,7 +25,7 @@ export function todoView(hands) {
   const nothing = emptyState();
   const takenTitle = heading(t("todo.taken"), "taken-title");
   const taken = h("ul", { class: "rows panel", "aria-labelledby": "taken-title" });
-  const laterWords = h("span", { class: "later__words" });
+  const laterWords = h("span");
   const laterNext = h("span", { class: "muted" });
   const later = h("ul", { class: "rows" });
   const put = h(

@@ -1,4 +1,4 @@
-"""All that the daemon's pages can ask for, tied to its main loop by the board and the requests."""
+"""All that the daemon's pages can ask for; the board and `ask` tie it to the main loop."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from edge.drawing.viewfinder import SharedCameras
 from edge.plan import Plan
 from edge.types import Asked
 from edge.web import calibrate, staff
-from edge.web.staff import StaffPages
+from edge.web.staff import StaffRequests
 
 RELOAD_S = 10.0
 
 Ask = Callable[[Asked], None]
-"""Lays a request before the main loop."""
+"""Hands a request to the main loop."""
 
 
 def daemon_routes(plan: Plan, board: Board, ask: Ask) -> list[Route]:
-    """Return the pages' requests. plan is what the daemon starts with; the board has the newest."""
+    """Return the pages' routes. plan: what the daemon starts with; the board has the newest."""
 
     def now() -> Plan:
         return board.notice.plan if board.notice else plan
@@ -33,15 +33,15 @@ def daemon_routes(plan: Plan, board: Board, ask: Ask) -> list[Route]:
         viewfinder=SharedCameras(lambda: board.eyes),
         reload=lambda: reload_by(ask),
     )
-    return [*staff.routes(StaffPages(board, ask)), *calibrate.routes(bench)]
+    return [*staff.routes(StaffRequests(board, ask)), *calibrate.routes(bench)]
 
 
-def reload_by(ask: Ask, wait_s: float = RELOAD_S) -> Reloaded:
-    """Have the main loop read the configuration anew, and wait for what it says of that."""
+def reload_by(ask: Ask) -> Reloaded:
+    """Have the main loop read the configuration again, and wait for its answer."""
     answered: Future[bytes] = Future()
     ask(Asked("reload", b"", answered.set_result))
     try:
-        response = json.loads(answered.result(wait_s))
+        response = json.loads(answered.result(RELOAD_S))
     except TimeoutError:
         return Reloaded(False, "the daemon is busy; it will read the planogram when it can")
     if response["status"] == "ok":
