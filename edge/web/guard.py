@@ -85,9 +85,7 @@ class Guard:
             query = f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else ""
             to = f"/login?{urlencode({'next': path + query})}"
             await RedirectResponse(to, 303)(scope, receive, answer)
-        elif path.startswith(
-            "/static/"
-        ):  # from memory and never refused: a page is never half there
+        elif path.startswith("/static/"):  # from memory, never refused: no page is half there
             await self._app(scope, receive, answer)
         elif path == STREAM:
             await self._stream(request, receive, answer)
