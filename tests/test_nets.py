@@ -432,6 +432,31 @@ def test_a_size_on_the_way_of_progressive_resizing_must_suit_too():
         check_sizes(SlotNet(net, classes=2), recipe)
 
 
+@pytest.mark.parametrize(
+    ("net", "size", "batch", "processes", "refused"),
+    [
+        (TINY, 32, 1, 1, True),
+        (TINY, 32, 2, 2, True),
+        (TINY, 32, 2, 1, False),
+        (TINY, 64, 1, 1, False),
+        (TINY | {"freeze": 5}, 32, 1, 1, False),
+        ({"arch": "simple_cnn"}, 16, 1, 1, False),
+    ],
+    ids=str,
+)
+def test_one_picture_of_which_one_value_is_left_is_refused(net, size, batch, processes, refused):
+    recipe = Recipe(
+        name="r", classes=("a", "b"), input_size=size, net=Net(**net), batch=batch, epochs=1
+    )
+    model = SlotNet(Net(**net), classes=2).train()
+    if refused:
+        with pytest.raises(ConfigError, match=r"batch: one picture of 32 pixels"):
+            check_sizes(model, recipe, processes)
+    else:
+        check_sizes(model, recipe, processes)
+        model(torch.zeros(batch // processes, size, size, 3, dtype=torch.uint8))
+
+
 def test_no_more_parts_can_be_frozen_than_there_are():
     with pytest.raises(ConfigError, match=r"net.freeze: 6, but resnet10 has 5 parts"):
         open_body(Net(**TINY, freeze=6))

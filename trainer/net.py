@@ -6,6 +6,8 @@ first convolution can be done in two ways.
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import Tensor, nn
 
@@ -69,12 +71,30 @@ def open_body(net: Net, zero_gamma: bool = False) -> ResNet | Baseline:
     return body
 
 
-def check_sizes(model: SlotNet, recipe: Recipe) -> None:
-    """Raise ConfigError where pictures of the recipe's sizes do not suit its net."""
+def check_sizes(model: SlotNet, recipe: Recipe, processes: int = 1) -> None:
+    """Raise ConfigError where pictures of the recipe's sizes do not suit its net.
+
+    processes: among which each batch is shared out.
+    """
     on_the_way = [("train_sizes", size) for _, size in recipe.train_sizes]
     for key, size in (("input_size", recipe.input_size), *on_the_way):
         if why := why_unsuited(model, recipe.net.arch, size):
             raise ConfigError([f"{key}: {size}; {why}"])
+    smallest = min((size for _, size in recipe.train_sizes), default=recipe.input_size)
+    if recipe.batch == processes and recipe.optimizer != "logistic":
+        _check_alone(model, smallest)
+
+
+def _check_alone(model: SlotNet, size: int) -> None:
+    """Raise ConfigError where of one picture nothing is left to take a BatchNorm's mean over."""
+    shapes = copy.deepcopy(model).to("meta").train()  # computes nothing but shapes
+    try:
+        shapes(torch.empty((1, size, size, 3), device="meta"))
+    except ValueError:
+        raise ConfigError(
+            [f"batch: one picture of {size} pixels at a time (for each process) leaves a BatchNorm "
+             "one value to take the mean of: a batch of two, or larger pictures"]
+        ) from None  # fmt: skip
 
 
 def why_unsuited(model: SlotNet, arch: str, size: int) -> str:

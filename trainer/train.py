@@ -154,7 +154,7 @@ def prepare(mixture: Mixture, run: Path, team: Workers, teacher: Path | None = N
     torch.manual_seed(recipe.seed)
     net = net_at_first(recipe, teacher)
     model = SlotNet(net, len(recipe.classes), recipe.zero_gamma).to(team.device)
-    check_sizes(model, recipe)
+    check_sizes(model, recipe, team.count)
     if recipe.channels_last:
         model = model.to(memory_format=torch.channels_last)
     average = running_mean(model, recipe.ema * mixture.steps)
