@@ -18,7 +18,7 @@ from test_report import Page, missing, row, write_study
 from edge.classifier import Thresholds
 from edge.errors import UsageError
 from trainer.data import Picture
-from trainer.report import _facts, write_report
+from trainer.report import _facts, _notes, _once, write_report
 from trainer.report.answers import (
     HELD_OUT,
     INT8,
@@ -34,7 +34,7 @@ from trainer.report.curves import training_curves
 from trainer.report.facts import circumstances
 from trainer.report.mistakes import confusion, per_class, places, worst
 from trainer.report.page import STYLE, Figure, count, page, words
-from trainer.report.speed import Point, Timing, comparable, compared, pareto
+from trainer.report.speed import Point, Timing, _title, comparable, compared, pareto
 from trainer.report.studies import open_study, rows_and_time, study_figures
 from trainer.report.svg import (
     Plot,
@@ -271,6 +271,33 @@ def test_the_name_of_a_line_that_ends_early_stands_beside_its_end_and_over_no_li
     assert abs(left - plot.at(40, 0.1)[0]) < 70
 
 
+def test_a_run_has_the_same_dashes_in_every_plot():
+    loss_only = CurveRow(1, 1.0, 0.1, 0.5, None, 1.0), CurveRow(2, 2.0, 0.1, 0.4, None, 1.0)
+    both = tuple(replace(each, held_out=0.5) for each in loss_only)
+    runs = [replace(contender(name), curve=curve)
+            for name, curve in (("own", both), ("blind", loss_only), ("third", both))]  # fmt: skip
+    _, loss, held_out, _ = training_curves(runs, "own")[0].body.split("<svg ")
+    assert f'<polyline class="{dashed(1)}"' in loss
+    assert f'<polyline class="{dashed(1)}"' in held_out
+    assert f'<polyline class="{dashed(0)}"' not in held_out
+
+
+def test_where_all_have_learnt_the_answers_the_title_says_so():
+    points = [point(name, replace(right_of(100, n, 0.9), learnt=n), ms)
+              for name, n, ms in (("a", 99, 2), ("b", 60, 1))]  # fmt: skip
+    assert _title(points, pareto(points)).endswith("learnt some of these pictures, or may have")
+    honest = [replace(one, answers=replace(one.answers, learnt=0)) for one in points]
+    assert _title(honest, pareto(honest)).endswith("times as long")
+
+
+def test_the_header_names_who_else_has_learnt_the_pictures():
+    own = right_of(4, 3, 0.9)
+    others = [replace(own, name=name, learnt=n) for name, n in (("a", 4), ("b", None), ("c", 0))]
+    assert _notes(own, others, []) == [
+        "a has learnt from 4 of them. Whether b has learnt from them is not known."
+    ]
+
+
 # -- mistakes -------------------------------------------------------------------------------------
 
 
@@ -375,6 +402,8 @@ def test_what_is_named_twice_is_shown_once(tmp_path):
     study = write_study(tmp_path / "s", "kfold", [row("single", None, 0, 0, 0)])
     write_report(tmp_path / "r.html", [], studies=[study, tmp_path / "s" / ".." / "s"])
     assert (tmp_path / "r.html").read_text().count('<section id="study-') == 1
+    named = [Path("b"), Path("a"), Path("x/../b")]
+    assert _once(named) == [Path("b"), Path("a")]
 
 
 # -- access ---------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from trainer.report.curves import training_curves
 from trainer.report.facts import circumstances, recipes, this_machine
 from trainer.report.mistakes import confusion, per_class, worst
 from trainer.report.page import Figure, Section, count, page
-from trainer.report.speed import accuracy_and_time
+from trainer.report.speed import accuracy_and_time, learnt_words
 from trainer.report.studies import (
     OUT_OF_FOLD,
     Study,
@@ -127,12 +127,16 @@ def _of_bundles(contenders: Sequence[Contender], subject: Answers) -> list[Secti
 
 def _once(paths: Sequence[Path]) -> list[Path]:
     """Return the paths without those that lead where an earlier one does."""
-    return list({path.resolve(): path for path in reversed(paths)}.values())[::-1]
+    first: dict[Path, Path] = {}
+    for path in paths:
+        first.setdefault(path.resolve(), path)
+    return list(first.values())
 
 
 def _of_study(number: int, study: Study) -> Section:
-    figures: list[Figure] = [*study_figures(study), *rows_and_time(study)]
-    return Section(f"study-{number}", study.title, figures, study.note)
+    figures = study_figures(study)
+    shown = [*figures[:-1], *rows_and_time(study), *figures[-1:]]  # the table comes last
+    return Section(f"study-{number}", study.title, shown, study.note)
 
 
 def _lead(subject: Answers | None, studies: Sequence[Study]) -> str:
@@ -161,20 +165,24 @@ def _notes(
 ) -> list[str]:
     """Return what flatters whom, and what could not be looked at."""
     flattered = [] if subject is None else [_flattered(subject)]
-    flattered += [_flattered(other, f"{other.name}: ") for other in others]
+    flattered += [
+        f"{other.name} has learnt from {learnt_words(other)} of them."
+        if other.learnt is not None
+        else f"Whether {other.name} has learnt from them is not known."
+        for other in others
+        if other.learnt != 0
+    ]
     silent = [f"{one.name} was not asked: {one.why}." for one in contenders if one.why]
     silent += [f"{one.name} was stopped at {one.stopped}." for one in contenders if one.stopped]
     return [text for text in (" ".join(filter(None, flattered)), " ".join(silent)) if text]
 
 
-def _flattered(answers: Answers, who: str = "") -> str:
-    n = len(answers.truth)
+def _flattered(answers: Answers) -> str:
     if answers.learnt is None:
-        return f"{who}Whether it has learnt from them is not known."
+        return "Whether it has learnt from them is not known."
     if not answers.learnt:
         return ""
-    of = f"{answers.learnt} of them" if not who else f"{answers.learnt} of the {n}"
-    return f"{who}{of} show what was {LEARNT}, which flatters it."
+    return f"{answers.learnt} of them show what was {LEARNT}, which flatters it."
 
 
 def _facts(subject: Answers | None) -> list[tuple[str, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from trainer.report.answers import Contender
 from trainer.report.page import Figure
@@ -32,12 +32,14 @@ def training_curves(runs: Sequence[Contender], subject: str) -> list[Figure]:
     runs = [run for run in runs if run.curve]
     if not runs:
         return []
+    others = [run.name for run in runs if run.name != subject]
+    kinds = {name: dashed(number) for number, name in enumerate(others)} | {subject: "main"}
     plots = [
-        _plot(runs, subject, "loss", lambda row: row.loss, lambda v: axis("training loss", v,
+        _plot(runs, kinds, "loss", lambda row: row.loss, lambda v: axis("training loss", v,
               zero=True)),
-        _plot(runs, subject, "accuracy on held-out pictures", lambda row: row.held_out,
+        _plot(runs, kinds, "accuracy on held-out pictures", lambda row: row.held_out,
               lambda v: axis("right on held-out pictures", v, tick_percent, most=1)),
-        _plot(runs, subject, "learning rate", lambda row: row.lr, lambda v: axis("learning rate",
+        _plot(runs, kinds, "learning rate", lambda row: row.lr, lambda v: axis("learning rate",
               v, zero=True)),
     ]  # fmt: skip
     unnamed = f" Named are the first {NAMED} of {len(runs)} runs." if len(runs) > NAMED else ""
@@ -82,10 +84,10 @@ def _title(run: Contender) -> str:
 
 
 def _plot(
-    runs: Sequence[Contender], subject: str, alt: str, value: Value,
+    runs: Sequence[Contender], kinds: Mapping[str, str], alt: str, value: Value,
     y_axis: Callable[[list[float]], Axis],
 ) -> str:  # fmt: skip
-    """Return the drawing; empty where no run knows the value."""
+    """Return the drawing, each run's line of its kind; empty where no run knows the value."""
     lines = [
         (run.name, [(row.step, known) for row in run.curve if (known := value(row)) is not None])
         for run in runs
@@ -94,8 +96,6 @@ def _plot(
     if not lines:
         return ""
     named = lines[:NAMED] if len(lines) > 1 else []
-    others = [name for name, _ in lines if name != subject]
-    kinds = {name: dashed(number) for number, name in enumerate(others)} | {subject: "main"}
     room = max((width_of(shortened(name)) for name, _ in named), default=0) + 20
     steps = [step for _, points in lines for step, _ in points]
     plot = Plot(
@@ -103,7 +103,7 @@ def _plot(
         y_axis([known for _, points in lines for _, known in points]),
         room=room,
     )
-    for name, points in sorted(lines, key=lambda line: line[0] == subject):
+    for name, points in sorted(lines, key=lambda line: kinds[line[0]] == "main"):
         plot.line([x for x, _ in points], [y for _, y in points], kinds[name])
         if len(points) == 1:
             plot.dot(*points[0], kinds[name], name)

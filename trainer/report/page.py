@@ -100,6 +100,7 @@ details { margin-top: .75rem; font-size: .875rem } summary { cursor: pointer; co
 details table { margin-top: .5rem }
 .note { background: var(--card); border-radius: 6px; padding: .75rem 1rem; max-width: 46rem;
   font-size: .9375rem; margin: 0 0 1.75rem }
+header .note { margin: 1.25rem 0 0 }
 footer { color: var(--soft); font-size: .875rem; margin-top: 4rem }
 @media print {
   h2, h3 { break-after: avoid } .pairs > li, .sheet > li, tr { break-inside: avoid }

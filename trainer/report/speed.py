@@ -138,7 +138,10 @@ def _title(fair: Sequence[Point], front: Sequence[Point]) -> str:
             f"{percent(best.answers.top1)} right"
         )
     fastest = front[0] if front[0] is not best else max(others, key=lambda one: one.answers.top1)
-    return compared(best, fastest)
+    said = compared(best, fastest)
+    if best.answers.learnt != 0:
+        return f"{said}; each has learnt some of these pictures, or may have"
+    return said
 
 
 def compared(best: Point, other: Point) -> str:
