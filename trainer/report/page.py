@@ -30,7 +30,8 @@ h2 { font-size: 1.3rem; margin: 3.5rem 0 1.25rem; padding-top: 1rem;
 h3 { font-size: 1.05rem; line-height: 1.35; margin: 0 0 .75rem; text-wrap: balance }
 a { color: var(--accent) }
 nav { margin-top: 1rem } nav a { margin-right: 1.25rem; overflow-wrap: anywhere }
-@media (max-width: 40rem) { nav a, summary { display: block; min-height: 44px; padding: .65rem 0 } }
+@media (max-width: 40rem) { nav a, summary { min-height: 44px; padding: .65rem 0 }
+  nav a { display: block } }
 .lead { font-size: 1.15rem; max-width: 46rem; margin: 0 }
 .facts { display: flex; flex-wrap: wrap; gap: 1rem 2.5rem; margin: 1.75rem 0 0 }
 .facts div { display: flex; flex-direction: column-reverse; margin: 0 }
@@ -76,8 +77,8 @@ table.matrix { border-collapse: separate; border-spacing: 2px }
 table.matrix th, table.matrix td { border: 0; padding: .2rem .45rem; text-align: center;
   min-width: 2.1rem; vertical-align: middle }
 table.matrix th.said { font-weight: 500; white-space: nowrap }
-table.matrix tbody th { text-align: right; max-width: 12rem; position: sticky; left: 0;
-  background: var(--paper) }
+table.matrix tbody th { text-align: right; min-width: 7rem; max-width: 12rem;
+  position: sticky; left: 0; background: var(--paper) }
 table.matrix td { --share: 0;
   background: color-mix(in srgb, var(--accent) calc(var(--share) * 1%), var(--card)) }
 table.matrix td.right { font-weight: 700 }
