@@ -56,6 +56,7 @@ class Page(HTMLParser):
             pass
 
     def handle_data(self, data):
+        data = data.replace("\u00a0", " ")  # which keeps a number with its unit
         if "h3" in self._inside:
             self.titles[-1] += data
         if "style" not in self._inside:
@@ -453,9 +454,9 @@ def test_out_of_fold_answers_are_judged_where_there_is_no_run(tmp_path, photos):
         box=np.zeros((12, 4), int), classes=np.array(["empty", "stocked"]),
     )  # fmt: skip
     page = report(tmp_path / "r.html", "--study", study)
-    assert "Of 12 pictures asked about out of fold tricks, tricks names 10 right" in page.words
+    assert "Of 12 pictures that it had not learnt from, 10 are named right: 83 %" in page.words
     assert (
-        "Of 4 alerts 4 are right at the chosen threshold; of 6 empty slots 4 are found"
+        "Of 4 alerts 4 are right at the general threshold; of 6 empty slots 4 are found"
         in page.titles
     )
     assert "Most often empty is taken for stocked: 2 of its 6 pictures" in page.titles
@@ -467,6 +468,7 @@ def test_out_of_fold_answers_are_judged_where_there_is_no_run(tmp_path, photos):
         ([], "name a run"),
         (["gone"], "no finished run"),
         (["--study", "gone"], "no study"),
+        (["--study", "gone", "--data", "pictures"], "name the run or the --bundle to ask"),
         (["--bundle", "gone.onnx"], "name the pictures for the bundles with --data"),
     ],
 )

@@ -87,7 +87,7 @@ class Findings:
             truth=self._truth,
             fold=self._layout.fold_of[: len(probabilities)],
             group=self._layout.groups,
-            picture=np.array([str(picture.file) for picture in self._pictures]),
+            picture=np.array([str(picture.file.absolute()) for picture in self._pictures]),
             box=np.array([picture.box or (0, 0, 0, 0) for picture in self._pictures]),
             classes=np.array(self._classes),
         )

@@ -17,15 +17,22 @@ from edge import __version__
 from edge.errors import UsageError
 from trainer.data import Picture
 from trainer.evaluate import coarse_classes
-from trainer.report.answers import Answers, Contender, open_contenders, same_pictures
+from trainer.report.answers import INT8, Answers, Contender, open_contenders, same_pictures
 from trainer.report.certainty import alerts, reliability, risk_over_coverage
 from trainer.report.curves import training_curves
 from trainer.report.facts import circumstances, recipes, this_machine
 from trainer.report.mistakes import confusion, per_class, worst
 from trainer.report.page import Figure, Section, count, page
-from trainer.report.speed import accuracy_and_time
-from trainer.report.studies import Study, open_study, out_of_fold, study_figures
-from trainer.report.svg import percent
+from trainer.report.speed import accuracy_and_time, learnt_words
+from trainer.report.studies import (
+    OUT_OF_FOLD,
+    Study,
+    open_study,
+    out_of_fold,
+    rows_and_time,
+    study_figures,
+)
+from trainer.report.svg import capped, percent
 from trainer.report.thumbs import may_show
 from trainer.runs import LEARNT, make_folder, replace_file
 
@@ -51,9 +58,11 @@ def write_report(
     """
     if not (runs or bundles or studies):
         raise UsageError("trainer report: name a run, or a --bundle or --study")
+    if data and not (runs or bundles):
+        raise UsageError("trainer report: --data: name the run or the --bundle to ask about it")
     make_folder(out.parent)
-    opened = [open_study(path) for path in studies]
-    contenders = open_contenders(runs, bundles, data, threads)
+    opened = [open_study(path) for path in _once(studies)]
+    contenders = open_contenders(_once(runs), _once(bundles), data, threads)
     answered = [one.answers for one in contenders if one.answers is not None]
     answered += [found for study in opened if (found := out_of_fold(study)) is not None]
     subject = answered[0] if answered else None
@@ -61,6 +70,7 @@ def write_report(
     others = [a for a in answered[1:] if subject and same_pictures(a, subject)][:MOST_OTHERS]
     sections = [
         *([] if subject is None else _of_subject(subject, others, pictures)),
+        *([] if subject is None else _of_bundles(contenders, subject)),
         Section(
             "speed",
             "Accuracy and speed",
@@ -71,8 +81,9 @@ def write_report(
         Section("made", "How it was made", [*recipes(contenders), *circumstances(contenders)]),
     ]
     text = page(
-        f"Report: {name}", _lead(subject, contenders), _facts(subject), sections, _made(threads)
-    )
+        f"Report: {name}", _lead(subject, opened if not contenders else []), _facts(subject),
+        sections, _made(threads), _notes(subject, others, contenders),
+    )  # fmt: skip
     # A name may hold bytes that were no text; they are shown as question marks.
     replace_file(out, lambda path: path.write_bytes(text.encode("utf-8", "replace")))
 
@@ -84,7 +95,7 @@ def _of_subject(subject: Answers, others: Sequence[Answers], pictures: bool) -> 
         Section(
             "sure",
             "How far it can be trusted",
-            [alerts(subject), reliability(subject), risk_over_coverage(subject, others)],
+            [*_alerts(subject), reliability(subject), risk_over_coverage(subject, others)],
         ),
         Section(
             "mistakes",
@@ -94,42 +105,99 @@ def _of_subject(subject: Answers, others: Sequence[Answers], pictures: bool) -> 
     ]
 
 
+def _alerts(answers: Answers) -> list[Figure]:
+    found = alerts(answers)
+    return [] if found is None else [found]
+
+
+def _of_bundles(contenders: Sequence[Contender], subject: Answers) -> list[Section]:
+    """Return the same of bundles that were asked the subject's pictures: they are what alerts."""
+    asked = [one.answers for one in contenders if one.runs_as == INT8 and one.answers is not None]
+    return [
+        Section(
+            f"bundle-{number}",
+            f"In the shop: {answers.name}",
+            [*_alerts(answers), reliability(answers)],
+            _lead(answers, ()),
+        )
+        for number, answers in enumerate(asked, start=1)
+        if answers is not subject and same_pictures(answers, subject)
+    ]
+
+
+def _once(paths: Sequence[Path]) -> list[Path]:
+    """Return the paths without those that lead where an earlier one does."""
+    first: dict[Path, Path] = {}
+    for path in paths:
+        first.setdefault(path.resolve(), path)
+    return list(first.values())
+
+
 def _of_study(number: int, study: Study) -> Section:
-    figures: list[Figure] = study_figures(study)
-    return Section(f"study-{number}", study.title, figures, study.note)
+    figures = study_figures(study)
+    shown = [*figures[:-1], *rows_and_time(study), *figures[-1:]]  # the table comes last
+    return Section(f"study-{number}", study.title, shown, study.note)
 
 
-def _lead(subject: Answers | None, contenders: Sequence[Contender]) -> str:
-    """Return what a hurried reader needs, and what could not be looked at."""
-    silent = [f"{one.name} was not asked: {one.why}." for one in contenders if one.why]
-    silent += [f"{one.name} was stopped at {one.stopped}." for one in contenders if one.stopped]
+def _lead(subject: Answers | None, studies: Sequence[Study]) -> str:
+    """Return what a hurried reader needs. studies: where there is nothing else."""
     if subject is None:
-        return " ".join(["No picture was asked about; --data names some.", *silent])
+        said = [f"{figure.title}." for study in studies for figure in study_figures(study)[:1]]
+        if studies:
+            return " ".join(said) or studies[0].note
+        return "No picture was asked about; --data names some."
     n, right = len(subject.truth), int(subject.right.sum())
     low, high = subject.top1_interval
-    said = (
-        f"Of {n} pictures {subject.of} {subject.name} names {right} right: {percent(right / n)}; "
+    pictures = count(n, "picture")
+    said_of = f"Of {pictures} {subject.of} {subject.name} names {right} right"
+    if subject.of == OUT_OF_FOLD:
+        said_of = (
+            f"Of {pictures} {OUT_OF_FOLD}, {right} {'is' if right == 1 else 'are'} named right"
+        )
+    return (
+        f"{said_of}: {percent(right / n)}; "
         f"with 95 % confidence between {percent(low)} and {percent(high)}."
     )
-    if subject.learnt is None:
-        silent.insert(0, "Whether it has learnt from them is not known.")
-    elif subject.learnt:
-        silent.insert(0, f"{subject.learnt} of them show what was {LEARNT}, which flatters it.")
-    return " ".join([said, *silent])
+
+
+def _notes(
+    subject: Answers | None, others: Sequence[Answers], contenders: Sequence[Contender]
+) -> list[str]:
+    """Return what flatters whom, and what could not be looked at."""
+    flattered = [] if subject is None else [_flattered(subject)]
+    flattered += [
+        f"{other.name} has learnt from {learnt_words(other)} of them."
+        if other.learnt is not None
+        else f"Whether {other.name} has learnt from them is not known."
+        for other in others
+        if other.learnt != 0
+    ]
+    silent = [f"{one.name} was not asked: {one.why}." for one in contenders if one.why]
+    silent += [f"{one.name} was stopped at {one.stopped}." for one in contenders if one.stopped]
+    return [text for text in (" ".join(filter(None, flattered)), " ".join(silent)) if text]
+
+
+def _flattered(answers: Answers) -> str:
+    if answers.learnt is None:
+        return "Whether it has learnt from them is not known."
+    if not answers.learnt:
+        return ""
+    return f"{answers.learnt} of them show what was {LEARNT}, which flatters it."
 
 
 def _facts(subject: Answers | None) -> list[tuple[str, str]]:
+    """Return the big numbers, in plain words; captions have the field's own."""
     if subject is None:
         return []
     found = subject.figures
-    facts = [("right (top-1)", percent(found["top1"])), ("pictures", str(found["n"]))]
+    facts = [("named right", percent(found["top1"])), ("pictures", str(found["n"]))]
     if found["auroc"] is not None:
-        facts.append(("AUROC of empty", f"{found['auroc']:.3f}"))
+        facts.append(("how well it tells empty apart, 1 is perfect", capped(found["auroc"], 3)))
     if len(subject.classes) > 5:
-        facts.append(("right among five (top-5)", percent(found["top5"])))
+        facts.append(("right among its five likeliest", percent(found["top5"])))
     return [
         *facts,
-        ("calibration error (ECE)", f"{found['ece']:.3f}"),
+        ("how far off its sureness is, 0 is perfect", f"{found['ece']:.3f}"),
         ("classes", str(len(subject.classes))),
     ]
 

@@ -15,17 +15,20 @@ from numpy.typing import NDArray
 from edge.classifier import EMPTY, Temperature, Thresholds, open_classifier
 from edge.decide import Rule
 from edge.errors import EdgeError, UsageError
-from trainer.data import Picture, check_labels, read_source, usable
+from trainer.data import Picture, read_source, usable
 from trainer.evaluate import Model, RunModel, predict, read_pictures, true_columns
 from trainer.figures import figures
 from trainer.folds import groups_of, seen_of
 from trainer.mixture import Mixture
 from trainer.recipe import Recipe
+from trainer.report.page import count
 from trainer.runs import ABOUT, BEST, CurveRow, fed_to, inherited, load_run
 from trainer.statistics import Interval, interval_of_share
 from trainer.thresholds import thresholds_for
 
 Floats = NDArray[np.float64]
+HELD_OUT = "held out of training"
+INT8 = "INT8, ONNX Runtime"
 UNTEMPERED = Temperature(value=1, fitted_on="nothing")
 
 
@@ -36,7 +39,7 @@ class Answers:
 
     of: where the pictures are from, as words after "pictures". learnt: how many of them show what
     was learnt by the model, or by a run that it began with or was taught by; None where nobody
-    knows.
+    knows. fitted: on what its temperature was fitted, in words; empty where it has none.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Answers:
     of: str
     thresholds: Thresholds | None = None
     learnt: int | None = 0
+    fitted: str = ""
 
     @cached_property
     def guess(self) -> NDArray[np.int64]:
@@ -92,8 +96,9 @@ class Answers:
 class Contender:
     """A run or a bundle. runs_as: number format and program; about: what it was made with; curve:
     of a run; stopped: where a run was, before its end; known: what was learnt by a run and by those
-    that it began with or was taught by, None where that is not known; why: what kept it from being
-    asked, in words for the reader."""
+    that it began with or was taught by, None where that is not known; measured_on: the same for
+    runs whose curves are of the same held-out pictures; fitted_on: on what the temperature was;
+    why: what kept it from being asked, in words for the reader."""
 
     name: str
     model: Model
@@ -105,7 +110,9 @@ class Contender:
     curve: tuple[CurveRow, ...] = ()
     stopped: str = ""
     known: tuple[Picture, ...] | None = None
+    measured_on: str = ""
     held_out: tuple[Picture, ...] = ()
+    fitted_on: str = ""
     answers: Answers | None = None
     why: str = ""
 
@@ -125,9 +132,10 @@ def open_contenders(
     skips = any(one.recipe["unreadable"] == "skip" for one in found)
     given = usable(read_pictures(data, None), "skip" if skips else "refuse") if data else []
     shared = given or next((list(run.held_out) for run in found if run.held_out), [])
-    of = "given with --data" if data else "held out of training"
+    of = "given with --data" if data else HELD_OUT
     asked = [_ask(run, given or run.held_out, of) for run in found]
-    asked += [_ask(_open_bundle(path, names[path], threads), shared, of) for path in bundles]
+    opened = [_of_run(_open_bundle(path, names[path], threads), found) for path in bundles]
+    asked += [_ask(one, shared, of) for one in opened]
     if data and all(one.answers is None for one in asked) and asked:
         raise UsageError(f"trainer report: --data: {asked[0].why}")
     return asked
@@ -136,10 +144,10 @@ def open_contenders(
 def _ask(contender: Contender, pictures: Sequence[Picture], of: str) -> Contender:
     if not pictures:
         return contender if contender.why else replace(contender, why="it has no held-out pictures")
-    try:
-        check_labels(pictures, contender.classes)
-    except EdgeError as error:
-        return replace(contender, why=str(error))
+    strange = sorted({picture.label for picture in pictures} - set(contender.classes))
+    if strange:
+        more = f" and {count(len(strange) - 1, 'other label')}" if strange[1:] else ""
+        return replace(contender, why=f"it knows no '{strange[0]}'{more} of these pictures")
     p, _ = predict(contender.model, pictures)
     truth = true_columns(pictures, contender.classes)
     known = contender.known
@@ -147,8 +155,26 @@ def _ask(contender: Contender, pictures: Sequence[Picture], of: str) -> Contende
         contender.name, contender.classes, pictures, p.astype(np.float64), truth,
         groups_of(pictures), of, contender.thresholds,
         None if known is None else int(seen_of(known, pictures).sum()),
+        _fitted_words(contender, len(pictures), of),
     )  # fmt: skip
     return replace(contender, answers=answers)
+
+
+def _fitted_words(contender: Contender, n: int, of: str) -> str:
+    """Return on what the temperature was fitted, and whether that is what is asked now."""
+    fitted_on = contender.fitted_on
+    own = contender.known is not None and of == HELD_OUT and fitted_on.startswith("INT8")
+    if own and fitted_on.endswith(f" of {n} held-out pictures"):
+        return f"{count(n, 'picture')}, these, which flatters how sure it may be"
+    return fitted_on
+
+
+def _of_run(bundle: Contender, runs: Sequence[Contender]) -> Contender:
+    """Return the bundle, knowing what the run knows that it was made from, if that is here."""
+    for run in runs:
+        if run.recipe == bundle.recipe and run.about.get("data") == bundle.about["data"]:
+            return replace(bundle, known=run.known)
+    return bundle
 
 
 def _open_run(path: Path, name: str, threads: int, reads_held_out: bool) -> Contender:
@@ -157,11 +183,12 @@ def _open_run(path: Path, name: str, threads: int, reads_held_out: bool) -> Cont
     folder = path if path.is_dir() else path.parent
     held_out: tuple[Picture, ...] = ()
     known: tuple[Picture, ...] | None = None
-    why = ""
+    why = measured_on = ""
     reads_held_out = reads_held_out and bool(recipe.held_out or recipe.hold_out)
     try:
         fed = fed_to(run)
         known = (*fed.pictures, *inherited(recipe))
+        measured_on = _measured_on(fed, recipe)
         held_out = _unseen(known, fed, recipe) if reads_held_out else ()
     except EdgeError as error:
         why = f"its held-out pictures: {error}" if reads_held_out else ""
@@ -177,9 +204,18 @@ def _open_run(path: Path, name: str, threads: int, reads_held_out: bool) -> Cont
         run.curve,
         f"step {step}" if path.name != BEST and run.step < run.steps else "",
         known,
+        measured_on,
         held_out,
+        recipe.temperature.fitted_on if recipe.temperature else "",
         why=why,
     )
+
+
+def _measured_on(fed: Mixture, recipe: Recipe) -> str:
+    """Return a text that is the same for runs that are measured on the same held-out pictures."""
+    sources = sorted(source.model_dump_json() for source in recipe.held_out)
+    kept = sorted(f"{picture.file.resolve()} {picture.box}" for picture in fed.held_out)
+    return "\n".join([*sources, *kept])
 
 
 def _unseen(known: Sequence[Picture], fed: Mixture, recipe: Recipe) -> tuple[Picture, ...]:
@@ -207,8 +243,9 @@ def _open_bundle(path: Path, name: str, threads: int) -> Contender:
         "sha256": info.digest[:16],
     }
     return Contender(
-        name, classifier, info.classes, info.recipe, info.thresholds, "INT8, ONNX Runtime", about
-    )
+        name, classifier, info.classes, info.recipe, info.thresholds, INT8, about,
+        fitted_on=info.temperature.fitted_on,
+    )  # fmt: skip
 
 
 def _names(paths: Sequence[Path]) -> dict[Path, str]:
@@ -229,6 +266,8 @@ def _names(paths: Sequence[Path]) -> dict[Path, str]:
 
 def same_pictures(a: Answers, b: Answers) -> bool:
     """Whether both were asked the same: only then may their accuracies stand side by side."""
-    return [(p.file, p.box, p.label) for p in a.pictures] == [
-        (p.file, p.box, p.label) for p in b.pictures
-    ]
+    first, second = (
+        [(picture.file.resolve(), picture.box, picture.label) for picture in each.pictures]
+        for each in (a, b)
+    )
+    return first == second

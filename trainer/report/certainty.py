@@ -6,26 +6,39 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import average_precision_score, precision_recall_curve
+from sklearn.metrics import precision_recall_curve
 
 from edge.classifier import EMPTY
 from trainer.figures import by_class, calibration_bins, expected_calibration_error
 from trainer.report.answers import Answers, Floats
-from trainer.report.page import Figure, details, table
-from trainer.report.svg import Axis, Plot, axis, percent, shortened, width_of
+from trainer.report.page import Figure, count, details, table
+from trainer.report.svg import (
+    Axis,
+    Plot,
+    axis,
+    capped,
+    dashed,
+    percent,
+    shortened,
+    tick_percent,
+    width_of,
+)
 from trainer.statistics import wilson
 from trainer.thresholds import aurc, risk_coverage
 
 TENTHS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 BINS = 15
+IN_A_BIN = 10
+"""So many pictures a bin has at least: of fewer, how many are right is mostly chance."""
 SCARCE = 0.1
-POINTS = 400
 """Of a smaller share of the answers a single mistake says nothing."""
+POINTS = 400
+"""More of a curve nobody sees."""
 
 
-def of_100(hits: int, n: int, what: str, verb: str) -> str:
-    """Return "Of 100 alerts 97 are right"; of fewer cases just how many there were."""
-    if n < 100:
+def of_100(hits: int, n: int, what: str, verb: str, scaled: bool = True) -> str:
+    """Return "Of 100 alerts 97 are right"; of fewer cases, or unscaled, how many there were."""
+    if n < 100 or not scaled:
         what = what.removesuffix("s") if n == 1 else what
         verb = verb.replace("are ", "is ", 1) if hits == 1 else verb
         return f"Of {n} {what} {hits} {verb}"
@@ -34,49 +47,64 @@ def of_100(hits: int, n: int, what: str, verb: str) -> str:
 
 def reliability(answers: Answers) -> Figure:
     """Return how often it is right against how sure it is, in bins of equally many pictures."""
-    bins = calibration_bins(answers.confidence, answers.right, BINS)
+    n = len(answers.right)
+    bins = calibration_bins(answers.confidence, answers.right, min(BINS, max(1, n // IN_A_BIN)))
     low = min(0.5, *(min(one.confidence, one.accuracy) for one in bins))
     lowest = 0.0 if low < 0.5 else 0.5
     ticks = TENTHS if lowest == 0 else (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
     plot = Plot(
-        Axis("how sure it is", lowest, 1, ticks, percent),
-        Axis("how often it is right", 0, 1, TENTHS, percent),
+        Axis("how sure it is", lowest, 1, ticks, tick_percent),
+        Axis("how often it is right", 0, 1, TENTHS, tick_percent),
     )
     counts, edges = np.histogram(answers.confidence, 20, (lowest, 1))
-    for count, left, right in zip(counts, edges, edges[1:], strict=False):
-        share = count / counts.max()
+    for how_often, left, right in zip(counts, edges, edges[1:], strict=False):
+        share = how_often / counts.max()
         plot.bar((left + right) / 2, 0, 0.18 * share, 0.9 * (right - left), "faint")
     plot.line([lowest, 1], [lowest, 1], "guide")
     for one in bins:
         span = wilson(one.accuracy, one.count)
         plot.line([one.confidence] * 2, span, "span")
     for one in bins:
-        about = f"{one.count} pictures: {one.confidence:.3f} sure, {one.accuracy:.3f} right"
+        about = f"{count(one.count, 'picture')}: {capped(one.confidence, 3)} sure, "
+        about += f"{capped(one.accuracy, 3)} right"
         plot.dot(one.confidence, one.accuracy, "main", about)
-    sure, right = float(answers.confidence.mean()), answers.top1
     ece = expected_calibration_error(answers.confidence, answers.right, BINS)
     numbers = table(
         ("bin", "pictures", "how sure", "how often right"),
-        [(i + 1, one.count, f"{one.confidence:.3f}", f"{one.accuracy:.3f}")
+        [(i + 1, one.count, capped(one.confidence, 3), capped(one.accuracy, 3))
          for i, one in enumerate(bins)],
         numbers=True,
     )  # fmt: skip
+    title = _sureness(answers)
+    fitted = f" Its temperature was fitted on {answers.fitted}." if answers.fitted else ""
     return Figure(
-        _sureness(sure, right),
-        plot.svg("reliability diagram: accuracy against confidence")
+        title,
+        plot.svg("reliability diagram: accuracy against confidence", title)
         + details("The numbers", numbers),
-        f"Reliability diagram: on the dashed line it is as sure as it is right. {len(bins)} bins "
-        f"of equally many of {len(answers.right)} pictures by the probability of the class it "
-        f"says, each with its 95 % interval (Wilson, every picture by itself); ECE {ece:.3f}. "
-        "Grey: how often it is how sure.",
+        f"Reliability diagram: on the dashed line it is as sure as it is right. "
+        f"{count(len(bins), 'bin')} of equally many of {count(n, 'picture')} by the probability of "
+        "the class it says, each with its 95 % interval (Wilson, every picture by itself). "
+        f"Expected calibration error (ECE, {BINS} bins at most): ECE {ece:.3f}. Grey: how often it "
+        f"is how sure.{fitted}",
     )
 
 
-def _sureness(sure: float, right: float) -> str:
-    if abs(sure - right) < 0.02:
-        return f"It is as sure as it should be: {percent(sure)} on average, {percent(right)} right"
-    what = "surer" if sure > right else "less sure"
-    return f"It is {what} than it should be: {percent(sure)} on average, {percent(right)} right"
+def _sureness(answers: Answers) -> str:
+    """Return whether it is as sure as it is right, and by what that is known."""
+    sure, right = float(answers.confidence.mean()), answers.top1
+    low, high = answers.top1_interval
+    say = percent
+    if percent(sure) == percent(right) and sure != right:
+        say = _to_a_tenth
+    numbers = f"{say(sure)} on average, {say(right)} right"
+    if low <= sure <= high:
+        known = f"As far as {count(len(answers.right), 'picture')} can tell"
+        return f"{known}, it is as sure as it should be: {numbers}"
+    return f"It is {'surer' if sure > right else 'less sure'} than it should be: {numbers}"
+
+
+def _to_a_tenth(share: float) -> str:
+    return f"{100 * share:.1f} %"
 
 
 def risk_over_coverage(answers: Answers, others: Sequence[Answers] = ()) -> Figure:
@@ -84,35 +112,39 @@ def risk_over_coverage(answers: Answers, others: Sequence[Answers] = ()) -> Figu
     shown = [*others, answers]
     curves = [risk_coverage(each.confidence, each.right) for each in shown]
     named = shown if others else []
-    room = max((width_of(shortened(each.name)) for each in named), default=0) + 14
+    room = max((width_of(shortened(each.name)) for each in named), default=0) + 20
     plot = Plot(
-        Axis("answered, the surest first", 0, 1, TENTHS, percent),
-        axis("wrong among them", [r[c >= SCARCE].max() for c, r in curves], percent, zero=True,
-             most=1),
+        Axis("answered, the surest first", 0, 1, TENTHS, tick_percent),
+        axis("wrong among them", [r[c >= SCARCE].max() for c, r in curves], tick_percent,
+             zero=True, most=1),
         room=room,
     )  # fmt: skip
-    for each, (coverage, risk) in zip(shown, curves, strict=True):
+    kinds = [*map(dashed, range(len(others))), "main"]
+    for kind, (coverage, risk) in zip(kinds, curves, strict=True):
         enough = coverage >= SCARCE
-        kind = "main" if each is answers else "other"
         plot.line(*_thinned(coverage[enough], risk[enough]), kind)
-    risk = curves[-1][1]
-    at_80, at_all = float(risk[int(np.ceil(0.8 * len(risk))) - 1]), float(risk[-1])
-    for x, y in ((0.8, at_80), (1.0, at_all)):
+    coverage, risk = curves[-1]
+    surest = int(np.ceil(0.8 * len(risk))) - 1  # of few pictures it is more than 80 %
+    answered, at_80, at_all = float(coverage[surest]), float(risk[surest]), float(risk[-1])
+    for x, y in ((answered, at_80), (1.0, at_all)):
         plot.dot(x, y, "main", f"{percent(x)} answered: {y:.4f} wrong")
-    plot.labels([(percent(at_80), "main", 0.8, at_80)])
-    plot.ends([(e.name, "main" if e is answers else "other", 1, float(r[-1]))
-               for e, (_, r) in zip(shown, curves, strict=True) if named])  # fmt: skip
+    plot.ends([(e.name, kind, 1, float(r[-1]))
+               for e, kind, (_, r) in zip(shown, kinds, curves, strict=True) if named])  # fmt: skip
+    plot.labels([(percent(at_80), "main", answered, at_80)])
     areas = ", ".join(
         f"{each.name} {aurc(each.confidence, each.right):.4f}" for each in shown[::-1]
     )
-    title = f"Asked only where it is surest, in 80 of 100 cases, it errs in {percent(at_80)}"
+    title = (
+        f"Asked only where it is surest, in {round(100 * answered)} of 100 cases, it errs in "
+        f"{percent(at_80)}"
+    )
     if at_all == 0:
         title = "It makes no mistake on these pictures, however unsure it is"
     elif at_80 < at_all:
         title += f" instead of {percent(at_all)}"
     return Figure(
         title,
-        plot.svg("risk-coverage curve: error among the surest answers"),
+        plot.svg("risk-coverage curve: error among the surest answers", title),
         f"Risk-coverage curve; area under it (AURC, 0 is perfect): {areas}. Among equally sure "
         f"answers the wrong ones come first; drawn from {percent(SCARCE)} on.",
     )
@@ -120,12 +152,17 @@ def risk_over_coverage(answers: Answers, others: Sequence[Answers] = ()) -> Figu
 
 def _thinned(xs: Floats, ys: Floats) -> tuple[list[float], list[float]]:
     """Return at most POINTS of the points, the last one always among them."""
-    keep = np.unique(np.linspace(0, len(xs) - 1, POINTS).round().astype(int))
+    surest = int(np.searchsorted(xs, 0.8 - 1e-9)) if len(xs) else 0  # a dot stands there
+    spaced = np.linspace(0, len(xs) - 1, POINTS - 1).round().astype(int)
+    keep = np.unique([*spaced, min(surest, len(xs) - 1)])
     return xs[keep].tolist(), ys[keep].tolist()
 
 
-def alerts(answers: Answers) -> Figure:
-    """Return precision against recall: of `empty`, or averaged over the classes."""
+def alerts(answers: Answers) -> Figure | None:
+    """Return precision against recall: of `empty`, or averaged over the classes; None where all
+    pictures are of one class, and everything that is said of it is right."""
+    if len(np.unique(answers.truth)) < 2:
+        return None
     p_empty = answers.p_empty
     return _of_classes(answers) if p_empty is None else _of_empty(answers, p_empty)
 
@@ -140,25 +177,26 @@ def _of_empty(answers: Answers, p_empty: Floats) -> Figure:
     marked = f"threshold {above:g}"
     if alert.any():
         x, y = hits / found, hits / int(alert.sum())
-        plot.dot(x, y, "main", f"{marked}: precision {y:.3f}, recall {x:.3f}")
+        plot.dot(x, y, "main", f"{marked}: precision {capped(y, 3)}, recall {capped(x, 3)}")
         plot.labels([(marked, "main", x, y)])
-    area = float(average_precision_score(is_empty, p_empty))
-    title = of_100(hits, int(alert.sum()), "alerts", "are right at the chosen threshold")
+    which, chosen = "general", "the general value"
+    if answers.thresholds is not None and answers.thresholds.empty_above is not None:
+        which, chosen = "chosen", f"chosen for {answers.thresholds.chosen_for}"
+    scaled = min(int(alert.sum()), found) >= 100  # both halves of a title, or none
+    title = of_100(hits, int(alert.sum()), "alerts", f"are right at the {which} threshold", scaled)
     if not alert.any():
-        title = f"There is no alert at the chosen threshold of {above:g}"
-    written = answers.thresholds
-    chosen = "the general value"
-    if written is not None and written.empty_above is not None:
-        chosen = f"chosen for {written.chosen_for}"
-    are_found = of_100(hits, found, "empty slots", "are found")
+        title = f"There is no alert at the {which} threshold of {above:g}"
+    are_found = of_100(hits, found, "empty slots", "are found", scaled)
+    title = f"{title}; {are_found[0].lower()}{are_found[1:]}"
+    area, auroc = answers.figures["average_precision"], answers.figures["auroc"]
     return Figure(
-        f"{title}; {are_found[0].lower()}{are_found[1:]}",
-        plot.svg("precision against recall of alerts"),
-        f"Precision and recall of 'empty' over all thresholds; average precision {area:.4f}. "
-        f"{percent(float(is_empty.mean()))} of {len(is_empty)} pictures show an empty slot. "
-        f"Threshold {above:g}, {chosen}. Single looks; the daemon asks for "
-        "several in a row.",
-    )  # fmt: skip
+        title,
+        plot.svg("precision against recall of alerts", title),
+        f"Precision and recall of 'empty' over all thresholds; average precision "
+        f"{capped(area, 4)}, area under the ROC (AUROC) {capped(auroc, 4)}. "
+        f"{percent(float(is_empty.mean()))} of {count(len(is_empty), 'picture')} show an empty "
+        f"slot. Threshold {above:g}, {chosen}. Single looks; the daemon asks for several in a row.",
+    )
 
 
 def _of_classes(answers: Answers) -> Figure:
@@ -171,17 +209,22 @@ def _of_classes(answers: Answers) -> Figure:
     recall = float(np.mean([one["recall"] for one in known]))
     said = [one for one in table_of.values() if one["support"] or one["precision"] is not None]
     precision = float(np.mean([one["precision"] or 0.0 for one in said]))
-    plot = _precision_recall_plot(grid, np.mean(curves, axis=0))
-    plot.dot(recall, precision, "main", f"precision {precision:.3f}, recall {recall:.3f}")
+    # What is said and not there is never right, at no threshold: in the curve as in the dot.
+    plot = _precision_recall_plot(grid, np.sum(curves, axis=0) / len(said))
+    about = f"precision {capped(precision, 3)}, recall {capped(recall, 3)}"
+    plot.dot(recall, precision, "main", about)
     plot.labels([("the likeliest class", "main", recall, precision)])
-    return Figure(
+    title = (
         f"Averaged over the classes, a name that it says is right in {percent(precision)} of "
-        f"cases, and {percent(recall)} of a product's pictures get its name",
-        plot.svg("precision against recall, averaged over classes"),
+        f"cases, and {percent(recall)} of a product's pictures get its name"
+    )
+    return Figure(
+        title,
+        plot.svg("precision against recall, averaged over classes", title),
         f"Each of the {len(present)} classes that the pictures show against all others, averaged "
         "with equal weight; a class that is never said counts as never right, and so does one that "
-        "is said and not there. The dot is what the "
-        "likeliest class gives, without a threshold.",
+        "is said and not there, in the curve as in the dot. The dot is what the likeliest class "
+        "gives, without a threshold.",
     )
 
 
@@ -194,8 +237,8 @@ def _envelope(is_true: NDArray[np.bool_], score: Floats, grid: Floats) -> Floats
 
 def _precision_recall_plot(recall: Floats, precision: Floats) -> Plot:
     plot = Plot(
-        Axis("found, of all there are (recall)", 0, 1, TENTHS, percent),
-        Axis("right, of all that it says (precision)", 0, 1.04, TENTHS, percent),
+        Axis("found, of all there are (recall)", 0, 1, TENTHS, tick_percent),
+        Axis("right, of all that it says (precision)", 0, 1.04, TENTHS, tick_percent),
     )
     plot.line(*_thinned(np.asarray(recall), np.asarray(precision)))
     return plot

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from trainer.report.answers import Contender
 from trainer.report.page import Figure
-from trainer.report.svg import Axis, Plot, axis, percent, shortened, width_of
+from trainer.report.svg import (
+    Axis,
+    Plot,
+    axis,
+    dashed,
+    percent,
+    shortened,
+    tick_percent,
+    width_of,
+)
 from trainer.runs import CurveRow
 
 NAMED = 6
@@ -23,31 +32,50 @@ def training_curves(runs: Sequence[Contender], subject: str) -> list[Figure]:
     runs = [run for run in runs if run.curve]
     if not runs:
         return []
+    others = [run.name for run in runs if run.name != subject]
+    kinds = {name: dashed(number) for number, name in enumerate(others)} | {subject: "main"}
     plots = [
-        _plot(runs, subject, "loss", lambda row: row.loss, lambda v: axis("training loss", v,
+        _plot(runs, kinds, "loss", lambda row: row.loss, lambda v: axis("training loss", v,
               zero=True)),
-        _plot(runs, subject, "accuracy on held-out pictures", lambda row: row.held_out,
-              lambda v: axis("right on held-out pictures", v, percent, most=1)),
-        _plot(runs, subject, "learning rate", lambda row: row.lr, lambda v: axis("learning rate",
+        _plot(runs, kinds, "accuracy on held-out pictures", lambda row: row.held_out,
+              lambda v: axis("right on held-out pictures", v, tick_percent, most=1)),
+        _plot(runs, kinds, "learning rate", lambda row: row.lr, lambda v: axis("learning rate",
               v, zero=True)),
     ]  # fmt: skip
     unnamed = f" Named are the first {NAMED} of {len(runs)} runs." if len(runs) > NAMED else ""
     caption = (
         "A point an epoch; loss is the mean over its steps, with label smoothing, mixing and "
         "distillation where the recipe has them. Held-out accuracy is that of the averaged weights "
-        f"where the recipe has ema.{unnamed}"
+        f"where the recipe has ema.{_other_pictures(runs, subject)}{unnamed}"
     )
     body = f'<div class="row">{"".join(plots)}</div>'
-    return [Figure(_title(runs), body, caption, wide=True)]
+    return [Figure(_title(_first(runs, subject)), body, caption, wide=True)]
 
 
-def _title(runs: Sequence[Contender]) -> str:
-    seen = [(run, [row for row in run.curve if row.held_out is not None]) for run in runs]
-    ends = [(rows[-1].held_out or 0.0, run, rows) for run, rows in seen if rows]
-    if not ends:
-        first, last = runs[0].curve[0].loss, runs[0].curve[-1].loss
-        return f"The loss of {runs[0].name} went from {first:.2f} to {last:.2f}"
-    end, run, rows = max(ends, key=lambda one: one[0])
+def _first(runs: Sequence[Contender], subject: str) -> Contender:
+    """Return the run that the page talks about, else the first."""
+    return next((run for run in runs if run.name == subject), runs[0])
+
+
+def _other_pictures(runs: Sequence[Contender], subject: str) -> str:
+    """Return which runs were measured on other pictures than the one that is talked about."""
+    measured = [run for run in runs if any(row.held_out is not None for row in run.curve)]
+    if len(measured) < 2:
+        return ""
+    own = _first(measured, subject)
+    others = [run.name for run in measured if run is not own
+              and (run.measured_on != own.measured_on or not run.measured_on)]  # fmt: skip
+    if not others:
+        return ""
+    return f" Other held-out pictures than those of {own.name}, or not known: {', '.join(others)}."
+
+
+def _title(run: Contender) -> str:
+    rows = [row for row in run.curve if row.held_out is not None]
+    if not rows:
+        first, last = run.curve[0].loss, run.curve[-1].loss
+        return f"The loss of {run.name} went from {first:.2f} to {last:.2f}"
+    end = rows[-1].held_out or 0.0
     best = max(rows, key=lambda row: row.held_out or 0.0)
     text = f"{run.name} ends at {percent(end)} right on held-out pictures"
     if (best.held_out or 0.0) - end < 0.005:
@@ -56,10 +84,10 @@ def _title(runs: Sequence[Contender]) -> str:
 
 
 def _plot(
-    runs: Sequence[Contender], subject: str, alt: str, value: Value,
+    runs: Sequence[Contender], kinds: Mapping[str, str], alt: str, value: Value,
     y_axis: Callable[[list[float]], Axis],
 ) -> str:  # fmt: skip
-    """Return the drawing; empty where no run knows the value."""
+    """Return the drawing, each run's line of its kind; empty where no run knows the value."""
     lines = [
         (run.name, [(row.step, known) for row in run.curve if (known := value(row)) is not None])
         for run in runs
@@ -68,20 +96,16 @@ def _plot(
     if not lines:
         return ""
     named = lines[:NAMED] if len(lines) > 1 else []
-    room = max((width_of(shortened(name)) for name, _ in named), default=0) + 14
+    room = max((width_of(shortened(name)) for name, _ in named), default=0) + 20
     steps = [step for _, points in lines for step, _ in points]
     plot = Plot(
-        axis("step", steps, "{:.0f}".format, zero=True),
+        axis("step", steps, "{:.10g}".format, zero=True),
         y_axis([known for _, points in lines for _, known in points]),
         room=room,
     )
-    for name, points in sorted(lines, key=lambda line: line[0] == subject):
-        plot.line([x for x, _ in points], [y for _, y in points], _kind(name, subject))
+    for name, points in sorted(lines, key=lambda line: kinds[line[0]] == "main"):
+        plot.line([x for x, _ in points], [y for _, y in points], kinds[name])
         if len(points) == 1:
-            plot.dot(*points[0], _kind(name, subject), name)
-    plot.ends([(name, _kind(name, subject), *points[-1]) for name, points in named])
+            plot.dot(*points[0], kinds[name], name)
+    plot.ends([(name, kinds[name], *points[-1]) for name, points in named])
     return plot.svg(f"{alt} over the steps of training")
-
-
-def _kind(name: str, subject: str) -> str:
-    return "main" if name == subject else "other"

@@ -47,7 +47,9 @@ def circumstances(contenders: Sequence[Contender]) -> list[Figure]:
     heads = ("", *(shortened(one.name) for one in contenders))
     digests = {str(one.about.get("data")) for one in contenders}
     same = "from the same data" if len(digests) == 1 else f"from {len(digests)} sets of data"
-    title = f"Made {same}" if len(contenders) == 1 else f"{len(contenders)} models, made {same}"
+    title = f"{len(contenders)} models, made {same}"
+    if len(contenders) == 1:
+        title = f"What {contenders[0].name} was made from and with"
     return [
         Figure(
             title,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -9,13 +10,15 @@ from numpy.typing import NDArray
 
 from trainer.data import Picture
 from trainer.report.answers import Answers
-from trainer.report.page import Figure, count, details, table
-from trainer.report.svg import escape, percent, shortened
-from trainer.report.thumbs import thumbnail
+from trainer.report.page import Figure, bdi, count, details, scrolling, table
+from trainer.report.svg import capped, escape, percent, shortened
+from trainer.report.thumbs import placeholder, thumbnail
 
 MOST_CLASSES = 12
 MOST_PAIRS, MOST_MISTAKES = 6, 24
 """Three pictures a pair, one a mistake: 42 in all."""
+NAMED_COLUMNS = 4
+"""Of more classes the columns of the confusion matrix have numbers."""
 
 Counts = NDArray[np.int64]
 MayShow = Callable[[Picture], bool]
@@ -27,11 +30,12 @@ def confusion(answers: Answers, coarse_of: Mapping[str, str], may_show: MayShow)
     blocks = _most_confused(counts, answers.classes, coarse_of)
     shown = sum(len(block) for _, block in blocks)
     wrong = int((~answers.right).sum())
-    parts = [f"Counts of {len(answers.truth)} pictures; a row is what is there, a column what it "
-             "says, with the same numbers."]  # fmt: skip
+    numbered = ", with the same numbers" if shown > NAMED_COLUMNS else ""
+    parts = [f"Counts of {count(len(answers.truth), 'picture')}; a row is what is there, a column "
+             f"what it says{numbered}."]  # fmt: skip
     if shown < len(answers.classes):
         parts.append(
-            f"The {shown} most confused of {len(answers.classes)} classes; 'other' is all the rest."
+            f"The {shown} most confused of {len(answers.classes)} classes, and all the rest."
         )
     if coarse_of and wrong:
         kinds = np.array([coarse_of.get(name, name) for name in answers.classes])
@@ -100,23 +104,23 @@ def _matrix(counts: Counts, classes: Sequence[str], blocks: Sequence[tuple[str, 
     shown = [k for _, block in blocks for k in block]
     is_part = len(shown) < len(counts)
     numbers = "".join(
-        f'<th scope="col" class="said" title="{escape(classes[k])}">{i}</th>'
+        f'<th scope="col" class="said" title="{escape(classes[k])}">'
+        f"{bdi(classes[k]) if len(shown) <= NAMED_COLUMNS else i}</th>"
         for i, k in enumerate(shown, start=1)
     )
-    other = '<th scope="col" class="said">other</th>' if is_part else ""
+    other = '<th scope="col" class="said">the rest</th>' if is_part else ""
     rows = []
     for kind, block in blocks:
         if kind:
             wide = len(shown) + 2 + is_part
-            rows.append(
-                f'<tr><td class="kind" colspan="{wide}">{escape(shortened(kind))}</td></tr>'
-            )
+            rows.append(f'<tr><td class="kind" colspan="{wide}">{bdi(kind)}</td></tr>')
         rows += [_matrix_row(counts[k], k, shown, classes[k]) for k in block]
-    return (
-        '<div class="scroll" tabindex="0"><table class="matrix"><thead><tr>'
+    return scrolling(
+        '<table class="matrix"><thead><tr>'
         f'<th scope="col">there ↓ says →</th>{numbers}{other}'
         f'<th scope="col" class="said">found</th></tr></thead><tbody>{"".join(rows)}</tbody>'
-        "</table></div>"
+        "</table>",
+        "Confusion matrix: what is there against what it says",
     )
 
 
@@ -127,9 +131,10 @@ def _matrix_row(counts: Counts, k: int, shown: Sequence[int], name: str) -> str:
     if len(shown) < len(counts):
         cells += _cell(total - int(counts[list(shown)].sum()), total, False)
     found = percent(counts[k] / total) if total else "–"
+    number = f"&nbsp;{shown.index(k) + 1}" if len(shown) > NAMED_COLUMNS else ""
     return (
-        f'<tr><th scope="row" title="{escape(name)}">{escape(shortened(name))}'
-        f'&nbsp;{shown.index(k) + 1}</th>{cells}<td class="found">{found}</td></tr>'
+        f'<tr><th scope="row" title="{escape(name)}">{bdi(name)}{number}</th>{cells}'
+        f'<td class="found">{escape(found)}</td></tr>'
     )
 
 
@@ -152,7 +157,7 @@ def _pairs(answers: Answers, counts: Counts, may_show: MayShow) -> str:
         if not thumb:
             continue
         before, after = (_example(answers, k, mistake, may_show) for k in (true, said))
-        a, b = (escape(shortened(answers.classes[k], 40)) for k in (true, said))
+        a, b = (bdi(answers.classes[k], 40) for k in (true, said))
         times = count(int(counts[true, said]), "time")
         items.append(f"<li><p>{a} taken for {b}, {times}</p><div>{before}{thumb}{after}</div></li>")
     return f'<ul class="pairs">{"".join(items)}</ul>' if items else ""
@@ -162,10 +167,11 @@ def _example(answers: Answers, k: int, but: int, may_show: MayShow) -> str:
     """Return another picture of a class, one that is recognised if there is one."""
     own = [int(i) for i in np.flatnonzero(answers.truth == k) if i != but]
     if not own:
-        return ""
-    return _thumb(
-        answers, max(own, key=lambda i: (answers.right[i], answers.p[i, k])), "", may_show
-    )
+        name = bdi(answers.classes[k])
+        return f'<div class="thumb">{placeholder("no other picture")}<b>{name}</b></div>'
+    best = max(own, key=lambda i: (answers.right[i], answers.p[i, k]))
+    hidden = f'<div class="thumb">{placeholder("not shown")}<b>{bdi(answers.classes[k])}</b></div>'
+    return _thumb(answers, best, "", may_show) or hidden
 
 
 def _thumb(answers: Answers, i: int, word: str, may_show: MayShow) -> str:
@@ -173,12 +179,12 @@ def _thumb(answers: Answers, i: int, word: str, may_show: MayShow) -> str:
     if not may_show(answers.pictures[i]):
         return ""
     true, said = (answers.classes[k] for k in (answers.truth[i], answers.guess[i]))
-    alt, text = true, f"<b>{escape(shortened(true))}</b>"
+    alt, text = true, f"<b>{bdi(true)}</b>"
     if word:
         alt = f"{true}, taken for {said}"
         text += (
-            f'{word} <b class="said">{escape(shortened(said))}</b>'
-            f"at {percent(float(answers.confidence[i]))}"
+            f'{word} <b class="said">{bdi(said)}</b>'
+            f"at {escape(percent(float(answers.confidence[i])))}"
         )
     return f'<div class="thumb">{thumbnail(answers.pictures[i], alt)}{text}</div>'
 
@@ -194,13 +200,13 @@ def worst(answers: Answers, may_show: MayShow) -> list[Figure]:
     sheet = "".join(f"<li>{item}</li>" for item in items)
     rows = [
         (
-            answers.pictures[i].file.name,
+            place,
             answers.classes[answers.truth[i]],
             answers.classes[answers.guess[i]],
-            f"{answers.confidence[i]:.3f}",
-            f"{answers.p[i, answers.truth[i]]:.3f}",
+            capped(float(answers.confidence[i]), 3),
+            capped(float(answers.p[i, answers.truth[i]]), 3),
         )
-        for i in order
+        for i, place in zip(order, places([answers.pictures[i] for i in order]), strict=True)
     ]
     numbers = table(("file", "true", "said", "p(said)", "p(true)"), rows)
     listed = details("The files", numbers) if items else numbers
@@ -209,13 +215,21 @@ def worst(answers: Answers, may_show: MayShow) -> list[Figure]:
             f"Of {count(len(wrong), 'mistake')} {sure} {'was' if sure == 1 else 'were'} made with "
             "90 % certainty or more",
             (f'<ul class="sheet">{sheet}</ul>' if items else "") + listed,
-            f"The {count(len(order), 'mistake')} it was surest of, of {len(answers.truth)} "
-            "pictures: what is there, what it says, and the probability it gives to that. Wrong "
-            "labels are found here first."
+            f"The {count(len(order), 'mistake')} it was surest of, of "
+            f"{count(len(answers.truth), 'picture')}: what is there, what it says, and the "
+            "probability it gives to that. Wrong labels are found here first."
             + ("" if len(items) == len(order) else " Pictures that are not shown are left out."),
             wide=True,
         )
     ]
+
+
+def places(pictures: Sequence[Picture]) -> list[str]:
+    """Return where each is: its path from the nearest folder that holds all, and its box."""
+    files = [picture.file.absolute() for picture in pictures]
+    common = os.path.commonpath([file.parent for file in files])
+    boxes = ["" if p.box is None else " at " + ", ".join(map(str, p.box)) for p in pictures]
+    return [f"{file.relative_to(common)}{box}" for file, box in zip(files, boxes, strict=True)]
 
 
 def per_class(answers: Answers) -> Figure:
@@ -237,7 +251,7 @@ def per_class(answers: Answers) -> Figure:
     body = table(heads, rows[:MOST_CLASSES], numbers=True)
     if len(rows) > MOST_CLASSES:
         rest = table(heads, rows[MOST_CLASSES:], numbers=True)
-        body += details(f"The other {len(rows) - MOST_CLASSES} classes", rest)
+        body += details(f"{count(len(rows) - MOST_CLASSES, 'more class')}", rest)
     return Figure(title, body, "Precision: right, of all times it is said. Recall: found, of all "
                   "there are. The hardest first.")  # fmt: skip
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from trainer.report.svg import escape
+from trainer.report.svg import escape, shortened
 
 STYLE = """
 :root { color-scheme: light dark;
@@ -28,7 +29,9 @@ h2 { font-size: 1.3rem; margin: 3.5rem 0 1.25rem; padding-top: 1rem;
   border-top: 1px solid var(--line) }
 h3 { font-size: 1.05rem; line-height: 1.35; margin: 0 0 .75rem; text-wrap: balance }
 a { color: var(--accent) }
-nav { margin-top: 1rem } nav a { margin-right: 1.25rem; white-space: nowrap }
+nav { margin-top: 1rem } nav a { margin-right: 1.25rem; overflow-wrap: anywhere }
+@media (max-width: 40rem) { nav a, summary { min-height: 44px; padding: .65rem 0 }
+  nav a { display: block } }
 .lead { font-size: 1.15rem; max-width: 46rem; margin: 0 }
 .facts { display: flex; flex-wrap: wrap; gap: 1rem 2.5rem; margin: 1.75rem 0 0 }
 .facts div { display: flex; flex-direction: column-reverse; margin: 0 }
@@ -50,6 +53,9 @@ svg text.tick, svg text.name, svg text.other { fill: var(--soft) }
 svg text.main { fill: var(--accent); font-weight: 600 }
 svg polyline { fill: none; stroke-width: 2; stroke-linejoin: round; stroke: var(--other) }
 svg polyline.main { stroke: var(--accent); stroke-width: 2.5 }
+svg polyline.dash-0 { stroke-dasharray: 7 3 } svg polyline.dash-1 { stroke-dasharray: 2 3 }
+svg polyline.dash-2 { stroke-dasharray: 9 3 2 3 } svg polyline.dash-3 { stroke-dasharray: 4 2 }
+svg polyline.dash-4 { stroke-dasharray: 12 4 }
 svg polyline.span { stroke-width: 1.25 }
 svg polyline.error { stroke: var(--ink); stroke-width: 1.5 }
 svg polyline.zero { stroke: var(--ink); stroke-width: 1 }
@@ -65,12 +71,14 @@ table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tab
 th, td { padding: .35rem .75rem .35rem 0; text-align: left; vertical-align: top;
   border-bottom: 1px solid var(--line); unicode-bidi: isolate; max-width: 26rem }
 th { font-weight: 600 } thead th { color: var(--soft); font-weight: 500 }
-tbody th { font-weight: 500 } td.number, th.number { text-align: right }
+tbody th { font-weight: 500; overflow-wrap: anywhere; min-width: 7rem }
+td.number, th.number { text-align: right }
 table.matrix { border-collapse: separate; border-spacing: 2px }
 table.matrix th, table.matrix td { border: 0; padding: .2rem .45rem; text-align: center;
   min-width: 2.1rem; vertical-align: middle }
 table.matrix th.said { font-weight: 500; white-space: nowrap }
-table.matrix tbody th { text-align: right; max-width: 12rem }
+table.matrix tbody th { text-align: right; min-width: 7rem; max-width: 12rem;
+  position: sticky; left: 0; background: var(--paper) }
 table.matrix td { --share: 0;
   background: color-mix(in srgb, var(--accent) calc(var(--share) * 1%), var(--card)) }
 table.matrix td.right { font-weight: 700 }
@@ -85,14 +93,24 @@ table.matrix td.kind { color: var(--soft); font-size: .8rem; text-align: left; p
 .thumb { width: 96px; font-size: .8rem; line-height: 1.35; color: var(--soft); margin: 0 }
 .thumb img { display: block; width: 96px; height: 96px; object-fit: contain; margin-bottom: .35rem;
   background: var(--card); border-radius: 4px }
+.thumb .gone { display: grid; place-items: center; width: 96px; height: 96px; padding: .25rem;
+  margin-bottom: .35rem; background: var(--card); border-radius: 4px; text-align: center }
 .thumb b { color: var(--ink); font-weight: 500; display: block }
 .thumb b.said { color: var(--accent) }
 details { margin-top: .75rem; font-size: .875rem } summary { cursor: pointer; color: var(--soft) }
 details table { margin-top: .5rem }
 .note { background: var(--card); border-radius: 6px; padding: .75rem 1rem; max-width: 46rem;
   font-size: .9375rem; margin: 0 0 1.75rem }
+header .note { margin: 1.25rem 0 0 }
 footer { color: var(--soft); font-size: .875rem; margin-top: 4rem }
+@media print {
+  h2, h3 { break-after: avoid } .pairs > li, .sheet > li, tr { break-inside: avoid }
+  .scroll { overflow: visible } th { overflow-wrap: anywhere } }
 """
+
+_RIGHT = "\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc"
+FROM_THE_RIGHT = re.compile(f"[{_RIGHT}](?:[{_RIGHT} ]*[{_RIGHT}])?")
+"""Letters of scripts that are written from right to left."""
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """What the browser may load for the page: nothing. It holds also for what a name tries to."""
@@ -112,8 +130,8 @@ class Figure:
 
     def html(self) -> str:
         return (
-            f"<figure{' class=wide' if self.wide else ''}><h3>{escape(self.title)}</h3>"
-            f"{self.body}<figcaption>{escape(self.caption)}</figcaption></figure>"
+            f"<figure{' class=wide' if self.wide else ''}><h3>{words(self.title)}</h3>"
+            f"{self.body}<figcaption>{words(self.caption)}</figcaption></figure>"
         )
 
 
@@ -127,7 +145,7 @@ class Section:
     def html(self) -> str:
         figures = "".join(figure.html() for figure in self.figures)
         return (
-            f'<section id="{self.anchor}"><h2>{escape(self.title)}</h2>{note(self.note)}'
+            f'<section id="{self.anchor}"><h2>{words(self.title)}</h2>{note(self.note)}'
             f'<div class="figures">{figures}</div></section>'
         )
 
@@ -138,10 +156,12 @@ def page(
     facts: Sequence[tuple[str, str]],
     sections: Sequence[Section],
     made: str,
+    notes: Sequence[str] = (),
 ) -> str:
-    """Return the whole HTML document. facts: (name, value) that a hurried reader takes away."""
+    """Return the whole HTML document. facts: (name, value) that a hurried reader takes away; notes:
+    what they should know before they believe them."""
     shown = [section for section in sections if section.figures or section.note]
-    links = "".join(f'<a href="#{s.anchor}">{escape(s.title)}</a>' for s in shown)
+    links = "".join(f'<a href="#{s.anchor}">{words(s.title)}</a>' for s in shown)
     numbers = "".join(
         f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts
     )
@@ -150,15 +170,34 @@ def page(
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)}</title>\n<style>{STYLE}</style></head>\n<body>\n"
-        f'<header><h1>{escape(title)}</h1><p class="lead">{escape(lead)}</p>'
-        f'<dl class="facts">{numbers}</dl><nav aria-label="Sections">{links}</nav></header>\n'
+        f'<header><h1>{words(title)}</h1><p class="lead">{words(lead)}</p>'
+        f'<dl class="facts">{numbers}</dl>{"".join(map(note, notes))}'
+        f'<nav aria-label="Sections">{links}</nav></header>\n'
         f"<main>{''.join(section.html() for section in shown)}</main>\n"
         f"<footer>{escape(made)}</footer>\n</body>\n</html>\n"
     )
 
 
 def note(text: str) -> str:
-    return f'<p class="note">{escape(text)}</p>' if text else ""
+    return f'<p class="note">{words(text)}</p>' if text else ""
+
+
+def words(text: str) -> str:
+    """Return running text as HTML; a name that is written from right to left does not turn what
+    stands around it."""
+    return FROM_THE_RIGHT.sub(r"<bdi>\g<0></bdi>", escape(text))
+
+
+def bdi(name: str, most: int = 22) -> str:
+    """Return a name in short as HTML that does not turn what stands around it."""
+    return f"<bdi>{escape(shortened(name, most))}</bdi>"
+
+
+def scrolling(body: str, name: str) -> str:
+    """Return what may be wider than the page in a frame of its own. name: what is in it."""
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(name)}">{body}</div>'
+    )
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[object]], numbers: bool = False) -> str:
@@ -173,9 +212,9 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[object]], numbers: bool 
         + "</tr>"
         for row in rows
     )
-    return (
-        f'<div class="scroll" tabindex="0"><table><thead><tr>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
+    return scrolling(
+        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>",
+        f"Table: {', '.join(filter(None, heads))}",
     )
 
 
@@ -185,4 +224,6 @@ def details(summary: str, body: str) -> str:
 
 
 def count(n: int, what: str) -> str:
-    return f"1 {what}" if n == 1 else f"{n} {what}s"
+    if n == 1:
+        return f"1 {what}"
+    return f"{n} {what}{'es' if what.endswith('s') else 's'}"

@@ -12,7 +12,8 @@ from edge.types import Image
 from trainer.evaluate import Model, small_reader
 from trainer.report.answers import Answers, Contender, same_pictures
 from trainer.report.page import Figure, count, table
-from trainer.report.svg import Plot, axis, log_axis, percent
+from trainer.report.svg import Plot, axis, log_axis, percent, tick_percent
+from trainer.statistics import paired_difference, resamples
 
 BATCH, ROUNDS = 16, 7
 
@@ -58,6 +59,12 @@ def pareto(points: Sequence[Point]) -> list[Point]:
     return front
 
 
+def comparable(points: Sequence[Point]) -> list[Point]:
+    """Return those that have learnt none of what they were asked, or all if none is known to be so:
+    who has seen the answers is no measure for who has not."""
+    return [point for point in points if point.answers.learnt == 0] or list(points)
+
+
 def accuracy_and_time(
     contenders: Sequence[Contender], subject: Answers, threads: int
 ) -> list[Figure]:
@@ -78,55 +85,103 @@ def accuracy_and_time(
         Point(one.name, answers, timing, one.runs_as)
         for (one, answers), timing in zip(alike, timings, strict=True)
     ]
-    front = pareto(points)
+    fair = comparable(points)
+    front = pareto(fair)
     left_out = len(contenders) - len(points)
     missing = f" {left_out} asked about other pictures or none." if left_out else ""
     rows = [
-        (p.name, percent(p.answers.top1), f"{p.timing.median:.2f}",
+        (p.name, percent(p.answers.top1), learnt_words(p.answers), f"{p.timing.median:.2f}",
          f"{p.timing.low:.2f} – {p.timing.high:.2f}", p.runs_as)
         for p in sorted(points, key=lambda one: one.timing.median)
     ]  # fmt: skip
-    numbers = table(("model", "right", "ms a picture", "fastest – slowest", "runs as"), rows)
+    numbers = table(
+        ("model", "right", "had learnt", "ms a picture", "fastest – slowest", "runs as"), rows
+    )
+    title = _title(fair, front)
+    drawn = _plot(points, front, subject.name, title)
     return [
         Figure(
-            _title(points, front),
-            f'<div class="row">{_plot(points, front, subject.name)}{numbers}</div>',
-            f"All on the same {len(subject.truth)} pictures. Milliseconds a picture, resizing "
+            title,
+            f'<div class="row">{drawn}{numbers}</div>',
+            f"All on the same {count(len(subject.truth), 'picture')}; right: top-1; had learnt: "
+            "how many of them show what the model, or one that it came from, had learnt."
+            f"{_not_compared(points, fair)} Milliseconds a picture, resizing "
             f"from {side} px included, in batches of {len(crops)} on {count(threads, 'thread')} "
             f"of this machine, taken in turns: median of "
             f"{ROUNDS} rounds, lines from fastest to slowest; upright lines are 95 % intervals of "
-            f"accuracy. The stepped line is the Pareto front.{missing}",
+            "accuracy, every model by itself; differences in accuracy are judged in pairs, picture "
+            f"by picture. The stepped line is the Pareto front.{missing}",
             wide=True,
         )
     ]
 
 
-def _title(points: Sequence[Point], front: Sequence[Point]) -> str:
-    fastest, best = front[0], front[-1]
-    if len(points) == 1:
-        return (
-            f"A picture takes {best.timing.median:.2g} ms, and {percent(best.answers.top1)} are "
-            "named right"
-        )
-    if fastest is best:
-        return (
-            f"{best.name} is both the fastest, {best.timing.median:.2g} ms a picture, and most "
-            f"often right, {percent(best.answers.top1)}"
-        )
-    times = best.timing.median / fastest.timing.median
-    points_more = 100 * (best.answers.top1 - fastest.answers.top1)
-    return (
-        f"{best.name} is right {points_more:.1f} points more often than {fastest.name} and takes "
-        f"{times:.1f} times as long"
-    )
+def learnt_words(answers: Answers) -> str:
+    """Return how many of the pictures that it was asked about show what it had learnt."""
+    return "not known" if answers.learnt is None else str(answers.learnt)
 
 
-def _plot(points: Sequence[Point], front: Sequence[Point], subject: str) -> str:
+def _not_compared(points: Sequence[Point], fair: Sequence[Point]) -> str:
+    names = [point.name for point in points if point not in fair]
+    if not names:
+        return ""
+    return f" Drawn but not compared, as not known to have learnt none of them: {', '.join(names)}."
+
+
+def _title(fair: Sequence[Point], front: Sequence[Point]) -> str:
+    """Return what the one that is most often right has over the fastest, or over the next one."""
+    best = front[-1]
+    others = [point for point in fair if point is not best]
+    if not others:
+        return (
+            f"{best.name} takes {best.timing.median:.2g} ms a picture and names "
+            f"{percent(best.answers.top1)} right"
+        )
+    fastest = front[0] if front[0] is not best else max(others, key=lambda one: one.answers.top1)
+    said = compared(best, fastest)
+    if best.answers.learnt != 0:
+        return f"{said}; each has learnt some of these pictures, or may have"
+    return said
+
+
+def compared(best: Point, other: Point) -> str:
+    """Return in words what one model has over another one, chance set aside."""
+    alike = best.timing.low <= other.timing.high and other.timing.low <= best.timing.high
+    times = best.timing.median / other.timing.median
+    if not clearly_differ(best.answers, other.answers):
+        said = f"There is no clear difference in accuracy between {best.name} and {other.name}"
+        faster, slower = (best, other) if times < 1 else (other, best)
+        if alike:
+            return f"{said}, and they are about as fast"
+        times = slower.timing.median / faster.timing.median
+        return f"{said}; {faster.name} is {times:.1f} times as fast"
+    points = 100 * (best.answers.top1 - other.answers.top1)
+    said = f"{best.name} is right {points:.1f} points more often than {other.name} and"
+    if alike:
+        return f"{said} about as fast"
+    if times < 1:
+        return f"{said} {1 / times:.1f} times as fast"
+    return f"{said} takes {times:.1f} times as long"
+
+
+def clearly_differ(a: Answers, b: Answers) -> bool:
+    """Return whether the interval of how much more often a is right than b, asked the same,
+    leaves out 0. Pictures of a single group tell nothing."""
+    if len(np.unique(a.groups)) < 2:
+        return False
+    folds = np.zeros((1, len(a.truth)), np.int64)
+    low, high = paired_difference(a.right[None], b.right[None], folds, resamples(a.groups))[
+        "interval"
+    ]
+    return bool(low > 0 or high < 0)
+
+
+def _plot(points: Sequence[Point], front: Sequence[Point], subject: str, title: str) -> str:
     spans = [(p, p.answers.top1_interval) for p in points]
     plot = Plot(
         log_axis("milliseconds a picture",
                  [v for p in points for v in (p.timing.low, p.timing.high)]),
-        axis("right", [v for _, span in spans for v in span], percent, most=1),
+        axis("right", [v for _, span in spans for v in span], tick_percent, most=1),
         high=300,
     )  # fmt: skip
     xs: list[float] = []
@@ -146,4 +201,4 @@ def _plot(points: Sequence[Point], front: Sequence[Point], subject: str) -> str:
         plot.dot(x, y, kind, f"{point.name}: {x:.2f} ms, {y:.4f}")
         named.append((point.name, kind, x, y))
     plot.labels(named)
-    return plot.svg("accuracy against milliseconds a picture")
+    return plot.svg("accuracy against milliseconds a picture", title)

@@ -17,10 +17,23 @@ from trainer.data import Picture
 from trainer.findings import read_study
 from trainer.report.answers import Answers
 from trainer.report.page import Figure, count, details, table
-from trainer.report.svg import WIDE, Axis, Plot, axis, percent, shortened, width_of
+from trainer.report.svg import (
+    WIDE,
+    Axis,
+    Plot,
+    axis,
+    log_axis,
+    percent,
+    shortened,
+    tick_percent,
+    width_of,
+)
 
 Row = Mapping[str, Any]
 FULL, PLAIN = "full", "plain"
+OUT_OF_FOLD = "that it had not learnt from"
+NAMED = 8
+"""Of more rows only the best and the fastest have their name beside the dot."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +60,7 @@ class Study:
             if not row["repeats"] and row["name"] not in diverged
         ]
         parts = [_together(self)] if _together(self) else []
+        parts += _so_far(self)
         if missing:
             parts.append(f"Not measured yet: {', '.join(missing)}.")
         if diverged:
@@ -87,7 +101,7 @@ def out_of_fold(study: Study) -> Answers | None:
         ]
         p, groups = found["probabilities"][0].astype(np.float64), found["group"]
     name = f"{study.about['recipe']}, {row['name']}"
-    return Answers(name, classes, pictures, p, truth, groups, "asked about out of fold")
+    return Answers(name, classes, pictures, p, truth, groups, OUT_OF_FOLD)
 
 
 def _box(sides: Sequence[int]) -> tuple[int, int, int, int] | None:
@@ -112,11 +126,11 @@ def _shares(study: Study, reference: str, prefix: str, sign: int) -> list[Figure
     told = [name for name, _, low, _ in rows if low > 0]
     hurt = [name for name, _, _, high in rows if high < 0]
     where = "the full recipe" if sign < 0 else "the plain recipe"
-    name, points, *_ = rows[0]
     helps = "helps" if 1 in (len(told), len(rows)) else "help"
     title = f"{len(told) or 'None'} of {count(len(rows), 'trick')} clearly {helps} {where}"
     if told:
-        title += f"; most brings {_plain_name(name)}, {points:.1f} points"
+        points = next(points for name, points, *_ in rows if name == told[0])
+        title += f"; most brings {_plain_name(told[0])}, {points:.1f} points"
     if hurt:
         names = ", ".join(_plain_name(one) for one in hurt)
         title += f"; {names} clearly {'hurts' if len(hurt) == 1 else 'hurt'}"
@@ -124,7 +138,7 @@ def _shares(study: Study, reference: str, prefix: str, sign: int) -> list[Figure
     return [
         Figure(
             title,
-            _bars(rows, f"points of accuracy that each trick brings to {where}"),
+            _bars(rows, f"points of accuracy that each trick brings to {where}", title),
             f"Points of top-1, {versus}; lines are 95 % intervals over pictures (groups "
             "resampled). Blue: the interval leaves out 0. " + _how(study),
         )
@@ -136,7 +150,7 @@ def _points(row: Row, sign: int) -> tuple[float, float, float]:
     return sign * row["difference"]["points"], low, high
 
 
-def _bars(rows: Sequence[tuple[str, float, float, float]], alt: str) -> str:
+def _bars(rows: Sequence[tuple[str, float, float, float]], alt: str, title: str) -> str:
     """Return lying bars of (name, value, low, high)."""
     values = [value for _, *three in rows for value in three]
     names = [_plain_name(name) for name, *_ in rows]
@@ -151,7 +165,7 @@ def _bars(rows: Sequence[tuple[str, float, float, float]], alt: str) -> str:
         plot.flat_bar(i, 0, value, "main" if low > 0 or high < 0 else "other")
         plot.line([low, high], [i, i], "error")
         plot.write(WIDE, plot.at(0, i)[1] + 4, signed(round(value, 1)), anchor="end")
-    return plot.svg(alt)
+    return plot.svg(alt, title)
 
 
 def signed(value: float) -> str:
@@ -171,10 +185,10 @@ def _accuracies(study: Study) -> Figure:
     low_high = [end for row in rows for end in row["intervals"]["top1"]]
     each = [top1 for row in rows for top1 in row["top1_per_repeat"]]
     plot = Plot(
-        axis("right", [*low_high, *each], percent, most=1),
+        axis("right", [*low_high, *each], tick_percent, most=1),
         _rows_axis([shortened(name) for name in names]),
         high=62 + 28 * len(rows),
-        room=width_of("100 %") + 8,
+        room=width_of("100 %") + 20,
     )
     for i, row in enumerate(rows):
         kind = "main" if i == 0 else "other"
@@ -190,7 +204,7 @@ def _accuracies(study: Study) -> Figure:
         title += f"; always naming the commonest class would {percent(majority)}"
     return Figure(
         title,
-        plot.svg("accuracy of each row of the study"),
+        plot.svg("accuracy of each row of the study", title),
         "A dot a repeat; lines are 95 % intervals (Wilson) of their mean. " + _how(study),
     )
 
@@ -256,7 +270,75 @@ def _how(study: Study) -> str:
     times = count(repeats[-1], "repeat")
     if len(repeats) > 1:
         times = f"{repeats[0]} to {times}"
-    return f"{about['n']} pictures, {about['folds']} folds by group, {times}."
+    pictures = count(about["n"], "picture")
+    return f"{pictures}, {about['folds']} folds by group, {times}."
+
+
+def _so_far(study: Study) -> list[str]:
+    """Return, of what has begun and is not over, how far it is."""
+    wanted = int(study.about.get("repeats") or 0)
+    begun = [row for row in study.measured if row["repeats"] < wanted]
+    done = {row["repeats"] for row in begun}
+    if len(done) == 1 and len(begun) == len(study.measured):
+        return [f"{done.pop()} of {count(wanted, 'repeat')} so far."]
+    return [f"{r['name']}: {r['repeats']} of {count(wanted, 'repeat')} so far." for r in begun]
+
+
+def rows_and_time(study: Study) -> list[Figure]:
+    """Return the rows' accuracy against their milliseconds; none of fewer than two rows."""
+    rows = [row for row in study.measured if (row["ms_per_image"] or {}).get("mean", 0) > 0]
+    if len(rows) < 2:
+        return []
+    rows.sort(key=lambda row: (row["ms_per_image"]["mean"], -row["figures"]["top1"]["mean"]))
+    best = max(rows, key=lambda row: row["figures"]["top1"]["mean"])
+    plot = Plot(
+        log_axis("milliseconds a picture", [row["ms_per_image"]["mean"] for row in rows]),
+        axis("right", [end for row in rows for end in row["intervals"]["top1"]], tick_percent,
+             most=1),
+        high=300,
+    )  # fmt: skip
+    points = [
+        (row["name"], "main" if row is best else "other", row["ms_per_image"]["mean"],
+         row["figures"]["top1"]["mean"])
+        for row in rows
+    ]  # fmt: skip
+    for row, (name, kind, ms, top1) in zip(rows, points, strict=True):
+        plot.line([ms, ms], row["intervals"]["top1"], "span")
+        plot.dot(ms, top1, kind, f"{name}: {ms:.2f} ms, {top1:.4f}")
+    ends = [rows.index(best), 0]
+    plot.labels(points if len(points) <= NAMED else [points[i] for i in dict.fromkeys(ends)])
+    title = _best_and_fastest(best, rows[0])
+    return [
+        Figure(
+            title,
+            plot.svg("accuracy against milliseconds a picture of each row of the study", title),
+            "Milliseconds a picture as measured in the fits, an ensemble's summed over its members;"
+            " lines are 95 % intervals of accuracy. "
+            + (f"Named are the best and the fastest of {len(rows)} rows. " if
+               len(rows) > NAMED else "") + _how(study),
+        )
+    ]  # fmt: skip
+
+
+def _best_and_fastest(best: Row, fastest: Row) -> str:
+    """Return what the best row has over the fastest; intervals that touch are no difference."""
+    ms, least = (row["ms_per_image"]["mean"] for row in (best, fastest))
+    top1, other = (row["figures"]["top1"]["mean"] for row in (best, fastest))
+    name, quick = (shortened(row["name"], 40) for row in (best, fastest))
+    if best is fastest:
+        return f"{name} is the fastest, {ms:.2g} ms a picture, and none is right more often"
+    gain = best["intervals"]["top1"][0] - fastest["intervals"]["top1"][1]
+    if best["compared_with"] == fastest["name"] and best["difference"]:
+        gain = best["difference"]["interval"][0]
+    if gain > 0:
+        return (
+            f"{name} is right {100 * (top1 - other):.1f} points more often than {quick} and takes "
+            f"{ms / least:.1f} times as long"
+        )
+    return (
+        f"There is no clear difference in accuracy between {name}, {ms:.2g} ms a picture, and "
+        f"{quick}, {least:.2g} ms"
+    )
 
 
 def _plain_name(trick: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import html
 import math
+import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,10 @@ WIDE, HIGH = 360, 250
 LETTER = 12
 STEPS = 5
 """So many an axis has, about."""
+LOG_STEPS = ((1,), (1, 2, 5), (1, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9))
+"""Ticks of a decade of a logarithmic axis, the fewest first; the last are always enough."""
+DASHES = 5
+"""So many kinds of broken lines the page has."""
 
 Box = tuple[float, float, float, float]
 """left, top, right, bottom"""
@@ -31,9 +36,13 @@ AROUND = (
 """Where a text may stand beside its point, best first; farther off than FAR a line leads to it."""
 
 
+UNPARTED = re.compile(r"(?<=\d) (?=%|ms\b)")
+"""A number and its unit stay on one line."""
+
+
 def escape(text: object) -> str:
     """Return text that is safe in HTML and in attributes: names come from other people's data."""
-    return html.escape(str(text), quote=True)
+    return html.escape(UNPARTED.sub("\u00a0", str(text)), quote=True)
 
 
 def shortened(text: str, most: int = 22) -> str:
@@ -60,6 +69,17 @@ def percent(share: float) -> str:
     if whole in (0, 100) and value != whole:
         return f"{min(99.9, max(0.1, value)):.1f} %"
     return f"{whole} %"
+
+
+def tick_percent(share: float) -> str:
+    """Return a share as the percentage that it is: a tick stands for its own number."""
+    return f"{round(100 * share, 6):g} %"
+
+
+def capped(value: float, digits: int) -> str:
+    """Return a number of at most 1 with so many decimals, as 1 only where it is."""
+    text = f"{value:.{digits}f}"
+    return text if value >= 1 or float(text) < 1 else f"{1 - 10.0**-digits:.{digits}f}"
 
 
 @dataclass(frozen=True)
@@ -101,12 +121,15 @@ def axis(
 
 
 def log_axis(name: str, values: Iterable[float]) -> Axis:
-    """Return a logarithmic axis around values above 0."""
+    """Return a logarithmic axis around values above 0, with three ticks at least."""
     known = list(values)
     low, high = min(known) / 1.6, max(known) * 1.6
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    steps = (1, 2, 5) if high / low < 300 else (1,)
-    ticks = tuple(m * 10.0**k for k in decades for m in steps if low <= m * 10.0**k <= high)
+    ticks: tuple[float, ...] = ()
+    for steps in LOG_STEPS[high / low < 300 :]:
+        ticks = tuple(m * 10.0**k for k in decades for m in steps if low <= m * 10.0**k <= high)
+        if len(ticks) >= 3:
+            break
     return Axis(name, low, high, ticks, log=True)
 
 
@@ -176,13 +199,23 @@ class Plot:
         self._marks.append(_written(left, base, text, kind, anchor))
 
     def ends(self, named: Sequence[tuple[str, str, float, float]]) -> None:
-        """Write (name, kind, x, y) beside the ends of lines, moved apart where they would touch."""
-        order = sorted(named, key=lambda one: -self.at(one[2], one[3])[1], reverse=True)
-        wished = [self.at(x, y)[1] + 4 for _, _, x, y in order]
-        for (name, kind, x, _), base in zip(
-            order, moved_apart(wished, LETTER + 2, self.top, self.bottom), strict=True
-        ):
-            self.write(self.at(x, self.y.low)[0] + 7, base, name, kind)
+        """Write (name, kind, x, y) beside the ends of lines.
+
+        Beside lines that go on to the last x the names stand in one column, moved apart where they
+        would touch, then with a stroke to their line; beside shorter ones where nothing is drawn.
+        """
+        last = max((self.at(x, y)[0] for _, _, x, y in named), default=0.0)
+        whole = [one for one in named if self.at(one[2], one[3])[0] > last - 4]
+        whole.sort(key=lambda one: self.at(one[2], one[3])[1])
+        wished = [self.at(x, y)[1] + 4 for _, _, x, y in whole]
+        bases = moved_apart(wished, LETTER + 2, self.top, self.bottom)
+        for (name, kind, x, y), wish, base in zip(whole, wished, bases, strict=True):
+            right, middle = self.at(x, y)
+            if abs(base - wish) > LETTER / 2:
+                self._marks.append(_stroke(right + 2, middle, right + 12, base - 4, "leader"))
+            self.write(right + 14, base, name, kind)
+            self._taken.append(_box_of(right + 14, base, shortened(name), "start"))
+        self.labels([one for one in named if one not in whole])
 
     def labels(self, named: Sequence[tuple[str, str, float, float]]) -> None:
         """Write (name, kind, x, y) near points, over no other text and no mark made until now."""
@@ -197,10 +230,11 @@ class Plot:
                 self._marks.append(_stroke(*point, left, base - 4, "leader"))
             self.write(left, base, name, kind, anchor)
 
-    def svg(self, alt: str) -> str:
-        """Return the drawing. alt: what it shows, for who cannot see it."""
+    def svg(self, alt: str, finding: str = "") -> str:
+        """Return the drawing. alt, finding: what it shows and says, for who cannot see it."""
+        told = f"{alt}: {finding}" if finding else alt
         return (
-            f'<svg viewBox="0 0 {WIDE} {self._high:g}" role="img" aria-label="{escape(alt)}">'
+            f'<svg viewBox="0 0 {WIDE} {self._high:g}" role="img" aria-label="{escape(told)}">'
             + "".join([*self._axes(), *self._under, *self._marks])
             + "</svg>"
         )
@@ -254,6 +288,11 @@ def places_beside(
         taken.append(boxes[best])
         places.append(tries[best])
     return places
+
+
+def dashed(number: int) -> str:
+    """Return the kind of the line that is so many-th among those that are not talked about."""
+    return f"other dash-{number % DASHES}"
 
 
 def _along(places: Sequence[tuple[float, float]], step: float) -> Iterator[tuple[float, float]]:

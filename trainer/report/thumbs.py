@@ -7,6 +7,7 @@ import base64
 import cv2
 import numpy as np
 
+from edge.errors import UnavailableError
 from trainer.data import Picture
 from trainer.report.svg import escape
 
@@ -24,11 +25,22 @@ def may_show(picture: Picture) -> bool:
 
 
 def thumbnail(picture: Picture, alt: str) -> str:
-    """Return the picture as HTML, at most SIDE pixels wide and high."""
-    pixels = picture.read()
+    """Return the picture as HTML, at most SIDE pixels wide and high; where its file is no picture,
+    or its box holds nothing, what says so in its place."""
+    try:
+        pixels = picture.read()
+    except UnavailableError:
+        return placeholder("cannot be read")
+    if not pixels.size:
+        return placeholder("cannot be read")
     scale = min(1.0, SIDE / max(pixels.shape[:2]))
     height, width = (max(1, round(scale * side)) for side in pixels.shape[:2])
     small = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
     _, jpeg = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 80])
     code = base64.b64encode(np.asarray(jpeg).tobytes()).decode()
     return f'<img alt="{escape(alt)}" src="data:image/jpeg;base64,{code}">'
+
+
+def placeholder(why: str) -> str:
+    """Return what stands where a picture would."""
+    return f'<span class="gone">{escape(why)}</span>'
