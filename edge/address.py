@@ -14,6 +14,9 @@ from edge.redact import register_secret, register_url
 from edge.section import nearest
 from edge.sinks import OPENERS as SINK_KINDS
 
+BROKERS = ("mqtt", "mqtts")
+"""The sinks whose URL is a broker's: a host and a port."""
+
 Address = tuple[str, int]
 """(host, port)"""
 
@@ -90,9 +93,9 @@ def broker_url(url: str) -> str:
     if scheme not in known or not colon:
         word = scheme if re.fullmatch(r"[A-Za-z]{1,15}", scheme) else ""
         raise ValueError(f"unknown scheme {word}; {nearest(word, known)}".replace(" ;", ";"))
-    if scheme == "stdout":
-        return url
     url = fill_in(url)
+    if scheme not in BROKERS:
+        return url  # what the rest of it means, the sink itself knows
     parts = _host(url, f"{scheme}://host:{8883 if scheme == 'mqtts' else 1883}")
     if parts.username or parts.password:
         raise ValueError("holds a login; write username and password_file instead")

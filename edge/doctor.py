@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from edge.address import family_of
+from edge.address import BROKERS, family_of
 from edge.classifier import Classifier, open_classifier
 from edge.config import load_planogram, load_site
 from edge.errors import CameraError, ConfigError, EdgeError, UnavailableError, UsageError
@@ -232,8 +232,8 @@ def _broker(site: Site) -> Finding:
     if site.mqtt.embedded:
         return _embedded(site)
     url = urlsplit(site.mqtt.url)
-    if url.scheme == "stdout":
-        return Finding("broker", True, "standard output")
+    if url.scheme not in BROKERS:
+        return Finding("broker", None, f"{url.scheme}: is no broker; the daemon tries it")
     port = url.port or (8883 if url.scheme == "mqtts" else 1883)
     try:
         socket.create_connection((url.hostname or "", port), CONNECT_S).close()

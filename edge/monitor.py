@@ -94,6 +94,8 @@ def watch(post: Post, stop: threading.Event) -> None:
             expired_s = now.clock_s
         answer_requests(post, now)
         post.board.publish(frames, seen, ledger, post.plan, now)
+    if all(eye.ended for eye in post.eyes):
+        log.info("every recording has ended: nothing is left to watch")
 
 
 def run(site_path: Path) -> None:

@@ -78,7 +78,7 @@ def test_the_old_and_the_new_picture_are_compared_by_a_slider(bench):
     hand.settled()
     assert same(looks(hand), (old_left, new_right))
     assert not same(looks(hand), (new_left, old_right))
-    assert swipe.get_attribute("aria-label") == "옛 사진과 새 사진 견주기"
+    assert swipe.get_attribute("aria-label") == "옛 사진과 새 사진 비교"
 
 
 def test_the_old_and_the_new_picture_are_shown_in_turn(bench):

@@ -130,7 +130,7 @@ def test_a_list_of_goods_is_imported_from_a_file(bench, tmp_path):
     goods = tmp_path / "goods.csv"
     goods.write_bytes("상품명,바코드\n우유,8801104940016\n차,8801104940023\n".encode("cp949"))
     hand.page.locator("input[type=file]").set_input_files(goods)
-    hand.page.locator(".paste__summary", has_text="2칸이 모자라요").wait_for()
+    hand.page.locator(".paste__summary", has_text="2칸은 붙일 이름이 없어요").wait_for()
     hand.press("Enter")
     hand.settled()
     assert hand.names() == ["우유", "차", "2단 1칸", "2단 2칸"]

@@ -16,10 +16,12 @@ from conftest import REPOSITORY, require_data
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from edge import yamlfile
+from edge import doctor, yamlfile
 from edge.config import load, load_planogram, load_site
 from edge.errors import ConfigError
 from edge.redact import redact
+from edge.sinks import OPENERS
+from edge.sinks.stdout import StdoutSink
 from edge.types import Slot
 from edge.yamlfile import parse_yaml
 
@@ -445,6 +447,17 @@ def test_a_credential_is_looked_up_by_name_only(folder, monkeypatch):
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(Path.cwd()))
     write("elsewhere", "x")
     assert "not set" in problem(SITE.replace(":Pomelo-77@", ":${../elsewhere}@"))
+
+
+@pytest.mark.parametrize("url", ["filelog:/var/log/stock.log", "hook://shop.example/stock?x=1"])
+def test_a_sink_of_ones_own_says_itself_what_its_url_means(folder, monkeypatch, url):
+    for scheme in ("filelog", "hook"):
+        monkeypatch.setitem(OPENERS, scheme, StdoutSink)
+    site = load_site(write("site.yaml", f"{SITE}\nmqtt: {{url: '{url}'}}\n"))
+    assert site.mqtt.url == url
+    found = doctor._broker(site)
+    assert found.ok is None
+    assert found.says == f"{url.partition(':')[0]}: is no broker; the daemon tries it"
 
 
 @pytest.mark.parametrize(

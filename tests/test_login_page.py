@@ -35,7 +35,7 @@ def browser(tmp_path: Path, chromium: Any) -> Iterator[Browser]:
 
 def sign_in(page: Page, pin: str = PIN) -> None:
     page.get_by_label("PIN", exact=True).fill(pin)
-    page.get_by_role("button", name="들어가기").click()
+    page.get_by_role("button", name="로그인").click()
 
 
 def test_the_pin_opens_the_page_that_was_asked_for(browser):
@@ -79,11 +79,11 @@ def test_a_wrong_pin_is_said_and_after_many_one_waits(browser):
         sign_in(page, "999999")
         expect(page.get_by_role("alert")).to_have_text("PIN이 맞지 않아요")
         expect(page.get_by_label("PIN", exact=True)).to_be_focused()
-        expect(page.get_by_role("button", name="들어가기")).to_be_enabled()
+        expect(page.get_by_role("button", name="로그인")).to_be_enabled()
         page.get_by_role("alert").evaluate("one => one.textContent = ''")
     sign_in(page)
     expect(page.get_by_role("alert")).to_have_text(re.compile(r"잠시 뒤\(\d+초\) 다시 해 주세요"))
-    expect(page.get_by_role("button", name="들어가기")).to_be_disabled()
+    expect(page.get_by_role("button", name="로그인")).to_be_disabled()
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ def test_most_urgent_comes_first_and_nothing_that_is_put_off_is_hidden(visit):
     urgent = page.locator(".card").first
     expect(urgent).to_contain_text("급함")
     expect(urgent).to_contain_text("3시간 5분째")
-    expect(urgent).to_contain_text("6번 보고 6번 그렇게 판단")
+    expect(urgent).to_contain_text("6번 확인해 6번 같은 결과")
     expect(urgent).to_contain_text("비었을 가능성 97 %")
     expect(page.locator(".group .row")).to_contain_text("민지 · 4분 전")
     expect(page.locator(".later summary")).to_contain_text("나중에 보기 1")
@@ -204,7 +204,7 @@ def test_what_is_refused_is_said_and_nothing_changes(visit, code, words):
 def test_nothing_to_do_is_proven(visit):
     page = visit(Shop(busy=False))
     expect(page.locator(".nothing")).to_contain_text("지금 채울 곳이 없어요")
-    expect(page.locator(".nothing")).to_contain_text(re.compile(r"40칸 모두 \d+초 전 확인했어요"))
+    expect(page.locator(".nothing")).to_contain_text(re.compile(r"40칸 모두 \d+초 전에 확인했어요"))
     assert page.title() == "채울 곳 · shop"
 
 
@@ -220,7 +220,7 @@ def test_nothing_to_do_admits_what_it_cannot_see(visit):
 
 def test_camera_trouble_is_seen_at_a_glance_with_its_reason(visit):
     page = visit(Shop())
-    page.get_by_role("link", name="카메라 1대를 믿을 수 없어요").click()
+    page.get_by_role("link", name="카메라 1대에 문제가 있어요").click()
     moved = "카메라가 칸 너비의 약 40 %만큼 움직였어요"
     page.get_by_role("button", name=f"fridge · {moved}").click()
     expect(page.locator("#shelves .notice")).to_contain_text(moved)
@@ -246,10 +246,10 @@ def test_the_map_is_walked_by_arrow_keys_and_tells_why_a_slot_is_not_seen(visit)
 def test_a_picture_from_before_somebody_came_says_how_old_it_is(visit):
     shop = Shop(busy=False)
     page = visit(shop, "/#shelves")
-    expect(page.locator("#shelves .heading")).not_to_contain_text("사람이 없던")
+    expect(page.locator("#shelves .heading")).not_to_contain_text("사람이 없을 때")
     shop.cameras[0]["picture"] = milliseconds(minutes_ago=3)
     page.reload()
-    expect(page.locator("#shelves .heading")).to_contain_text("사람이 없던 3분 전 사진")
+    expect(page.locator("#shelves .heading")).to_contain_text("사람이 없을 때 찍은 사진 (3분 전)")
 
 
 def test_without_pictures_the_planogram_is_drawn(visit):

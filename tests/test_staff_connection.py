@@ -200,7 +200,7 @@ def test_the_pin_is_asked_for_until_somebody_is_signed_in(browser, shop):
     expect(sheet).to_be_visible()
     shop.refuse = None
     sheet.get_by_label("PIN", exact=True).fill("204816")
-    sheet.get_by_role("button", name="들어가기").click()
+    sheet.get_by_role("button", name="로그인").click()
     expect(sheet).to_have_count(0)
     go.click()
     expect(page.locator(".toast")).to_contain_text("채우러 간다고 알렸어요")

@@ -103,7 +103,11 @@ export function parsePaste(text) {
   const width = Math.max(...rows.map((row) => row.length), 0);
   const columns = Array.from({ length: width }, (_, i) => i);
   const isCode = (/** @type {string} */ cell) => SKU.test(cell) || ROUNDED.test(cell);
-  const sku = columns.find((i) => rows.filter((row) => isCode(row[i] ?? "")).length * 2 > rows.length) ?? -1;
+  const isSku = (/** @type {number} */ i) => { // not every line has one
+    const filled = rows.map((row) => row[i] ?? "").filter(Boolean);
+    return filled.length > 0 && filled.filter(isCode).length * 2 > filled.length;
+  };
+  const sku = columns.find(isSku) ?? -1;
   const name = columns.find((i) => i !== sku) ?? -1;
   const lines = rows.map((row) => ({ name: row[name] ?? "", sku: ROUNDED.test(row[sku] ?? "") ? "" : row[sku] ?? "" }));
   return { lines, rounded: rows.map((row) => row[sku] ?? "").filter((cell) => ROUNDED.test(cell)) };
