@@ -225,6 +225,20 @@ def test_a_bundle_of_another_name_and_a_report_in_a_new_folder(place, tmp_path):
     assert json.loads(report.read_text())["n"] == 12
 
 
+def test_a_bundle_skips_what_its_run_skips(place, tmp_path):
+    run, bundle = tmp_path / "run", tmp_path / "m.onnx"
+    trained(run, place / "learnt", ("empty", "stocked"), "--set", "unreadable=skip")
+    assert trainer("export", run, "--out", bundle, "--qat", "off").returncode == 0
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    rows = (place / "new" / "index.csv").read_text().split()
+    whole = [f"{place / 'new'}/{row}" for row in rows[1:]]
+    index = tmp_path / "index.csv"
+    index.write_text("\n".join([rows[0], "broken.png,empty,g", *whole]))
+    for model in (run, bundle):
+        done = trainer("evaluate", model, "--data", index, "--json")
+        assert json.loads(done.stdout)["n"] == 40, done.stderr
+
+
 def test_answers_depend_neither_on_the_batch_nor_on_threads(exported, place):
     bundle, _ = exported
     images = images_of(place / "new")

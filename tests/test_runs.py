@@ -32,7 +32,16 @@ from fitting import (
 
 from edge.errors import UnavailableError, UsageError
 from trainer.mixture import Mixture, open_mixture
-from trainer.runs import LAST, LEARNT, State, claimed, fed_to, inherited, load_run
+from trainer.runs import (
+    LAST,
+    LEARNT,
+    State,
+    claimed,
+    fed_to,
+    inherited,
+    load_run,
+    replace_file,
+)
 from trainer.train import (
     Clock,
     DivergedError,
@@ -378,6 +387,61 @@ def test_a_run_goes_on_where_it_needs_a_scaler_though_it_was_begun_without(state
     before = state.scaler.state_dict()
     state.restore(saved)
     assert state.scaler.state_dict() == before
+
+
+# -- what is not ours --------------------------------------------------------------------------
+
+
+def test_what_others_left_in_the_folder_stays(photos, tmp_path):
+    recipe = write_recipe(tmp_path / "recipe.yaml", photos, epochs=1)
+    for name, content in (("planogram.new", "mine"), ("run.json", '{"mine": 1}')):
+        run = tmp_path / name.partition(".")[0]
+        run.mkdir()
+        (run / name).write_text(content)
+        refused = trainer("fit", recipe, "--out", run)
+        assert refused.returncode in (2, 69), refused.stderr
+        assert (run / name).read_text() == content
+        assert len(list(run.iterdir())) == 1
+    left = tmp_path / "left"
+    left.mkdir()
+    (left / "last.pt.4711.new").write_text("half")
+    assert trainer("fit", recipe, "--out", left).returncode == 0
+    assert not list(left.glob("*.new"))
+
+
+def test_whatever_goes_wrong_while_writing_no_half_file_stays(tmp_path):
+    file = tmp_path / "last.pt"
+    file.write_text("before")
+
+    def half(path):
+        path.write_text("ha")
+        raise RuntimeError("unexpected pos")
+
+    with pytest.raises(RuntimeError):
+        replace_file(file, half)
+    assert [one.name for one in tmp_path.iterdir()] == ["last.pt"]
+    assert file.read_text() == "before"
+
+
+def test_a_recipe_that_was_edited_is_told(run, tmp_path, caplog):
+    other = tmp_path / "run"
+    shutil.copytree(run, other)
+    load_run(other)
+    assert "not the recipe" not in caplog.text
+    recipe = json.loads((other / "recipe.json").read_text())
+    recipe["classes"].reverse()
+    (other / "recipe.json").write_text(json.dumps(recipe))
+    load_run(other)
+    assert "recipe.json: is not the recipe that was trained" in caplog.text
+
+
+def test_a_bundle_and_a_study_are_no_runs(tmp_path):
+    (tmp_path / "m.onnx").write_text("")
+    with pytest.raises(UsageError, match="is a bundle"):
+        load_run(tmp_path / "m.onnx")
+    (tmp_path / "study.json").write_text("{}")
+    with pytest.raises(UsageError, match=r"is a study.*report --study"):
+        load_run(tmp_path)
 
 
 # -- what a run knows ----------------------------------------------------------------------------

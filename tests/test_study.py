@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -49,7 +50,7 @@ from trainer.statistics import (
     weighted_auroc,
     wilson,
 )
-from trainer.study import _can_be_stopped
+from trainer.study import _can_be_stopped, run_study
 from trainer.tables import as_markdown
 from trainer.train import StoppedError
 
@@ -676,6 +677,34 @@ def test_a_folder_with_another_study_is_refused(twofold, recipe):
     message = refusal("kfold", recipe, "--out", out, "--folds", 2, "--set", "lr=0.04")
     assert "another digest" in message
     assert (out / "study.json").read_bytes() == before
+
+
+def test_a_folder_with_other_things_is_no_place_for_a_study(recipe, tmp_path):
+    (tmp_path / "table.csv").write_text("mine")
+    message = refusal("kfold", recipe, "--out", tmp_path, "--folds", 2)
+    assert "holds other things (table.csv)" in message
+    assert [file.name for file in tmp_path.iterdir()] == ["table.csv"]
+
+
+def test_a_study_under_torchrun_is_refused(recipe, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UsageError, match="--workers"):
+        run_study(Plan("kfold", load_recipe(recipe), (), 2, 1), tmp_path / "s")
+
+
+@pytest.mark.parametrize("damage", ["", "{}x", '{"other": 1}', None])
+def test_a_result_that_is_damaged_is_made_again(twofold, recipe, tmp_path, damage):
+    out, _ = twofold
+    again = tmp_path / "s"
+    shutil.copytree(out, again)
+    before = (again / "study.json").read_bytes()
+    job = next(again.glob("jobs/*/result.json"))
+    if damage is None:
+        (job.parent / "oof.npz").unlink()
+    else:
+        job.write_text(damage)
+    found = study("kfold", recipe, again, "--folds", 2, "--repeats", 2)
+    assert found["rows"][0]["top1_per_repeat"] == json.loads(before)["rows"][0]["top1_per_repeat"]
 
 
 @pytest.mark.parametrize("content", ["", "{}"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 from edge.errors import UnavailableError
@@ -20,6 +21,8 @@ def main() -> None:
             file=sys.stderr,
         )
         raise SystemExit(UnavailableError.exit_code) from None
+    except KeyboardInterrupt:  # loading torch takes seconds
+        raise SystemExit(128 + signal.SIGINT) from None
     run()
 
 

@@ -307,7 +307,7 @@ def progress() -> Iterator[Say]:
         bars: list[Any] = []
 
         def say(state: State, epoch_ends: bool) -> None:
-            if sys.stderr.isatty():
+            if sys.stderr and sys.stderr.isatty():
                 if not bars:
                     left = state.steps - state.step + 1
                     bar = typer.progressbar(length=left, show_pos=True, file=sys.stderr)
@@ -334,7 +334,7 @@ def fine_tuning_bar() -> Iterator[Callable[[int, int], None]]:
         bars: list[Any] = []
 
         def say(step: int, steps: int) -> None:
-            if sys.stderr.isatty():
+            if sys.stderr and sys.stderr.isatty():
                 if not bars:
                     bar = typer.progressbar(length=steps, label="fine-tuning", file=sys.stderr)
                     bars.append(stack.enter_context(bar))

@@ -13,7 +13,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from edge.classifier import EMPTY, MAX_BATCH, OCCUPANCY, Temperature, open_classifier
+from edge.classifier import (
+    EMPTY,
+    MAX_BATCH,
+    OCCUPANCY,
+    Classifier,
+    Temperature,
+    open_classifier,
+)
 from edge.errors import EdgeError, UsageError
 from edge.preprocess import resize, to_batch
 from edge.types import Image
@@ -50,10 +57,6 @@ class RunModel:
     @property
     def input_size(self) -> int:
         return self._recipe.input_size
-
-    @property
-    def unreadable(self) -> Unreadable:
-        return self._recipe.unreadable
 
     @property
     def balanced(self) -> bool:
@@ -139,7 +142,7 @@ def evaluate(
     run = load_run(path, unfinished) if is_run(path) else None
     model, classes = _model_of(run, threads) if run else _bundle(path, threads)
     check_labels(pictures, classes)
-    unreadable = model.unreadable if isinstance(model, RunModel) else "refuse"
+    unreadable = run.recipe.unreadable if run else _unreadable(model)
     pictures, unknown = usable(pictures, unreadable), usable(unknown, unreadable)
     strangers = _strangers(unknown, classes)
     if run:
@@ -158,6 +161,12 @@ def evaluate(
     found["ms_per_image"] = round(1e3 * elapsed_s / len(pictures), 3)
     found["threads"] = threads
     return found
+
+
+def _unreadable(bundle: Model) -> Unreadable:
+    """Return what the recipe behind a bundle does with a file that is no picture."""
+    assert isinstance(bundle, Classifier)
+    return "skip" if bundle.info.recipe.get("unreadable") == "skip" else "refuse"
 
 
 def _warn_of_learnt(run: Run, pictures: Sequence[Picture]) -> None:

@@ -137,7 +137,13 @@ def folder_of(study: Path, job: Job) -> Path:
 
 
 def is_done(study: Path, job: Job) -> bool:
-    return (folder_of(study, job) / "result.json").exists()
+    """Return whether there is all that a job leaves; what is damaged is made again."""
+    try:
+        result = read_result(study, job)
+    except (OSError, ValueError, TypeError):
+        return False
+    needs_answers = bool(job.asked) and result.diverged is None
+    return not needs_answers or (folder_of(study, job) / "oof.npz").exists()
 
 
 def read_result(study: Path, job: Job) -> Result:

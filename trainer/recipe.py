@@ -20,7 +20,7 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from edge.classifier import EMPTY, OCCUPANCY, Source, Temperature, Thresholds
 from edge.decide import Rule
 from edge.errors import ConfigError, UsageError
-from edge.section import Section, validate
+from edge.section import Section, nearest, validate
 from edge.yamlfile import Loader, read_yaml
 
 Arch = Literal[
@@ -237,6 +237,8 @@ class Recipe(Section):
             return self
         drawn = {EMPTY} if self.drawn else set()
         classes = tuple(sorted(drawn.union(labels)))
+        if not labels:
+            raise ConfigError(["there is nothing to learn from: name your pictures with --data"])
         if len(classes) < 2:
             raise ConfigError(
                 [f"the data has only the class '{', '.join(classes)}'; a model tells at least two "
@@ -306,4 +308,6 @@ def changed(recipe: Recipe, changes: Sequence[str]) -> Recipe:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the recipe"
         why = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "extra_forbidden":
+            why = f"unknown key; {nearest(where, Recipe.model_fields)}"
         raise UsageError(f"--set: {where}: {why}") from None

@@ -11,11 +11,13 @@ any moment leaves one of both, whole.
 from __future__ import annotations
 
 import fcntl
+import io
 import json
 import logging
 import os
 import platform
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -131,7 +133,7 @@ def claimed(run: Path, mixture: Mixture, write: bool = True) -> Iterator[None]:
             ) from None
         _check_is_same(run, about)
         _check_is_free(run)
-        for left in run.glob(f"*{NEW}"):  # by a process that was killed while it wrote
+        for left in filter(_is_left, run.iterdir()):
             left.unlink()
         write_json(run / ABOUT, about | {"left_out": left_out} | _circumstances(mixture.recipe))
         write_json(run / RECIPE, mixture.recipe.model_dump(mode="json"))
@@ -152,12 +154,25 @@ def _check_is_same(run: Path, about: dict[str, str]) -> None:
 
 
 def _check_is_free(run: Path) -> None:
-    if not (run / ABOUT).exists():
-        strange = sorted(file.name for file in run.iterdir() if not file.name.endswith(NEW))
-        if strange:
-            raise UsageError(
-                f"{run}: holds other things ({strange[0]}); give a new or empty folder as --out"
-            )
+    if (run / ABOUT).exists():
+        _read_about(run)  # raises where it is somebody else's
+        return
+    refuse_strangers(run)
+
+
+def refuse_strangers(folder: Path, known: Collection[str] = ()) -> None:
+    """Raise UsageError where a folder to write into holds other things than the known ones."""
+    strange = sorted(file.name for file in folder.iterdir() if not _is_left(file))
+    strange = [name for name in strange if name not in known]
+    if strange:
+        raise UsageError(
+            f"{folder}: holds other things ({strange[0]}); give a new or empty folder as --out"
+        )
+
+
+def _is_left(file: Path) -> bool:
+    """Whether a process that was killed while it wrote has left a file."""
+    return file.is_file() and re.search(rf"\.\d+{re.escape(NEW)}$", file.name) is not None
 
 
 def _circumstances(recipe: Recipe) -> dict[str, object]:
@@ -197,7 +212,8 @@ def resume(run: Path, state: State) -> None:
 def _read_checkpoint(path: Path, way_out: str) -> dict[str, Any]:
     try:
         saved: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
-        _ = saved["step"], saved["steps"], saved["average"], saved["curve"]
+        _ = [saved[key] for key in ("step", "steps", "model", "optimizer", "average", "losses")]
+        _ = [CurveRow(**row) for row in saved["curve"]]
     except PermissionError as error:
         raise UnavailableError(f"{path}: cannot be read: {error.strerror}") from None
     except (OSError, *DAMAGED):
@@ -217,8 +233,9 @@ def save(run: Path, state: State) -> None:
 
 
 def _write_checkpoint(path: Path, state: State) -> None:
-    with path.open("wb") as file:  # given the path, torch hides what the disk said
-        torch.save(state.saved(), file)
+    content = io.BytesIO()  # given a file on a full disk, torch hides what the disk said
+    torch.save(state.saved(), content)
+    path.write_bytes(content.getbuffer())
 
 
 def make_folder(folder: Path) -> None:
@@ -245,10 +262,11 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
         os.replace(new, path)
         _force_to_disk(path.parent)  # where the name is kept
     except OSError as error:
-        new.unlink(missing_ok=True)
         raise UnavailableError(
             f"{path}: cannot be written: {error.strerror}; what it held before is kept"
         ) from None
+    finally:
+        new.unlink(missing_ok=True)
 
 
 def _force_to_disk(path: Path) -> None:
@@ -283,10 +301,20 @@ def load_run(run: Path, unfinished: bool = False) -> Run:
     Raises UnavailableError where it is none, is damaged, or is not at its end.
     """
     folder, checkpoint = (run, run / LAST) if run.is_dir() else (run.parent, run)
+    if run.suffix == ".onnx":
+        raise UsageError(f"{run}: is a bundle, and no run's folder")
+    if (run / "study.json").exists():
+        raise UsageError(
+            f"{run}: is a study, and no run's folder; 'trainer report --study' shows it"
+        )
     if not checkpoint.exists():
         raise UnavailableError(f"{run}: no finished run; train it with 'trainer fit'")
     saved = _read_checkpoint(checkpoint, "train it anew with 'trainer fit'")
     recipe, about = _read_recipe(folder), _read_about(folder)
+    if recipe.digest(training_only=True) != about["recipe"]:
+        log.warning(
+            "%s: is not the recipe that was trained, or another version wrote it", folder / RECIPE
+        )
     if saved["step"] < saved["steps"] and checkpoint.name == LAST and not unfinished:
         raise UnavailableError(
             f"{run}: stopped at step {saved['step']} of {saved['steps']}; go on with 'trainer fit'"

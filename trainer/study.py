@@ -51,9 +51,10 @@ from trainer import cluster
 from trainer.findings import Findings, read_study
 from trainer.jobs import LOOK_AGAIN_S, ElsewhereError, Job, is_done, read_result, tidy, work
 from trainer.layout import Layout, Plan
-from trainer.runs import make_folder, replace_file, write_json
+from trainer.runs import make_folder, refuse_strangers, replace_file, write_json
 from trainer.tables import as_csv, as_markdown
 from trainer.train import StoppedError, asked_to_stop
+from trainer.workers import alone
 
 STOPPING = {signal.SIGINT, signal.SIGTERM}
 
@@ -68,6 +69,8 @@ class Study:
         """Raise UsageError where the folder holds another study: its table would be lost."""
         file = self.folder / "study.json"
         if not file.exists():
+            if self.folder.is_dir():
+                refuse_strangers(self.folder, ("jobs", "oof"))
             return
         known, own = read_study(file), self.layout.about()
         for word in ("kind", "recipe", "digest", "teacher", "data", "folds"):
@@ -108,8 +111,12 @@ class Study:
             findings.write_oof()
         found = self.layout.about() | {"rows": findings.rows()}
         write_json(self.folder / "study.json", found)
-        replace_file(self.folder / "table.csv", lambda path: path.write_text(as_csv(found)))
-        replace_file(self.folder / "table.md", lambda path: path.write_text(as_markdown(found)))
+        replace_file(
+            self.folder / "table.csv", lambda path: path.write_text(as_csv(found), "utf-8")
+        )
+        replace_file(
+            self.folder / "table.md", lambda path: path.write_text(as_markdown(found), "utf-8")
+        )
         return found
 
     def tidy(self) -> None:
@@ -125,6 +132,8 @@ def run_study(
     workers: processes of one thread each. on: a Ray cluster's address, instead of them. Neither
     changes a result. Raises StoppedError when somebody asked to stop, and what a fit raises.
     """
+    if not alone():
+        raise UsageError("under torchrun a study would mix its fits: use --workers, or --on")
     study = Study(plan, folder, keep_runs)
     study.check_folder()
     make_folder(folder)
@@ -135,7 +144,7 @@ def run_study(
             elif workers == 1:
                 study.work()
             else:
-                _work_together(plan, folder, workers, keep_runs)
+                _work_together(plan, folder, min(workers, len(study.layout.all_jobs)), keep_runs)
     finally:
         found = study.write(oof=True)
     study.tidy()

@@ -26,6 +26,11 @@ def leads() -> bool:
     return _rank() == 0
 
 
+def alone() -> bool:
+    """Return whether this process was started without others, as it is without torchrun."""
+    return _count() == 1
+
+
 class AgreedError(EdgeError):
     """What all processes raise after the same step; only the leading one says it."""
 

@@ -10,9 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
+from edge.errors import UnavailableError
 from trainer.data import Picture
 from trainer.findings import read_study
 from trainer.report.answers import Answers
@@ -31,6 +33,7 @@ from trainer.report.svg import (
 
 Row = Mapping[str, Any]
 FULL, PLAIN = "full", "plain"
+OOF = ("classes", "truth", "picture", "group", "box", "probabilities")
 OUT_OF_FOLD = "that it had not learnt from"
 NAMED = 8
 """Of more rows only the best and the fastest have their name beside the dot."""
@@ -90,16 +93,22 @@ def out_of_fold(study: Study) -> Answers | None:
     row = next((row for row in study.measured if row.get("oof")), None)
     if row is None or not (study.folder / row["oof"]).is_file():
         return None
-    with np.load(study.folder / row["oof"]) as found:
-        classes = tuple(map(str, found["classes"]))
-        truth = found["truth"].astype(np.int64)
-        pictures = [
-            Picture(Path(str(file)), classes[k], str(group), {}, _box(box))
-            for file, k, group, box in zip(
-                found["picture"], truth, found["group"], found["box"], strict=True
-            )
-        ]
-        p, groups = found["probabilities"][0].astype(np.float64), found["group"]
+    try:
+        with np.load(study.folder / row["oof"]) as file:
+            found = {key: file[key] for key in OOF}
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        raise UnavailableError(
+            f"{study.folder / row['oof']}: is damaged; the study's own command writes it again"
+        ) from None
+    classes = tuple(map(str, found["classes"]))
+    truth = found["truth"].astype(np.int64)
+    pictures = [
+        Picture(Path(str(file)), classes[k], str(group), {}, _box(box))
+        for file, k, group, box in zip(
+            found["picture"], truth, found["group"], found["box"], strict=True
+        )
+    ]
+    p, groups = found["probabilities"][0].astype(np.float64), found["group"]
     name = f"{study.about['recipe']}, {row['name']}"
     return Answers(name, classes, pictures, p, truth, groups, OUT_OF_FOLD)
 
