@@ -82,7 +82,7 @@ def test_a_wrong_pin_is_said_and_after_many_one_waits(browser):
         expect(page.get_by_role("button", name="로그인")).to_be_enabled()
         page.get_by_role("alert").evaluate("one => one.textContent = ''")
     sign_in(page)
-    expect(page.get_by_role("alert")).to_have_text(re.compile(r"잠시 뒤\(\d+초\) 다시 해 주세요"))
+    expect(page.get_by_role("alert")).to_have_text(re.compile(r"^\d+초 뒤에 다시 시도해 주세요"))
     expect(page.get_by_role("button", name="로그인")).to_be_disabled()
 
 
