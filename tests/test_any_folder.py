@@ -25,6 +25,7 @@ from fitting import trainer, write_photos
 from PIL import Image
 
 from edge.classifier import SHIPPED, open_classifier
+from edge.errors import ConfigError
 from trainer.data import Picture, read_data
 from trainer.decode import UnreadableError, read_pixels
 from trainer.evaluate import predict, small_reader
@@ -482,6 +483,35 @@ def test_a_box_whose_side_is_no_number_is_refused(recipe, tmp_path, side):
     data = write(tmp_path / "data" / "a.json", text.encode()).parent
     message = refusal(78, "fit", recipe, "--data", data, "--out", tmp_path / "run")
     assert "a.json: not a description of boxes" in message
+
+
+BOX = '{"label": "empty", "x": 1, "y": 1, "w": 9, "h": 9}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"", b"no JSON", b"[1]", "과자".encode("cp949"), b"[" * 100_000,
+        b'{"image": {"id": 1}}', b'{"image": {"id": 1}, "boxes": []}', b'{"image": "a.jpg"}',
+        b'{"image": "a.jpg", "boxes": {"id": 1}}', b'{"images": [], "annotations": []}',
+    ],
+)  # fmt: skip
+def test_a_json_file_that_describes_no_boxes_is_none_of_the_data(folder, text):
+    write(folder / "notes.json", text)
+    (folder / "dir.json").mkdir()
+    assert len(read_data(str(folder))) == 3
+
+
+@pytest.mark.parametrize("box", ["7", "[]", "{}", '{"label": "empty"}', '{"label": []}'])
+def test_a_box_that_lacks_something_is_told_in_words(tmp_path, box):
+    text = f'{{"image": "a.png", "boxes": [{BOX}, {box}]}}'
+    data = write(tmp_path / "data" / "a.json", text.encode()).parent
+    with pytest.raises(ConfigError) as caught:
+        read_data(str(data))
+    assert str(caught.value) == (
+        f"{data / 'a.json'}: not a description of boxes: box 2 needs a label and the numbers "
+        "x, y, w, h"
+    )
 
 
 # -- what is kept back -----------------------------------------------------------------------------

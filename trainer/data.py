@@ -303,19 +303,41 @@ def _from_boxes(path: Path) -> list[Picture]:
     """Return the boxes of whole shelf photos, each described by a JSON file beside it."""
     pictures = []
     for file in sorted(path.glob("*.json")):
-        try:
-            scene = json.loads(file.read_bytes())
-            if not isinstance(scene, dict) or "image" not in scene:
-                continue  # it describes no photo
-            photo, about = path / scene["image"], {"source": str(scene.get("source_image", ""))}
+        scene = _scene(file)
+        if scene is not None:
+            about = {"source": str(scene.get("source_image", ""))}
             pictures += [
-                Picture(photo, b["label"], file.stem, about, _sides(b))
-                for b in scene["boxes"]
-                if b["label"] in BOX_LABELS
+                Picture(path / scene["image"], label, file.stem, about, box)
+                for label, box in _boxes(file, scene["boxes"])
             ]
-        except (ValueError, KeyError, TypeError, OverflowError) as error:
-            raise ConfigError([f"{file}: not a description of boxes: {error!r}"]) from None
     return pictures
+
+
+def _scene(file: Path) -> dict[str, Any] | None:
+    """Return what a file says of a photo and its boxes; None where it is about something else."""
+    try:
+        scene = json.loads(file.read_bytes()) if file.is_file() else None
+    except (ValueError, RecursionError):  # no JSON, no UTF-8, or nested too deeply
+        return None
+    if not isinstance(scene, dict) or not isinstance(scene.get("image"), str):
+        return None
+    return scene if isinstance(scene.get("boxes"), list) else None
+
+
+def _boxes(file: Path, boxes: Sequence[Any]) -> list[tuple[str, tuple[int, int, int, int]]]:
+    """Return label and sides of each box that is learnt from."""
+    found = []
+    for number, box in enumerate(boxes, 1):
+        try:
+            label = box["label"]
+            if label in BOX_LABELS:
+                found.append((label, _sides(box)))
+        except (ValueError, KeyError, TypeError, OverflowError):
+            raise ConfigError(
+                [f"{file}: not a description of boxes: box {number} needs a label and the numbers "
+                 "x, y, w, h"]
+            ) from None  # fmt: skip
+    return found
 
 
 def _sides(box: Mapping[str, Any]) -> tuple[int, int, int, int]:
