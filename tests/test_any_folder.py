@@ -25,9 +25,9 @@ from fitting import trainer, write_photos
 from PIL import Image
 
 from edge.classifier import SHIPPED, open_classifier
-from edge.errors import ConfigError
+from edge.errors import ConfigError, UnavailableError
 from trainer.data import Picture, read_data
-from trainer.decode import UnreadableError, read_pixels
+from trainer.decode import UnreadableError, look, read_pixels
 from trainer.evaluate import predict, small_reader
 from trainer.hold_out import hold_out
 from trainer.mixture import batches, open_mixture
@@ -47,6 +47,7 @@ batch: 4
 ORANGE = (50, 100, 200)  # BGR
 WHITE = (255, 255, 255)
 OWN = REPOSITORY / "configs" / "recipes" / "own.yaml"
+BOX = '{"label": "empty", "x": 1, "y": 1, "w": 9, "h": 9}'
 LITTLE = ("--set", "net.width=0.125", "--set", "input_size=32", "--set", "batch=8")
 
 picture = Image.new("RGB", (60, 40), ORANGE[::-1])
@@ -234,6 +235,34 @@ def test_what_the_system_put_there_is_no_picture(recipe, folder):
     said = fit(recipe, folder).splitlines()
     assert [line for line in said if not line.startswith("step")] == said[:1]
     assert count(folder.parent / "run", folder) == 3
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "empty/@eaDir/1.png/SYNOPHOTO_THUMB_M.jpg", "@Recycle/1.png", "#recycle/1.png",
+        "$RECYCLE.BIN/1.png", "$Recycle.Bin/1.png", "System Volume Information/1.png",
+        "lost+found/1.png", "stocked/@1.png",
+    ],
+)  # fmt: skip
+def test_what_a_network_storage_keeps_beside_the_pictures_is_none_of_them(folder, caplog, name):
+    write(folder / name, coded(picture, "PNG"))
+    assert len(read_data(str(folder))) == 3
+    assert not caplog.text
+
+
+def test_a_pipe_is_no_picture_and_no_index(folder, caplog):
+    os.mkfifo(folder / "empty" / "3.jpg")
+    os.mkfifo(folder / "index.csv")
+    assert len(read_data(str(folder))) == 3
+    assert f"{folder / 'empty' / '3.jpg'}: a pipe or device, no picture; left out" in caplog.text
+    with pytest.raises(UnavailableError, match="neither a file nor a folder"):
+        read_data(str(folder / "index.csv"))
+    os.mkfifo(folder / "photo.jpg")
+    write(folder / "photo.json", f'{{"image": "photo.jpg", "boxes": [{BOX}]}}'.encode())
+    for read in (look, read_pixels):
+        with pytest.raises(UnreadableError, match="it is a pipe or a device"):
+            read(read_data(str(folder))[0].file)
 
 
 def test_links_to_pictures_and_to_folders_are_followed_but_not_in_circles(recipe, folder, tmp_path):
@@ -483,9 +512,6 @@ def test_a_box_whose_side_is_no_number_is_refused(recipe, tmp_path, side):
     data = write(tmp_path / "data" / "a.json", text.encode()).parent
     message = refusal(78, "fit", recipe, "--data", data, "--out", tmp_path / "run")
     assert "a.json: not a description of boxes" in message
-
-
-BOX = '{"label": "empty", "x": 1, "y": 1, "w": 9, "h": 9}'
 
 
 @pytest.mark.parametrize(

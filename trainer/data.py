@@ -8,7 +8,7 @@ import json
 import logging
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,8 +23,6 @@ from edge.classifier import EMPTY
 from edge.errors import ConfigError, UnavailableError, UsageError
 from edge.types import Image
 from trainer.decode import (
-    ENDINGS,
-    OTHER_ENDINGS,
     THREADS,
     UnreadableError,
     fingerprints,
@@ -32,6 +30,7 @@ from trainer.decode import (
     read_pixels,
 )
 from trainer.recipe import Data
+from trainer.walk import is_hidden, walk
 
 log = logging.getLogger(__name__)
 
@@ -102,12 +101,16 @@ def read_data(text: str, split: str | None = None, only: Sequence[str] = ()) -> 
 
 def _found(text: str, split: str | None, only: Sequence[str]) -> list[Picture]:
     path, label = _path_and_label(text)
-    if path.is_dir() and (path / "index.csv").exists():
+    if (path / "index.csv").is_file():
         path = path / "index.csv"
     if path.is_dir():
         pictures = _from_boxes(path) or _from_folders(path, label)
-    else:
+    elif path.is_file():
         pictures = _from_index(path)
+    else:
+        raise UnavailableError(
+            f"{path}: neither a file nor a folder; give an index.csv or its folder"
+        )
     if split is not None:
         pictures = [picture for picture in pictures if picture.columns.get("split") == split]
     if only:
@@ -229,7 +232,7 @@ def _from_folders(path: Path, label: str) -> list[Picture]:
 
     label: stands in for all classes, so that pictures need no class folder.
     """
-    files = [(file, file.relative_to(path).parts) for file in sorted(_walk(path))]
+    files = [(file, file.relative_to(path).parts) for file in sorted(walk(path))]
     tops = {parts[0] for _, parts in files if len(parts) > 1}
     flat = EMPTY in tops or any(len(parts) == 2 for _, parts in files)
     if not label:
@@ -264,34 +267,8 @@ def _remark_folders(path: Path, files: Sequence[tuple[Path, tuple[str, ...]]], f
     full = {parts[0] for _, parts in files}
     if flat:
         for folder in sorted(path.iterdir()):
-            if folder.is_dir() and not _is_hidden(folder.name) and folder.name not in full:
+            if folder.is_dir() and not is_hidden(folder.name) and folder.name not in full:
                 log.warning("%s: no picture in it, so it is no class", folder)
-
-
-def _walk(path: Path) -> Iterator[Path]:
-    """Yield the pictures below a folder, through links too, but none that the system put there."""
-    for here, folders, names in os.walk(path, onerror=_raise, followlinks=True):
-        folders[:] = [n for n in folders if not (_is_hidden(n) or _leads_back(Path(here, n)))]
-        for name in names:
-            ending = os.path.splitext(name)[1].lower()
-            if not _is_hidden(name) and (ending in ENDINGS or ending in OTHER_ENDINGS):
-                yield Path(here, name)
-
-
-def _raise(error: OSError) -> None:
-    """A folder that may not be looked into would be one that is not there."""
-    raise error
-
-
-def _leads_back(folder: Path) -> bool:
-    """Return whether a link goes to where one has come from: there would be no end of pictures."""
-    if not folder.is_symlink():
-        return False
-    return os.path.realpath(folder) in {os.path.realpath(parent) for parent in folder.parents}
-
-
-def _is_hidden(name: str) -> bool:
-    return name.startswith(".") or name == "__MACOSX"
 
 
 def is_garbled(name: str) -> bool:
