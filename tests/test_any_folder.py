@@ -431,6 +431,16 @@ def test_one_folder_is_no_choice(recipe, tmp_path):
     assert "only the class 'cola'" in message
 
 
+@pytest.mark.parametrize("command", ["fit", "kfold"])
+def test_one_class_is_no_choice_for_a_recipe_that_names_two(tmp_path, command):
+    data = write_slots(tmp_path / "data", "empty") / "empty"
+    simple = OWN.parent / "few-simple.yaml"
+    out = ("--data", f"{data}=empty", "--out", tmp_path / "out")
+    message = refusal(78, command, simple, *out)
+    assert "the data has only the class 'empty'; a model tells at least two apart" in message
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("labels", "words"),
     [

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -237,11 +237,7 @@ class Recipe(Section):
             return self
         drawn = {EMPTY} if self.drawn else set()
         classes = tuple(sorted(drawn.union(labels)))
-        if len(classes) < 2:
-            raise ConfigError(
-                [f"the data has only the class '{', '.join(classes)}'; a model tells at least two "
-                 "apart: a folder for each"]
-            )  # fmt: skip
+        check_choice(classes)
         try:
             _check_names(classes)
         except ValueError as error:
@@ -259,6 +255,15 @@ class Recipe(Section):
         """
         text = self.model_dump_json(exclude=AFTERWARDS if training_only else set())
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def check_choice(labels: Collection[str]) -> None:
+    """Raise ConfigError where data has fewer than two classes: who knows one is always right."""
+    if len(labels) < 2:
+        raise ConfigError(
+            [f"the data has only the class '{', '.join(labels)}'; a model tells at least two "
+             "apart: a folder for each"]
+        )  # fmt: skip
 
 
 def _check_names(classes: Sequence[str]) -> None:
