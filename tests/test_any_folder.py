@@ -32,7 +32,7 @@ from trainer.evaluate import predict, small_reader
 from trainer.hold_out import hold_out
 from trainer.mixture import batches, open_mixture
 from trainer.pixels import STEP, Pixels, Room, spare_memory
-from trainer.recipe import Data, load_recipe
+from trainer.recipe import Data, Recipe, load_recipe
 
 RECIPE = """
 name: tiny
@@ -554,9 +554,6 @@ def test_a_box_that_lacks_something_is_told_in_words(tmp_path, box):
 
 
 def test_the_same_groups_are_held_out_whatever_the_seed_and_wherever_the_folder_lies(tmp_path):
-    from trainer.mixture import open_mixture
-    from trainer.recipe import Recipe
-
     def held_out(folder: Path, seed: int) -> set[str]:
         about = {"name": "r", "input_size": 32, "steps": 1, "hold_out": 0.2, "seed": seed}
         mixture = open_mixture(Recipe(data=({"data": str(folder)},), **about))
@@ -576,6 +573,37 @@ def test_the_same_groups_are_held_out_whatever_the_seed_and_wherever_the_folder_
     back = held_out(tmp_path / "one", 0)
     assert len(back) == 4  # a fifth of the twenty groups, two of each class; the rare one has one
     assert back == held_out(tmp_path / "one", 7) == held_out(tmp_path / "two", 0)
+
+
+UNMEASURED = "none of this data measures the model"
+IN_ONE_GROUP = "all pictures of a class are in one group, which is learnt from"
+
+
+@pytest.mark.parametrize(
+    ("groups", "words"),
+    [
+        ({"empty": "aaa", "stocked": "aaa"},
+         f"no picture of 'empty', 'stocked', so {UNMEASURED}: {IN_ONE_GROUP}"),
+        ({"empty": "a", "stocked": "b"},
+         f"no picture of 'empty', 'stocked', so {UNMEASURED}: {IN_ONE_GROUP}"),
+        ({"empty": "abcd", "stocked": "eee", "tea": "fgh"},
+         f"no picture of 'stocked', so no figure says how well they are told: {IN_ONE_GROUP}"),
+        ({"empty": "ab", "stocked": "a", "tea": "b"},
+         f"{UNMEASURED}: no group can be spared"),
+        ({"empty": "abc", "stocked": "de"}, ""),
+    ],
+)  # fmt: skip
+def test_a_class_of_which_nothing_is_kept_back_is_told_once(tmp_path, caplog, groups, words):
+    rows = ["file,label,group"]
+    for label, letters in groups.items():
+        for group in letters:
+            name = f"{len(rows)}.png"
+            write(tmp_path / name, coded(Image.new("L", (9, 9), len(rows)), "PNG"))
+            rows.append(f"{name},{label},{group}")
+    write(tmp_path / "index.csv", "\n".join(rows).encode())
+    about = {"name": "r", "input_size": 32, "steps": 1, "hold_out": 0.15}
+    open_mixture(Recipe(data=({"data": str(tmp_path)},), **about))
+    assert [words in each for each in caplog.messages] == ([True] if words else [])
 
 
 def test_what_is_held_out_does_not_hang_on_the_order_of_data_sets_whose_names_are_alike(tmp_path):
