@@ -359,6 +359,24 @@ def test_product_photos_in_nested_folders_have_the_class_of_their_own_folder(rec
     assert count(root.parent.parent / "run", root.parent) == 6
 
 
+def test_archives_are_to_be_unpacked_first(folder, tmp_path):
+    first = write(tmp_path / "hub" / "1.Training" / "[원천]과자.zip", b"PK")
+    unpack = "unpack first (for Korean names: unzip -O cp949 FILE), and give the folder"
+    for text, words in (
+        (tmp_path / "hub", "no picture, but 1 zip archive"),
+        (f"{tmp_path / 'hub'}=cola", "no picture, but 1 zip archive"),
+        (first, "a zip archive"),
+    ):
+        with pytest.raises(UnavailableError) as caught:
+            read_data(str(text))
+        assert str(caught.value) == f"{str(text).removesuffix('=cola')}: {words}: {unpack}"
+    write(tmp_path / "hub" / "2.ZIP", b"PK")
+    with pytest.raises(UnavailableError, match="2 zip archives: unpack first"):
+        read_data(str(tmp_path / "hub"))
+    write(folder / "whole.zip", b"PK")
+    assert len(read_data(str(folder))) == 3
+
+
 def test_empty_is_a_class_however_deep_its_pictures_lie(recipe, tmp_path):
     for shade, name in enumerate(("empty/camera 1/a.png", "stocked/camera 1/a.png")):
         write(tmp_path / "data" / name, coded(Image.new("L", (9, 9), shade), "PNG"))

@@ -30,7 +30,7 @@ from trainer.decode import (
     read_pixels,
 )
 from trainer.recipe import Data
-from trainer.walk import is_hidden, walk
+from trainer.walk import count_archives, is_hidden, walk
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +39,7 @@ BOX_LABELS = {EMPTY, "stocked"}
 Unreadable = Literal["refuse", "skip"]
 NAME_AT_MOST = 5
 """So many files are named in one message."""
+UNPACK = "unpack first (for Korean names: unzip -O cp949 FILE), and give the folder"
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,8 @@ def read_data(text: str, split: str | None = None, only: Sequence[str] = ()) -> 
 
 def _found(text: str, split: str | None, only: Sequence[str]) -> list[Picture]:
     path, label = _path_and_label(text)
+    if path.is_file() and path.suffix.lower() == ".zip":
+        raise UnavailableError(f"{path}: a zip archive: {UNPACK}")
     if (path / "index.csv").is_file():
         path = path / "index.csv"
     if path.is_dir():
@@ -111,6 +114,9 @@ def _found(text: str, split: str | None, only: Sequence[str]) -> list[Picture]:
         raise UnavailableError(
             f"{path}: neither a file nor a folder; give an index.csv or its folder"
         )
+    if not pictures and (count := count_archives(path)):
+        archives = "1 zip archive" if count == 1 else f"{count} zip archives"
+        raise UnavailableError(f"{path}: no picture, but {archives}: {UNPACK}")
     if split is not None:
         pictures = [picture for picture in pictures if picture.columns.get("split") == split]
     if only:

@@ -23,19 +23,26 @@ def walk(path: Path) -> Iterator[Path]:
 
     A pipe or device with a picture's name is left out with a warning: reading it might never end.
     """
-    for here, folders, names in os.walk(path, onerror=_raise, followlinks=True):
-        folders[:] = [n for n in folders if not (is_hidden(n) or _leads_back(Path(here, n)))]
-        for name in names:
-            ending = os.path.splitext(name)[1].lower()
-            if not is_hidden(name) and (ending in ENDINGS or ending in OTHER_ENDINGS):
-                file = Path(here, name)
-                if not _is_endless(file):
-                    yield file
+    for file in _files(path):
+        ending = file.suffix.lower()
+        if (ending in ENDINGS or ending in OTHER_ENDINGS) and not _is_endless(file):
+            yield file
 
 
 def is_hidden(name: str) -> bool:
     """Return whether a system made a file or folder: @eaDir and the like are a NAS's thumbnails."""
     return name.startswith((".", "@")) or name.casefold() in OF_SYSTEMS
+
+
+def count_archives(path: Path) -> int:
+    """Return how many zip archives lie below a folder."""
+    return sum(file.suffix.lower() == ".zip" for file in _files(path))
+
+
+def _files(path: Path) -> Iterator[Path]:
+    for here, folders, names in os.walk(path, onerror=_raise, followlinks=True):
+        folders[:] = [n for n in folders if not (is_hidden(n) or _leads_back(Path(here, n)))]
+        yield from (Path(here, name) for name in names if not is_hidden(name))
 
 
 def _raise(error: OSError) -> None:
