@@ -377,6 +377,27 @@ def test_archives_are_to_be_unpacked_first(folder, tmp_path):
     assert len(read_data(str(folder))) == 3
 
 
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (("snacks/8801_A/1", "snacks/8802_B/2", "drinks/8803_C/3", "empty/4"),
+         ["class 'snacks' joins the folders 8801_A, 8802_B; if these are products move them one "
+          "level up"]),
+        (("1.Training/preview", "2.Validation/snacks/8801_A/1", "2.Validation/snacks/8802_B/2"),
+         ["class '2.Validation' joins the folders snacks/8801_A, snacks/8802_B; if these are "
+          "products move them up into {}"]),
+        (("empty/left/1", "empty/right/2", "stocked/cola/1", "stocked/tea/2", "tea/1", "tea/a/2"),
+         []),
+        (("snacks/8801_A/1", "snacks/8802_B/2"), []),  # two classes, as they are meant
+    ],
+)  # fmt: skip
+def test_folders_that_are_joined_to_one_class_are_told(tmp_path, caplog, names, words):
+    for name in names:
+        write(tmp_path / f"{name}.png", coded(picture, "PNG"))
+    assert len(read_data(str(tmp_path))) == len(names)
+    assert caplog.messages == [each.format(tmp_path) for each in words]
+
+
 def test_empty_is_a_class_however_deep_its_pictures_lie(recipe, tmp_path):
     for shade, name in enumerate(("empty/camera 1/a.png", "stocked/camera 1/a.png")):
         write(tmp_path / "data" / name, coded(Image.new("L", (9, 9), shade), "PNG"))
@@ -566,6 +587,29 @@ def test_a_box_that_lacks_something_is_told_in_words(tmp_path, box):
         f"{data / 'a.json'}: not a description of boxes: box 2 needs a label and the numbers "
         "x, y, w, h"
     )
+
+
+@pytest.mark.parametrize(
+    "box",
+    [(-50, -50, 20, 20), (-50, 5, 20, 20), (5, -20, 20, 20), (60, 5, 9, 9), (5, 40, 9, 9),
+     (0, 5, 0, 9), (5, 0, 9, -3)],
+)  # fmt: skip
+def test_a_box_of_which_nothing_lies_in_the_photo_is_refused(tmp_path, box):
+    pictured = Picture(tmp_path / "a.png", "empty", "a", {}, box)
+    for rng in (None, np.random.default_rng(0)):
+        with pytest.raises(ConfigError) as caught:
+            pictured.cut(np.zeros((40, 60, 3), np.uint8), rng, widen=0.5)
+        assert str(caught.value) == f"{tmp_path / 'a.png'}: its box {box} lies beside the photo"
+
+
+@pytest.mark.parametrize(
+    "box", [(-19, 5, 20, 20), (59, 39, 20, 20), (5, -19, 20, 20), (5, 5, 1, 1)]
+)
+def test_a_box_of_which_a_pixel_lies_in_the_photo_is_cut_out_however_it_is_moved(tmp_path, box):
+    pictured = Picture(tmp_path / "a.png", "empty", "a", {}, box)
+    for seed in range(50):
+        cut = pictured.cut(np.zeros((40, 60, 3), np.uint8), np.random.default_rng(seed), widen=0.5)
+        assert min(cut.shape) >= 1
 
 
 # -- what is kept back -----------------------------------------------------------------------------

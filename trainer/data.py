@@ -19,7 +19,7 @@ from unicodedata import normalize
 import numpy as np
 from numpy.random import Generator
 
-from edge.classifier import EMPTY
+from edge.classifier import EMPTY, OCCUPANCY
 from edge.errors import ConfigError, UnavailableError, UsageError
 from edge.types import Image
 from trainer.decode import (
@@ -68,14 +68,14 @@ class Picture:
         if self.box is None:
             return pixels
         x, y, wide, high = self.box
-        out = np.zeros(4) if rng is None else rng.uniform(-widen / 3, widen, 4)
-        left, right = x - out[0] * wide, x + (1 + out[1]) * wide
-        top, bottom = y - out[2] * high, y + (1 + out[3]) * high
-        rows = slice(max(0, round(top)), max(1, round(bottom)))
-        part = pixels[rows, max(0, round(left)) : max(1, round(right))]
-        if part.size == 0:
+        down, across = pixels.shape[:2]
+        if min(x + wide, across) <= max(x, 0) or min(y + high, down) <= max(y, 0):
             raise ConfigError([f"{self.file}: its box {self.box} lies beside the photo"])
-        return part
+        out = np.zeros(4) if rng is None else rng.uniform(-widen / 3, widen, 4)
+        left, right = round(x - out[0] * wide), round(x + (1 + out[1]) * wide)
+        top, bottom = round(y - out[2] * high), round(y + (1 + out[3]) * high)
+        left, top = min(max(0, left), across - 1), min(max(0, top), down - 1)
+        return pixels[top : max(top + 1, bottom), left : max(left + 1, right)]
 
 
 def read_source(source: Data, unreadable: Unreadable = "refuse") -> list[Picture]:
@@ -275,6 +275,27 @@ def _remark_folders(path: Path, files: Sequence[tuple[Path, tuple[str, ...]]], f
         for folder in sorted(path.iterdir()):
             if folder.is_dir() and not is_hidden(folder.name) and folder.name not in full:
                 log.warning("%s: no picture in it, so it is no class", folder)
+        _warn_of_joined(path, [parts for _, parts in files if len(parts) > 1])
+
+
+def _warn_of_joined(path: Path, files: Sequence[tuple[str, ...]]) -> None:
+    """Name the classes that are but folders of folders: those may have been meant as classes.
+
+    One picture or an `empty` on the first level is enough to have them joined.
+    """
+    inner: dict[str, set[str]] = defaultdict(set)
+    for parts in files:
+        inner[parts[0]].add("/".join(parts[1:-1]))
+    for name in sorted(inner.keys() - OCCUPANCY):
+        below = sorted(inner[name])
+        if len(below) > 1 and "" not in below:
+            named = ", ".join(below[:NAME_AT_MOST])
+            more = f" and {len(below) - NAME_AT_MOST} more" if len(below) > NAME_AT_MOST else ""
+            deep = any("/" in each for each in below)
+            log.warning(
+                "class '%s' joins the folders %s%s; if these are products move them %s",
+                name, named, more, f"up into {path}" if deep else "one level up",
+            )  # fmt: skip
 
 
 def is_garbled(name: str) -> bool:
