@@ -13,6 +13,7 @@ import weakref
 from collections.abc import Callable
 from errno import EACCES, ENOSPC
 from pathlib import Path
+from unicodedata import normalize
 
 import cv2
 import numpy as np
@@ -29,6 +30,7 @@ from edge.errors import ConfigError, UnavailableError
 from trainer.data import Picture, read_data
 from trainer.decode import UnreadableError, look, read_pixels
 from trainer.evaluate import predict, small_reader
+from trainer.folds import subset
 from trainer.hold_out import hold_out
 from trainer.mixture import batches, open_mixture
 from trainer.pixels import STEP, Pixels, Room, spare_memory
@@ -546,6 +548,74 @@ def test_an_index_that_excel_wrote_is_read(recipe, folder):
     write(folder / "index.csv", rows.encode("cp949"))
     message = refusal(78, "fit", recipe, "--data", folder, "--out", folder.parent / "other")
     assert "CSV UTF-8" in message
+
+
+DECOMPOSED = normalize("NFD", "새우깡")
+
+
+def test_a_korean_label_is_the_same_however_it_is_typed(recipe, folder, tmp_path):
+    (folder / "stocked").rename(folder / "새우깡")
+    (labelled,) = {p.label for p in read_data(f"{folder}={DECOMPOSED}")}
+    assert labelled == "새우깡" != DECOMPOSED
+    assert [p.label for p in read_data(str(folder), only=[DECOMPOSED])] == ["새우깡"]
+    about = {"data": str(folder), "only": (DECOMPOSED,)}
+    assert Data(**about).only == ("새우깡",)
+    file = write(tmp_path / "r.yaml", f"{RECIPE}classes: [{DECOMPOSED}, empty]".encode())
+    assert load_recipe(file).classes == ("새우깡", "empty")
+    fit(file, folder)
+    assert subset({DECOMPOSED: 1}, ["새우깡"], np.array([0]), 0) == (0,)
+
+
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
+def test_a_file_is_found_in_both_normal_forms_of_its_name(tmp_path, forms):
+    written, on_disk = (normalize(form, "과자/새우깡.png") for form in forms)
+    file = write(tmp_path / on_disk, coded(picture, "PNG"))
+    index = write(tmp_path / "index.csv", f"file,label,group\n{written},a,b".encode())
+    assert [p.file for p in read_data(str(tmp_path))] == [file]
+    index.unlink()
+    write(tmp_path / "a.json", f'{{"image": "{written}", "boxes": [{BOX}]}}'.encode())
+    assert [p.file for p in read_data(str(tmp_path))] == [file]
+
+
+@pytest.mark.parametrize("text", ["", " "])
+def test_an_empty_text_is_no_folder(recipe, folder, tmp_path, monkeypatch, text):
+    monkeypatch.chdir(folder)
+    message = refusal(2, "fit", recipe, "--data", text, "--out", tmp_path / "run")
+    assert "the data is named by an empty text; is a variable in it not set?" in message
+
+
+@pytest.mark.parametrize(("letter", "called"), [(";", "';'"), ("\t", "tabs")])
+def test_an_index_that_is_not_separated_by_commas_is_refused_in_words(folder, letter, called):
+    rows = "file,label,group\nempty/1.png,empty,a\n".replace(",", letter)
+    index = write(folder / "index.csv", rows.encode())
+    with pytest.raises(ConfigError) as caught:
+        read_data(str(folder))
+    assert f"{index}:1: its columns are separated by {called}; save it separated by commas" in str(
+        caught.value
+    )
+
+
+def test_headings_may_be_in_capitals_and_lines_of_commas_are_none(folder):
+    rows = "File, LABEL,Group,View,Split\n,,,,\nempty/1.png,empty,a,A,val\n,,,,,,\n\n,\n"
+    write(folder / "index.csv", rows.encode())
+    (found,) = read_data(str(folder), split="val")
+    assert (found.label, found.group, found.columns["View"]) == ("empty", "a", "A")
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        (",empty,a", "this one has no file"),
+        ("empty/1.png,,a", "this one has no label"),
+        ("empty/1.png", "this one has no label and no group"),
+        (" ,empty, ", "this one has no file and no group"),
+    ],
+)
+def test_a_row_that_lacks_something_is_told_what(folder, row, words):
+    index = write(folder / "index.csv", f"file,label,group\n{row}\n".encode())
+    with pytest.raises(ConfigError) as caught:
+        read_data(str(folder))
+    assert str(caught.value) == f"{index}:2: a row needs file, label and group; {words}"
 
 
 @pytest.mark.parametrize("asked", ["runs/a", "runs/a:view", "view=A"])

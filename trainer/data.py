@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 
 BOX_LABELS = {EMPTY, "stocked"}
 """Boxes with other labels are remarks of the one who drew them."""
+NEEDED_COLUMNS = ("file", "label", "group")
+KNOWN_COLUMNS = {*NEEDED_COLUMNS, "source", "split"}
 Unreadable = Literal["refuse", "skip"]
 NAME_AT_MOST = 5
 """So many files are named in one message."""
@@ -120,7 +122,8 @@ def _found(text: str, split: str | None, only: Sequence[str]) -> list[Picture]:
     if split is not None:
         pictures = [picture for picture in pictures if picture.columns.get("split") == split]
     if only:
-        pictures = [picture for picture in pictures if picture.label in only]
+        wanted = {normalize("NFC", label) for label in only}
+        pictures = [picture for picture in pictures if picture.label in wanted]
     if not pictures:
         what = (f" of split '{split}'" if split else "") + (f" labelled {only}" if only else "")
         raise UnavailableError(f"{path}: no picture{what}")
@@ -130,6 +133,11 @@ def _found(text: str, split: str | None, only: Sequence[str]) -> list[Picture]:
 
 def _path_and_label(text: str) -> tuple[Path, str]:
     """Return the two parts of PATH=label; a path may itself have an equals sign in it."""
+    if not text.strip():
+        raise UsageError(
+            "the data is named by an empty text; is a variable in it not set? give a folder or an "
+            "index.csv"
+        )
     whole = Path(os.path.expandvars(text)).expanduser()
     name, _, label = (text, "", "") if whole.exists() else text.rpartition("=")
     path = Path(os.path.expandvars(name or text)).expanduser()
@@ -139,7 +147,17 @@ def _path_and_label(text: str) -> tuple[Path, str]:
         )
     if not path.exists():
         raise UnavailableError(f"{path}: no such file or folder; give an index.csv or its folder")
-    return path, label if name else ""
+    return path, normalize("NFC", label) if name else ""
+
+
+def _on_disk(folder: Path, name: str) -> Path | None:
+    """Return a file by its name, in Unicode's other normal form where the disk has it in that.
+
+    None where there is none. Macs write the parts of a Korean letter one by one, and so do their
+    archives.
+    """
+    spellings = (name, normalize("NFC", name), normalize("NFD", name))
+    return next((file for each in spellings if (file := folder / each).is_file()), None)
 
 
 def usable(pictures: Sequence[Picture], unreadable: Unreadable) -> list[Picture]:
@@ -192,35 +210,58 @@ def _from_index(path: Path) -> list[Picture]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as text:
             rows = csv.DictReader(text)
-            missing = {"file", "label", "group"} - set(rows.fieldnames or ())
-            if missing:
-                raise ConfigError(
-                    [f"{path}:1: no column {', '.join(sorted(missing))}; the first line must name "
-                     "file,label,group"]
-                )  # fmt: skip
-            pictures, problems, again = [], [], 0
-            labels: dict[str, str] = {}
-            for row in rows:
-                where = f"{path}:{rows.line_num}"
-                file = path.parent / (row["file"] or "")
-                name = os.path.normpath(file)  # ./a.png is a.png
-                label = normalize("NFC", row["label"] or "")
-                if not label or not row["group"]:
-                    problems.append(f"{where}: a row needs file, label and group")
-                elif not file.is_file():
-                    problems.append(f"{where}: no such picture: {file}")
-                elif labels.get(name, label) != label:
-                    problems.append(f"{where}: {file} has the label '{labels[name]}' already")
-                elif name in labels:
-                    again += 1
-                else:
-                    labels[name] = label
-                    pictures.append(Picture(file, label, row["group"], row))
+            rows.fieldnames = _headings(path, rows.fieldnames or ())
+            return _from_rows(path, rows)
     except (UnicodeDecodeError, csv.Error):
         raise ConfigError(
             [f"{path}: not a CSV text in UTF-8 (in Excel: save as 'CSV UTF-8'); give an index.csv "
              "or a folder"]
         ) from None  # fmt: skip
+
+
+def _headings(path: Path, first_line: Sequence[str]) -> list[str]:
+    """Return the columns' names, those that mean something here in small letters."""
+    names = [name.strip() for name in first_line]
+    names = [name.lower() if name.lower() in KNOWN_COLUMNS else name for name in names]
+    missing = [name for name in NEEDED_COLUMNS if name not in names]
+    if not missing:
+        return names
+    for letter, called in ((";", "';'"), ("\t", "tabs")):
+        if any(letter in name for name in first_line):
+            raise ConfigError(
+                [f"{path}:1: its columns are separated by {called}; save it separated by commas "
+                 "(in Excel: as 'CSV UTF-8'; or replace each in a text editor)"]
+            )  # fmt: skip
+    raise ConfigError(
+        [f"{path}:1: no column {', '.join(sorted(missing))}; the first line must name "
+         "file,label,group"]
+    )  # fmt: skip
+
+
+def _from_rows(path: Path, rows: csv.DictReader[str]) -> list[Picture]:
+    pictures, problems, again = [], [], 0
+    labels: dict[str, str] = {}
+    for row in rows:
+        if not any("".join(cell or "").strip() for cell in row.values()):
+            continue  # Excel writes lines of nothing but commas
+        where = f"{path}:{rows.line_num}"
+        missing = [name for name in NEEDED_COLUMNS if not (row[name] or "").strip()]
+        found = _on_disk(path.parent, row["file"] or "")
+        file = found or path.parent / (row["file"] or "")
+        name = os.path.normpath(file)  # ./a.png is a.png
+        label = normalize("NFC", row["label"] or "")
+        if missing:
+            lacks = " and no ".join(missing)
+            problems.append(f"{where}: a row needs file, label and group; this one has no {lacks}")
+        elif not found:
+            problems.append(f"{where}: no such picture: {file}")
+        elif labels.get(name, label) != label:
+            problems.append(f"{where}: {file} has the label '{labels[name]}' already")
+        elif name in labels:
+            again += 1
+        else:
+            labels[name] = label
+            pictures.append(Picture(file, label, row["group"], row))
     if again:
         log.warning("%s: %d rows name a picture once more, which counts once", path, again)
     if problems:
@@ -309,9 +350,10 @@ def _from_boxes(path: Path) -> list[Picture]:
     for file in sorted(path.glob("*.json")):
         scene = _scene(file)
         if scene is not None:
+            photo = _on_disk(path, scene["image"]) or path / scene["image"]
             about = {"source": str(scene.get("source_image", ""))}
             pictures += [
-                Picture(path / scene["image"], label, file.stem, about, box)
+                Picture(photo, label, file.stem, about, box)
                 for label, box in _boxes(file, scene["boxes"])
             ]
     return pictures

@@ -13,9 +13,10 @@ import json
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from unicodedata import normalize
 
 import yaml
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from edge.classifier import EMPTY, OCCUPANCY, Source, Temperature, Thresholds
 from edge.decide import Rule
@@ -73,6 +74,14 @@ class Net(Section):
     """Before the last layer."""
 
 
+def _composed(labels: tuple[str, ...]) -> tuple[str, ...]:
+    """Return labels as data's are: a Mac may write the parts of a Korean letter one by one."""
+    return tuple(normalize("NFC", label) for label in labels)
+
+
+Labels = Annotated[tuple[str, ...], AfterValidator(_composed)]
+
+
 class Data(Section):
     """Photos to learn from."""
 
@@ -85,7 +94,7 @@ class Data(Section):
     """By how much of its side a box of a photo may be shown larger."""
     split: str | None = None
     """Only rows whose column `split` says this."""
-    only: tuple[str, ...] = ()
+    only: Labels = ()
     """Only pictures with one of these labels."""
 
 
@@ -122,7 +131,7 @@ class Costs(Section):
 
 class Recipe(Section):
     name: str
-    classes: tuple[str, ...] = ()
+    classes: Labels = ()
     """Absent: the labels of the data, in alphabetical order, and `empty` where it is drawn."""
     input_size: int = Field(gt=0, multiple_of=16)
     """Side in pixels of what the finished model is asked about."""
