@@ -13,6 +13,7 @@ import weakref
 from collections.abc import Callable
 from errno import EACCES, ENOSPC
 from pathlib import Path
+from unicodedata import normalize
 
 import cv2
 import numpy as np
@@ -25,13 +26,15 @@ from fitting import trainer, write_photos
 from PIL import Image
 
 from edge.classifier import SHIPPED, open_classifier
+from edge.errors import ConfigError, UnavailableError
 from trainer.data import Picture, read_data
-from trainer.decode import UnreadableError, read_pixels
+from trainer.decode import UnreadableError, look, read_pixels
 from trainer.evaluate import predict, small_reader
+from trainer.folds import subset
 from trainer.hold_out import hold_out
 from trainer.mixture import batches, open_mixture
 from trainer.pixels import STEP, Pixels, Room, spare_memory
-from trainer.recipe import Data, load_recipe
+from trainer.recipe import Data, Recipe, load_recipe
 
 RECIPE = """
 name: tiny
@@ -46,6 +49,7 @@ batch: 4
 ORANGE = (50, 100, 200)  # BGR
 WHITE = (255, 255, 255)
 OWN = REPOSITORY / "configs" / "recipes" / "own.yaml"
+BOX = '{"label": "empty", "x": 1, "y": 1, "w": 9, "h": 9}'
 LITTLE = ("--set", "net.width=0.125", "--set", "input_size=32", "--set", "batch=8")
 
 picture = Image.new("RGB", (60, 40), ORANGE[::-1])
@@ -235,6 +239,34 @@ def test_what_the_system_put_there_is_no_picture(recipe, folder):
     assert count(folder.parent / "run", folder) == 3
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "empty/@eaDir/1.png/SYNOPHOTO_THUMB_M.jpg", "@Recycle/1.png", "#recycle/1.png",
+        "$RECYCLE.BIN/1.png", "$Recycle.Bin/1.png", "System Volume Information/1.png",
+        "lost+found/1.png", "stocked/@1.png",
+    ],
+)  # fmt: skip
+def test_what_a_network_storage_keeps_beside_the_pictures_is_none_of_them(folder, caplog, name):
+    write(folder / name, coded(picture, "PNG"))
+    assert len(read_data(str(folder))) == 3
+    assert not caplog.text
+
+
+def test_a_pipe_is_no_picture_and_no_index(folder, caplog):
+    os.mkfifo(folder / "empty" / "3.jpg")
+    os.mkfifo(folder / "index.csv")
+    assert len(read_data(str(folder))) == 3
+    assert f"{folder / 'empty' / '3.jpg'}: a pipe or device, no picture; left out" in caplog.text
+    with pytest.raises(UnavailableError, match="neither a file nor a folder"):
+        read_data(str(folder / "index.csv"))
+    os.mkfifo(folder / "photo.jpg")
+    write(folder / "photo.json", f'{{"image": "photo.jpg", "boxes": [{BOX}]}}'.encode())
+    for read in (look, read_pixels):
+        with pytest.raises(UnreadableError, match="it is a pipe or a device"):
+            read(read_data(str(folder))[0].file)
+
+
 def test_links_to_pictures_and_to_folders_are_followed_but_not_in_circles(recipe, folder, tmp_path):
     elsewhere = write(tmp_path / "elsewhere" / "4.png", coded(picture, "PNG"))
     (folder / "stocked" / "linked.png").symlink_to(elsewhere)
@@ -329,6 +361,45 @@ def test_product_photos_in_nested_folders_have_the_class_of_their_own_folder(rec
     assert count(root.parent.parent / "run", root.parent) == 6
 
 
+def test_archives_are_to_be_unpacked_first(folder, tmp_path):
+    first = write(tmp_path / "hub" / "1.Training" / "[원천]과자.zip", b"PK")
+    unpack = "unpack first (for Korean names: unzip -O cp949 FILE), and give the folder"
+    for text, words in (
+        (tmp_path / "hub", "no picture, but 1 zip archive"),
+        (f"{tmp_path / 'hub'}=cola", "no picture, but 1 zip archive"),
+        (first, "a zip archive"),
+    ):
+        with pytest.raises(UnavailableError) as caught:
+            read_data(str(text))
+        assert str(caught.value) == f"{str(text).removesuffix('=cola')}: {words}: {unpack}"
+    write(tmp_path / "hub" / "2.ZIP", b"PK")
+    with pytest.raises(UnavailableError, match="2 zip archives: unpack first"):
+        read_data(str(tmp_path / "hub"))
+    write(folder / "whole.zip", b"PK")
+    assert len(read_data(str(folder))) == 3
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (("snacks/8801_A/1", "snacks/8802_B/2", "drinks/8803_C/3", "empty/4"),
+         ["class 'snacks' joins the folders 8801_A, 8802_B; if these are products move them one "
+          "level up"]),
+        (("1.Training/preview", "2.Validation/snacks/8801_A/1", "2.Validation/snacks/8802_B/2"),
+         ["class '2.Validation' joins the folders snacks/8801_A, snacks/8802_B; if these are "
+          "products move them up into {}"]),
+        (("empty/left/1", "empty/right/2", "stocked/cola/1", "stocked/tea/2", "tea/1", "tea/a/2"),
+         []),
+        (("snacks/8801_A/1", "snacks/8802_B/2"), []),  # two classes, as they are meant
+    ],
+)  # fmt: skip
+def test_folders_that_are_joined_to_one_class_are_told(tmp_path, caplog, names, words):
+    for name in names:
+        write(tmp_path / f"{name}.png", coded(picture, "PNG"))
+    assert len(read_data(str(tmp_path))) == len(names)
+    assert caplog.messages == [each.format(tmp_path) for each in words]
+
+
 def test_empty_is_a_class_however_deep_its_pictures_lie(recipe, tmp_path):
     for shade, name in enumerate(("empty/camera 1/a.png", "stocked/camera 1/a.png")):
         write(tmp_path / "data" / name, coded(Image.new("L", (9, 9), shade), "PNG"))
@@ -401,6 +472,16 @@ def test_one_folder_is_no_choice(recipe, tmp_path):
     assert "only the class 'cola'" in message
 
 
+@pytest.mark.parametrize("command", ["fit", "kfold"])
+def test_one_class_is_no_choice_for_a_recipe_that_names_two(tmp_path, command):
+    data = write_slots(tmp_path / "data", "empty") / "empty"
+    simple = OWN.parent / "few-simple.yaml"
+    out = ("--data", f"{data}=empty", "--out", tmp_path / "out")
+    message = refusal(78, command, simple, *out)
+    assert "the data has only the class 'empty'; a model tells at least two apart" in message
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("labels", "words"),
     [
@@ -469,6 +550,74 @@ def test_an_index_that_excel_wrote_is_read(recipe, folder):
     assert "CSV UTF-8" in message
 
 
+DECOMPOSED = normalize("NFD", "새우깡")
+
+
+def test_a_korean_label_is_the_same_however_it_is_typed(recipe, folder, tmp_path):
+    (folder / "stocked").rename(folder / "새우깡")
+    (labelled,) = {p.label for p in read_data(f"{folder}={DECOMPOSED}")}
+    assert labelled == "새우깡" != DECOMPOSED
+    assert [p.label for p in read_data(str(folder), only=[DECOMPOSED])] == ["새우깡"]
+    about = {"data": str(folder), "only": (DECOMPOSED,)}
+    assert Data(**about).only == ("새우깡",)
+    file = write(tmp_path / "r.yaml", f"{RECIPE}classes: [{DECOMPOSED}, empty]".encode())
+    assert load_recipe(file).classes == ("새우깡", "empty")
+    fit(file, folder)
+    assert subset({DECOMPOSED: 1}, ["새우깡"], np.array([0]), 0) == (0,)
+
+
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
+def test_a_file_is_found_in_both_normal_forms_of_its_name(tmp_path, forms):
+    written, on_disk = (normalize(form, "과자/새우깡.png") for form in forms)
+    file = write(tmp_path / on_disk, coded(picture, "PNG"))
+    index = write(tmp_path / "index.csv", f"file,label,group\n{written},a,b".encode())
+    assert [p.file for p in read_data(str(tmp_path))] == [file]
+    index.unlink()
+    write(tmp_path / "a.json", f'{{"image": "{written}", "boxes": [{BOX}]}}'.encode())
+    assert [p.file for p in read_data(str(tmp_path))] == [file]
+
+
+@pytest.mark.parametrize("text", ["", " "])
+def test_an_empty_text_is_no_folder(recipe, folder, tmp_path, monkeypatch, text):
+    monkeypatch.chdir(folder)
+    message = refusal(2, "fit", recipe, "--data", text, "--out", tmp_path / "run")
+    assert "the data is named by an empty text; is a variable in it not set?" in message
+
+
+@pytest.mark.parametrize(("letter", "called"), [(";", "';'"), ("\t", "tabs")])
+def test_an_index_that_is_not_separated_by_commas_is_refused_in_words(folder, letter, called):
+    rows = "file,label,group\nempty/1.png,empty,a\n".replace(",", letter)
+    index = write(folder / "index.csv", rows.encode())
+    with pytest.raises(ConfigError) as caught:
+        read_data(str(folder))
+    assert f"{index}:1: its columns are separated by {called}; save it separated by commas" in str(
+        caught.value
+    )
+
+
+def test_headings_may_be_in_capitals_and_lines_of_commas_are_none(folder):
+    rows = "File, LABEL,Group,View,Split\n,,,,\nempty/1.png,empty,a,A,val\n,,,,,,\n\n,\n"
+    write(folder / "index.csv", rows.encode())
+    (found,) = read_data(str(folder), split="val")
+    assert (found.label, found.group, found.columns["View"]) == ("empty", "a", "A")
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        (",empty,a", "this one has no file"),
+        ("empty/1.png,,a", "this one has no label"),
+        ("empty/1.png", "this one has no label and no group"),
+        (" ,empty, ", "this one has no file and no group"),
+    ],
+)
+def test_a_row_that_lacks_something_is_told_what(folder, row, words):
+    index = write(folder / "index.csv", f"file,label,group\n{row}\n".encode())
+    with pytest.raises(ConfigError) as caught:
+        read_data(str(folder))
+    assert str(caught.value) == f"{index}:2: a row needs file, label and group; {words}"
+
+
 @pytest.mark.parametrize("asked", ["runs/a", "runs/a:view", "view=A"])
 def test_a_run_to_temper_needs_what_it_has_not_seen(folder, asked):
     message = refusal(2, "temper", asked, "--data", folder)
@@ -484,13 +633,59 @@ def test_a_box_whose_side_is_no_number_is_refused(recipe, tmp_path, side):
     assert "a.json: not a description of boxes" in message
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"", b"no JSON", b"[1]", "과자".encode("cp949"), b"[" * 100_000,
+        b'{"image": {"id": 1}}', b'{"image": {"id": 1}, "boxes": []}', b'{"image": "a.jpg"}',
+        b'{"image": "a.jpg", "boxes": {"id": 1}}', b'{"images": [], "annotations": []}',
+    ],
+)  # fmt: skip
+def test_a_json_file_that_describes_no_boxes_is_none_of_the_data(folder, text):
+    write(folder / "notes.json", text)
+    (folder / "dir.json").mkdir()
+    assert len(read_data(str(folder))) == 3
+
+
+@pytest.mark.parametrize("box", ["7", "[]", "{}", '{"label": "empty"}', '{"label": []}'])
+def test_a_box_that_lacks_something_is_told_in_words(tmp_path, box):
+    text = f'{{"image": "a.png", "boxes": [{BOX}, {box}]}}'
+    data = write(tmp_path / "data" / "a.json", text.encode()).parent
+    with pytest.raises(ConfigError) as caught:
+        read_data(str(data))
+    assert str(caught.value) == (
+        f"{data / 'a.json'}: not a description of boxes: box 2 needs a label and the numbers "
+        "x, y, w, h"
+    )
+
+
+@pytest.mark.parametrize(
+    "box",
+    [(-50, -50, 20, 20), (-50, 5, 20, 20), (5, -20, 20, 20), (60, 5, 9, 9), (5, 40, 9, 9),
+     (0, 5, 0, 9), (5, 0, 9, -3)],
+)  # fmt: skip
+def test_a_box_of_which_nothing_lies_in_the_photo_is_refused(tmp_path, box):
+    pictured = Picture(tmp_path / "a.png", "empty", "a", {}, box)
+    for rng in (None, np.random.default_rng(0)):
+        with pytest.raises(ConfigError) as caught:
+            pictured.cut(np.zeros((40, 60, 3), np.uint8), rng, widen=0.5)
+        assert str(caught.value) == f"{tmp_path / 'a.png'}: its box {box} lies beside the photo"
+
+
+@pytest.mark.parametrize(
+    "box", [(-19, 5, 20, 20), (59, 39, 20, 20), (5, -19, 20, 20), (5, 5, 1, 1)]
+)
+def test_a_box_of_which_a_pixel_lies_in_the_photo_is_cut_out_however_it_is_moved(tmp_path, box):
+    pictured = Picture(tmp_path / "a.png", "empty", "a", {}, box)
+    for seed in range(50):
+        cut = pictured.cut(np.zeros((40, 60, 3), np.uint8), np.random.default_rng(seed), widen=0.5)
+        assert min(cut.shape) >= 1
+
+
 # -- what is kept back -----------------------------------------------------------------------------
 
 
 def test_the_same_groups_are_held_out_whatever_the_seed_and_wherever_the_folder_lies(tmp_path):
-    from trainer.mixture import open_mixture
-    from trainer.recipe import Recipe
-
     def held_out(folder: Path, seed: int) -> set[str]:
         about = {"name": "r", "input_size": 32, "steps": 1, "hold_out": 0.2, "seed": seed}
         mixture = open_mixture(Recipe(data=({"data": str(folder)},), **about))
@@ -510,6 +705,37 @@ def test_the_same_groups_are_held_out_whatever_the_seed_and_wherever_the_folder_
     back = held_out(tmp_path / "one", 0)
     assert len(back) == 4  # a fifth of the twenty groups, two of each class; the rare one has one
     assert back == held_out(tmp_path / "one", 7) == held_out(tmp_path / "two", 0)
+
+
+UNMEASURED = "none of this data measures the model"
+IN_ONE_GROUP = "all pictures of a class are in one group, which is learnt from"
+
+
+@pytest.mark.parametrize(
+    ("groups", "words"),
+    [
+        ({"empty": "aaa", "stocked": "aaa"},
+         f"no picture of 'empty', 'stocked', so {UNMEASURED}: {IN_ONE_GROUP}"),
+        ({"empty": "a", "stocked": "b"},
+         f"no picture of 'empty', 'stocked', so {UNMEASURED}: {IN_ONE_GROUP}"),
+        ({"empty": "abcd", "stocked": "eee", "tea": "fgh"},
+         f"no picture of 'stocked', so no figure says how well they are told: {IN_ONE_GROUP}"),
+        ({"empty": "ab", "stocked": "a", "tea": "b"},
+         f"{UNMEASURED}: no group can be spared"),
+        ({"empty": "abc", "stocked": "de"}, ""),
+    ],
+)  # fmt: skip
+def test_a_class_of_which_nothing_is_kept_back_is_told_once(tmp_path, caplog, groups, words):
+    rows = ["file,label,group"]
+    for label, letters in groups.items():
+        for group in letters:
+            name = f"{len(rows)}.png"
+            write(tmp_path / name, coded(Image.new("L", (9, 9), len(rows)), "PNG"))
+            rows.append(f"{name},{label},{group}")
+    write(tmp_path / "index.csv", "\n".join(rows).encode())
+    about = {"name": "r", "input_size": 32, "steps": 1, "hold_out": 0.15}
+    open_mixture(Recipe(data=({"data": str(tmp_path)},), **about))
+    assert [words in each for each in caplog.messages] == ([True] if words else [])
 
 
 def test_what_is_held_out_does_not_hang_on_the_order_of_data_sets_whose_names_are_alike(tmp_path):

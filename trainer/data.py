@@ -8,7 +8,7 @@ import json
 import logging
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,12 +19,10 @@ from unicodedata import normalize
 import numpy as np
 from numpy.random import Generator
 
-from edge.classifier import EMPTY
+from edge.classifier import EMPTY, OCCUPANCY
 from edge.errors import ConfigError, UnavailableError, UsageError
 from edge.types import Image
 from trainer.decode import (
-    ENDINGS,
-    OTHER_ENDINGS,
     THREADS,
     UnreadableError,
     fingerprints,
@@ -32,14 +30,18 @@ from trainer.decode import (
     read_pixels,
 )
 from trainer.recipe import Data
+from trainer.walk import count_archives, is_hidden, walk
 
 log = logging.getLogger(__name__)
 
 BOX_LABELS = {EMPTY, "stocked"}
 """Boxes with other labels are remarks of the one who drew them."""
+NEEDED_COLUMNS = ("file", "label", "group")
+KNOWN_COLUMNS = {*NEEDED_COLUMNS, "source", "split"}
 Unreadable = Literal["refuse", "skip"]
 NAME_AT_MOST = 5
 """So many files are named in one message."""
+UNPACK = "unpack first (for Korean names: unzip -O cp949 FILE), and give the folder"
 
 
 @dataclass(frozen=True)
@@ -68,14 +70,14 @@ class Picture:
         if self.box is None:
             return pixels
         x, y, wide, high = self.box
-        out = np.zeros(4) if rng is None else rng.uniform(-widen / 3, widen, 4)
-        left, right = x - out[0] * wide, x + (1 + out[1]) * wide
-        top, bottom = y - out[2] * high, y + (1 + out[3]) * high
-        rows = slice(max(0, round(top)), max(1, round(bottom)))
-        part = pixels[rows, max(0, round(left)) : max(1, round(right))]
-        if part.size == 0:
+        down, across = pixels.shape[:2]
+        if min(x + wide, across) <= max(x, 0) or min(y + high, down) <= max(y, 0):
             raise ConfigError([f"{self.file}: its box {self.box} lies beside the photo"])
-        return part
+        out = np.zeros(4) if rng is None else rng.uniform(-widen / 3, widen, 4)
+        left, right = round(x - out[0] * wide), round(x + (1 + out[1]) * wide)
+        top, bottom = round(y - out[2] * high), round(y + (1 + out[3]) * high)
+        left, top = min(max(0, left), across - 1), min(max(0, top), down - 1)
+        return pixels[top : max(top + 1, bottom), left : max(left + 1, right)]
 
 
 def read_source(source: Data, unreadable: Unreadable = "refuse") -> list[Picture]:
@@ -102,16 +104,26 @@ def read_data(text: str, split: str | None = None, only: Sequence[str] = ()) -> 
 
 def _found(text: str, split: str | None, only: Sequence[str]) -> list[Picture]:
     path, label = _path_and_label(text)
-    if path.is_dir() and (path / "index.csv").exists():
+    if path.is_file() and path.suffix.lower() == ".zip":
+        raise UnavailableError(f"{path}: a zip archive: {UNPACK}")
+    if (path / "index.csv").is_file():
         path = path / "index.csv"
     if path.is_dir():
         pictures = _from_boxes(path) or _from_folders(path, label)
-    else:
+    elif path.is_file():
         pictures = _from_index(path)
+    else:
+        raise UnavailableError(
+            f"{path}: neither a file nor a folder; give an index.csv or its folder"
+        )
+    if not pictures and (count := count_archives(path)):
+        archives = "1 zip archive" if count == 1 else f"{count} zip archives"
+        raise UnavailableError(f"{path}: no picture, but {archives}: {UNPACK}")
     if split is not None:
         pictures = [picture for picture in pictures if picture.columns.get("split") == split]
     if only:
-        pictures = [picture for picture in pictures if picture.label in only]
+        wanted = {normalize("NFC", label) for label in only}
+        pictures = [picture for picture in pictures if picture.label in wanted]
     if not pictures:
         what = (f" of split '{split}'" if split else "") + (f" labelled {only}" if only else "")
         raise UnavailableError(f"{path}: no picture{what}")
@@ -121,6 +133,11 @@ def _found(text: str, split: str | None, only: Sequence[str]) -> list[Picture]:
 
 def _path_and_label(text: str) -> tuple[Path, str]:
     """Return the two parts of PATH=label; a path may itself have an equals sign in it."""
+    if not text.strip():
+        raise UsageError(
+            "the data is named by an empty text; is a variable in it not set? give a folder or an "
+            "index.csv"
+        )
     whole = Path(os.path.expandvars(text)).expanduser()
     name, _, label = (text, "", "") if whole.exists() else text.rpartition("=")
     path = Path(os.path.expandvars(name or text)).expanduser()
@@ -130,7 +147,17 @@ def _path_and_label(text: str) -> tuple[Path, str]:
         )
     if not path.exists():
         raise UnavailableError(f"{path}: no such file or folder; give an index.csv or its folder")
-    return path, label if name else ""
+    return path, normalize("NFC", label) if name else ""
+
+
+def _on_disk(folder: Path, name: str) -> Path | None:
+    """Return a file by its name, in Unicode's other normal form where the disk has it in that.
+
+    None where there is none. Macs write the parts of a Korean letter one by one, and so do their
+    archives.
+    """
+    spellings = (name, normalize("NFC", name), normalize("NFD", name))
+    return next((file for each in spellings if (file := folder / each).is_file()), None)
 
 
 def usable(pictures: Sequence[Picture], unreadable: Unreadable) -> list[Picture]:
@@ -183,35 +210,58 @@ def _from_index(path: Path) -> list[Picture]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as text:
             rows = csv.DictReader(text)
-            missing = {"file", "label", "group"} - set(rows.fieldnames or ())
-            if missing:
-                raise ConfigError(
-                    [f"{path}:1: no column {', '.join(sorted(missing))}; the first line must name "
-                     "file,label,group"]
-                )  # fmt: skip
-            pictures, problems, again = [], [], 0
-            labels: dict[str, str] = {}
-            for row in rows:
-                where = f"{path}:{rows.line_num}"
-                file = path.parent / (row["file"] or "")
-                name = os.path.normpath(file)  # ./a.png is a.png
-                label = normalize("NFC", row["label"] or "")
-                if not label or not row["group"]:
-                    problems.append(f"{where}: a row needs file, label and group")
-                elif not file.is_file():
-                    problems.append(f"{where}: no such picture: {file}")
-                elif labels.get(name, label) != label:
-                    problems.append(f"{where}: {file} has the label '{labels[name]}' already")
-                elif name in labels:
-                    again += 1
-                else:
-                    labels[name] = label
-                    pictures.append(Picture(file, label, row["group"], row))
+            rows.fieldnames = _headings(path, rows.fieldnames or ())
+            return _from_rows(path, rows)
     except (UnicodeDecodeError, csv.Error):
         raise ConfigError(
             [f"{path}: not a CSV text in UTF-8 (in Excel: save as 'CSV UTF-8'); give an index.csv "
              "or a folder"]
         ) from None  # fmt: skip
+
+
+def _headings(path: Path, first_line: Sequence[str]) -> list[str]:
+    """Return the columns' names, those that mean something here in small letters."""
+    names = [name.strip() for name in first_line]
+    names = [name.lower() if name.lower() in KNOWN_COLUMNS else name for name in names]
+    missing = [name for name in NEEDED_COLUMNS if name not in names]
+    if not missing:
+        return names
+    for letter, called in ((";", "';'"), ("\t", "tabs")):
+        if any(letter in name for name in first_line):
+            raise ConfigError(
+                [f"{path}:1: its columns are separated by {called}; save it separated by commas "
+                 "(in Excel: as 'CSV UTF-8'; or replace each in a text editor)"]
+            )  # fmt: skip
+    raise ConfigError(
+        [f"{path}:1: no column {', '.join(sorted(missing))}; the first line must name "
+         "file,label,group"]
+    )  # fmt: skip
+
+
+def _from_rows(path: Path, rows: csv.DictReader[str]) -> list[Picture]:
+    pictures, problems, again = [], [], 0
+    labels: dict[str, str] = {}
+    for row in rows:
+        if not any("".join(cell or "").strip() for cell in row.values()):
+            continue  # Excel writes lines of nothing but commas
+        where = f"{path}:{rows.line_num}"
+        missing = [name for name in NEEDED_COLUMNS if not (row[name] or "").strip()]
+        found = _on_disk(path.parent, row["file"] or "")
+        file = found or path.parent / (row["file"] or "")
+        name = os.path.normpath(file)  # ./a.png is a.png
+        label = normalize("NFC", row["label"] or "")
+        if missing:
+            lacks = " and no ".join(missing)
+            problems.append(f"{where}: a row needs file, label and group; this one has no {lacks}")
+        elif not found:
+            problems.append(f"{where}: no such picture: {file}")
+        elif labels.get(name, label) != label:
+            problems.append(f"{where}: {file} has the label '{labels[name]}' already")
+        elif name in labels:
+            again += 1
+        else:
+            labels[name] = label
+            pictures.append(Picture(file, label, row["group"], row))
     if again:
         log.warning("%s: %d rows name a picture once more, which counts once", path, again)
     if problems:
@@ -229,7 +279,7 @@ def _from_folders(path: Path, label: str) -> list[Picture]:
 
     label: stands in for all classes, so that pictures need no class folder.
     """
-    files = [(file, file.relative_to(path).parts) for file in sorted(_walk(path))]
+    files = [(file, file.relative_to(path).parts) for file in sorted(walk(path))]
     tops = {parts[0] for _, parts in files if len(parts) > 1}
     flat = EMPTY in tops or any(len(parts) == 2 for _, parts in files)
     if not label:
@@ -264,34 +314,29 @@ def _remark_folders(path: Path, files: Sequence[tuple[Path, tuple[str, ...]]], f
     full = {parts[0] for _, parts in files}
     if flat:
         for folder in sorted(path.iterdir()):
-            if folder.is_dir() and not _is_hidden(folder.name) and folder.name not in full:
+            if folder.is_dir() and not is_hidden(folder.name) and folder.name not in full:
                 log.warning("%s: no picture in it, so it is no class", folder)
+        _warn_of_joined(path, [parts for _, parts in files if len(parts) > 1])
 
 
-def _walk(path: Path) -> Iterator[Path]:
-    """Yield the pictures below a folder, through links too, but none that the system put there."""
-    for here, folders, names in os.walk(path, onerror=_raise, followlinks=True):
-        folders[:] = [n for n in folders if not (_is_hidden(n) or _leads_back(Path(here, n)))]
-        for name in names:
-            ending = os.path.splitext(name)[1].lower()
-            if not _is_hidden(name) and (ending in ENDINGS or ending in OTHER_ENDINGS):
-                yield Path(here, name)
+def _warn_of_joined(path: Path, files: Sequence[tuple[str, ...]]) -> None:
+    """Name the classes that are but folders of folders: those may have been meant as classes.
 
-
-def _raise(error: OSError) -> None:
-    """A folder that may not be looked into would be one that is not there."""
-    raise error
-
-
-def _leads_back(folder: Path) -> bool:
-    """Return whether a link goes to where one has come from: there would be no end of pictures."""
-    if not folder.is_symlink():
-        return False
-    return os.path.realpath(folder) in {os.path.realpath(parent) for parent in folder.parents}
-
-
-def _is_hidden(name: str) -> bool:
-    return name.startswith(".") or name == "__MACOSX"
+    One picture or an `empty` on the first level is enough to have them joined.
+    """
+    inner: dict[str, set[str]] = defaultdict(set)
+    for parts in files:
+        inner[parts[0]].add("/".join(parts[1:-1]))
+    for name in sorted(inner.keys() - OCCUPANCY):
+        below = sorted(inner[name])
+        if len(below) > 1 and "" not in below:
+            named = ", ".join(below[:NAME_AT_MOST])
+            more = f" and {len(below) - NAME_AT_MOST} more" if len(below) > NAME_AT_MOST else ""
+            deep = any("/" in each for each in below)
+            log.warning(
+                "class '%s' joins the folders %s%s; if these are products move them %s",
+                name, named, more, f"up into {path}" if deep else "one level up",
+            )  # fmt: skip
 
 
 def is_garbled(name: str) -> bool:
@@ -303,19 +348,42 @@ def _from_boxes(path: Path) -> list[Picture]:
     """Return the boxes of whole shelf photos, each described by a JSON file beside it."""
     pictures = []
     for file in sorted(path.glob("*.json")):
-        try:
-            scene = json.loads(file.read_bytes())
-            if not isinstance(scene, dict) or "image" not in scene:
-                continue  # it describes no photo
-            photo, about = path / scene["image"], {"source": str(scene.get("source_image", ""))}
+        scene = _scene(file)
+        if scene is not None:
+            photo = _on_disk(path, scene["image"]) or path / scene["image"]
+            about = {"source": str(scene.get("source_image", ""))}
             pictures += [
-                Picture(photo, b["label"], file.stem, about, _sides(b))
-                for b in scene["boxes"]
-                if b["label"] in BOX_LABELS
+                Picture(photo, label, file.stem, about, box)
+                for label, box in _boxes(file, scene["boxes"])
             ]
-        except (ValueError, KeyError, TypeError, OverflowError) as error:
-            raise ConfigError([f"{file}: not a description of boxes: {error!r}"]) from None
     return pictures
+
+
+def _scene(file: Path) -> dict[str, Any] | None:
+    """Return what a file says of a photo and its boxes; None where it is about something else."""
+    try:
+        scene = json.loads(file.read_bytes()) if file.is_file() else None
+    except (ValueError, RecursionError):  # no JSON, no UTF-8, or nested too deeply
+        return None
+    if not isinstance(scene, dict) or not isinstance(scene.get("image"), str):
+        return None
+    return scene if isinstance(scene.get("boxes"), list) else None
+
+
+def _boxes(file: Path, boxes: Sequence[Any]) -> list[tuple[str, tuple[int, int, int, int]]]:
+    """Return label and sides of each box that is learnt from."""
+    found = []
+    for number, box in enumerate(boxes, 1):
+        try:
+            label = box["label"]
+            if label in BOX_LABELS:
+                found.append((label, _sides(box)))
+        except (ValueError, KeyError, TypeError, OverflowError):
+            raise ConfigError(
+                [f"{file}: not a description of boxes: box {number} needs a label and the numbers "
+                 "x, y, w, h"]
+            ) from None  # fmt: skip
+    return found
 
 
 def _sides(box: Mapping[str, Any]) -> tuple[int, int, int, int]:

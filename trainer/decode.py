@@ -107,14 +107,22 @@ def _fingerprint(file: Path) -> str:
 
 
 def _all_of(file: Path) -> bytes:
+    _check_is_file(file)
     try:
         return file.read_bytes()
     except OSError as error:
         raise UnreadableError(file, error.strerror or str(error)) from None
 
 
+def _check_is_file(file: Path) -> None:
+    """Raise UnreadableError where it is a pipe or a device: reading it might never end."""
+    if not file.is_file() and not file.is_dir() and file.exists():
+        raise UnreadableError(file, "it is a pipe or a device")
+
+
 def _ends(file: Path) -> tuple[bytes, bytes, int]:
     """Return a file's first and last bytes, both all of it where it is short, and its length."""
+    _check_is_file(file)
     try:
         with file.open("rb") as content:
             head = content.read(2 * END_BYTES)

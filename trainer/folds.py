@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from unicodedata import normalize
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,7 +68,8 @@ def subset(
     """
     taken: list[int] = []
     for label, count in wanted.items():
-        own = np.array([i for i, name in enumerate(labels) if name == label], np.int64)
+        same = normalize("NFC", label)  # as labels are
+        own = np.array([i for i, name in enumerate(labels) if name == same], np.int64)
         if len(own) < count:
             raise UsageError(
                 f"--subset {label}={count}: there are only {len(own)} pictures of '{label}'"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 
-from trainer.data import Picture
+from trainer.data import NAME_AT_MOST, Picture
 from trainer.decode import fingerprints
 from trainer.folds import groups_of
+
+log = logging.getLogger(__name__)
 
 
 def hold_out(
@@ -20,6 +23,8 @@ def hold_out(
     pictures show the same thing, so half of it would tell of the other half. Rare classes choose
     first, and no class loses its last group. Which groups does not depend on the seed, on paths or
     on the order: runs can be compared, and an export years later finds the same ones.
+
+    Classes of which nothing is kept back are named in a warning.
     """
     numbers = iter(groups_of([picture for own in sources for picture in own]).tolist())
     numbered = [[(picture, next(numbers)) for picture in own] for own in sources]
@@ -28,16 +33,14 @@ def hold_out(
         for picture, number in own:
             members[number].append(picture)
     back = _chosen(members, share)
+    _warn_of_unmeasured(members, back)
     left = [[picture for picture, number in own if number not in back] for own in numbered]
     return left, [picture for own in numbered for picture, number in own if number in back]
 
 
 def _chosen(members: dict[int, list[Picture]], share: float) -> set[int]:
     """Return the numbers of the groups that are kept back."""
-    groups_with: dict[str, list[int]] = defaultdict(list)
-    for number in _in_order(members):
-        for label in sorted({picture.label for picture in members[number]}):
-            groups_with[label].append(number)
+    groups_with = _groups_with(members, _in_order(members))
     left = Counter({label: len(numbers) for label, numbers in groups_with.items()})
     back: set[int] = set()
     for numbers in sorted(groups_with.values(), key=len):
@@ -50,6 +53,37 @@ def _chosen(members: dict[int, list[Picture]], share: float) -> set[int]:
                 back.add(number)
                 left.subtract(labels)
     return back
+
+
+def _groups_with(members: dict[int, list[Picture]], numbers: Iterable[int]) -> dict[str, list[int]]:
+    """Return for each label the numbers of the groups that have a picture of it."""
+    found: dict[str, list[int]] = defaultdict(list)
+    for number in numbers:
+        for label in sorted({picture.label for picture in members[number]}):
+            found[label].append(number)
+    return found
+
+
+def _warn_of_unmeasured(members: dict[int, list[Picture]], back: set[int]) -> None:
+    """Say of which classes nothing is kept back, and why: no figure tells how well one is known."""
+    without = {
+        label: len(numbers)
+        for label, numbers in sorted(_groups_with(members, members).items())
+        if not back.intersection(numbers)
+    }
+    if not without:
+        return
+    names = ", ".join(f"'{label}'" for label in list(without)[:NAME_AT_MOST])
+    if len(without) > NAME_AT_MOST:
+        names += f" and {len(without) - NAME_AT_MOST} more"
+    log.warning(
+        "hold_out keeps back no picture of %s, so %s: %s; add pictures from elsewhere",
+        names,
+        "no figure says how well they are told" if back else "none of this data measures the model",
+        "all pictures of a class are in one group, which is learnt from"
+        if max(without.values()) == 1
+        else "no group can be spared without taking a class's last one",
+    )
 
 
 def _in_order(members: dict[int, list[Picture]]) -> list[int]:

@@ -19,7 +19,7 @@ from trainer.ablation import Row
 from trainer.data import check_labels
 from trainer.folds import Indices, groups_of, split, subset
 from trainer.jobs import Job, Pool, digest_of, make_job
-from trainer.recipe import SEEDS, Recipe
+from trainer.recipe import SEEDS, Recipe, check_choice
 from trainer.runs import folder_of_run
 
 
@@ -60,6 +60,7 @@ class Layout:
         self.groups = np.unique(groups[list(self.chosen)], return_inverse=True)[1]
         self.classes = plan.recipe.with_classes(self.labels).classes
         check_labels([self.pool.pictures[i] for i in self.chosen], self.classes)
+        check_choice(set(self.labels))
         self.folds = [
             self._split(self.chosen, plan.folds, plan.seed(repeat))
             for repeat in range(plan.repeats)

@@ -37,7 +37,7 @@ from trainer.data import (
 )
 from trainer.hold_out import hold_out
 from trainer.pixels import Pixels
-from trainer.recipe import Data, Recipe
+from trainer.recipe import Data, Recipe, check_choice
 from trainer.series import in_series
 
 log = logging.getLogger(__name__)
@@ -230,7 +230,10 @@ def open_mixture(recipe: Recipe, left_out: LeaveOut | None = None) -> Mixture:
         *photos, held_out = left_out.kept([*photos, held_out], whole_groups=recipe.series)
     for source in recipe.held_out:
         held_out += read_source(source, recipe.unreadable)
-    return Mixture(recipe, photos, held_out, left_out)
+    mixture = Mixture(recipe, photos, held_out, left_out)
+    if not recipe.balanced:  # else each class was asked for already
+        check_choice({picture.label for picture in mixture.pictures})
+    return mixture
 
 
 def _choose(items: Sequence[T], rng: Generator) -> T:

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from unicodedata import normalize
 
 import yaml
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from edge.classifier import EMPTY, OCCUPANCY, Source, Temperature, Thresholds
 from edge.decide import Rule
@@ -73,6 +74,14 @@ class Net(Section):
     """Before the last layer."""
 
 
+def _composed(labels: tuple[str, ...]) -> tuple[str, ...]:
+    """Return labels as data's are: a Mac may write the parts of a Korean letter one by one."""
+    return tuple(normalize("NFC", label) for label in labels)
+
+
+Labels = Annotated[tuple[str, ...], AfterValidator(_composed)]
+
+
 class Data(Section):
     """Photos to learn from."""
 
@@ -85,7 +94,7 @@ class Data(Section):
     """By how much of its side a box of a photo may be shown larger."""
     split: str | None = None
     """Only rows whose column `split` says this."""
-    only: tuple[str, ...] = ()
+    only: Labels = ()
     """Only pictures with one of these labels."""
 
 
@@ -122,7 +131,7 @@ class Costs(Section):
 
 class Recipe(Section):
     name: str
-    classes: tuple[str, ...] = ()
+    classes: Labels = ()
     """Absent: the labels of the data, in alphabetical order, and `empty` where it is drawn."""
     input_size: int = Field(gt=0, multiple_of=16)
     """Side in pixels of what the finished model is asked about."""
@@ -239,11 +248,7 @@ class Recipe(Section):
         classes = tuple(sorted(drawn.union(labels)))
         if not labels:
             raise ConfigError(["there is nothing to learn from: name your pictures with --data"])
-        if len(classes) < 2:
-            raise ConfigError(
-                [f"the data has only the class '{', '.join(classes)}'; a model tells at least two "
-                 "apart: a folder for each"]
-            )  # fmt: skip
+        check_choice(classes)
         try:
             _check_names(classes)
         except ValueError as error:
@@ -261,6 +266,15 @@ class Recipe(Section):
         """
         text = self.model_dump_json(exclude=AFTERWARDS if training_only else set())
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def check_choice(labels: Collection[str]) -> None:
+    """Raise ConfigError where data has fewer than two classes: who knows one is always right."""
+    if len(labels) < 2:
+        raise ConfigError(
+            [f"the data has only the class '{', '.join(labels)}'; a model tells at least two "
+             "apart: a folder for each"]
+        )  # fmt: skip
 
 
 def _check_names(classes: Sequence[str]) -> None:
