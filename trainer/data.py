@@ -116,7 +116,7 @@ def _found(text: str, split: str | None, only: Sequence[str]) -> list[Picture]:
         raise UnavailableError(
             f"{path}: neither a file nor a folder; give an index.csv or its folder"
         )
-    if not pictures and (count := count_archives(path)):
+    if not pictures and path.is_dir() and (count := count_archives(path)):
         archives = "1 zip archive" if count == 1 else f"{count} zip archives"
         raise UnavailableError(f"{path}: no picture, but {archives}: {UNPACK}")
     if split is not None:
@@ -239,11 +239,12 @@ def _headings(path: Path, first_line: Sequence[str]) -> list[str]:
 
 
 def _from_rows(path: Path, rows: csv.DictReader[str]) -> list[Picture]:
-    pictures, problems, again = [], [], 0
+    pictures: list[Picture] = []
+    problems: list[str] = []
+    again = 0
+    bare_lines: list[str] = []  # of nothing but commas, as Excel writes them among others
     labels: dict[str, str] = {}
     for row in rows:
-        if not any("".join(cell or "").strip() for cell in row.values()):
-            continue  # Excel writes lines of nothing but commas
         where = f"{path}:{rows.line_num}"
         missing = [name for name in NEEDED_COLUMNS if not (row[name] or "").strip()]
         found = _on_disk(path.parent, row["file"] or "")
@@ -252,7 +253,9 @@ def _from_rows(path: Path, rows: csv.DictReader[str]) -> list[Picture]:
         label = normalize("NFC", row["label"] or "")
         if missing:
             lacks = " and no ".join(missing)
-            problems.append(f"{where}: a row needs file, label and group; this one has no {lacks}")
+            said = f"{where}: a row needs file, label and group; this one has no {lacks}"
+            bare = not any("".join(cell or "").strip() for cell in row.values())
+            (bare_lines if bare else problems).append(said)
         elif not found:
             problems.append(f"{where}: no such picture: {file}")
         elif labels.get(name, label) != label:
@@ -264,6 +267,7 @@ def _from_rows(path: Path, rows: csv.DictReader[str]) -> list[Picture]:
             pictures.append(Picture(file, label, row["group"], row))
     if again:
         log.warning("%s: %d rows name a picture once more, which counts once", path, again)
+    problems = problems or ([] if pictures else bare_lines)
     if problems:
         more = [f"{path}: and {len(problems) - 5} more"] if len(problems) > 5 else []
         raise ConfigError(problems[:5] + more)
