@@ -27,12 +27,13 @@ from PIL import Image
 
 from edge.classifier import SHIPPED, open_classifier
 from edge.errors import ConfigError, UnavailableError
-from trainer.data import Picture, read_data
+from trainer.data import read_data
 from trainer.decode import UnreadableError, look, read_pixels
 from trainer.evaluate import predict, small_reader
 from trainer.folds import subset
 from trainer.hold_out import hold_out
 from trainer.mixture import batches, open_mixture
+from trainer.picture import Picture
 from trainer.pixels import STEP, Pixels, Room, spare_memory
 from trainer.recipe import Data, Recipe, load_recipe
 
@@ -750,7 +751,7 @@ def test_what_is_held_out_does_not_hang_on_the_order_of_data_sets_whose_names_ar
 CHOSEN = """
 import random
 from pathlib import Path
-from trainer.data import Picture
+from trainer.picture import Picture
 from trainer.hold_out import _chosen
 
 def group(number, labels):

@@ -31,9 +31,10 @@ from fitting import (
     write_recipe,
 )
 
+from trainer.checkpoint import LAST, State
 from trainer.mixture import open_mixture
 from trainer.recipe import Recipe
-from trainer.runs import LAST, State, load_run
+from trainer.runs import load_run
 from trainer.train import StoppedError, fit
 from trainer.workers import leads, workers
 

@@ -17,7 +17,8 @@ from test_report import Page, missing, row, write_study
 
 from edge.classifier import Thresholds
 from edge.errors import UsageError
-from trainer.data import Picture
+from trainer.checkpoint import CurveRow
+from trainer.picture import Picture
 from trainer.report import _facts, _notes, _once, write_report
 from trainer.report.answers import (
     HELD_OUT,
@@ -47,7 +48,6 @@ from trainer.report.svg import (
     tick_percent,
     width_of,
 )
-from trainer.runs import CurveRow
 
 TWO = ("empty", "stocked")
 

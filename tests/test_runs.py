@@ -31,17 +31,10 @@ from fitting import (
 )
 
 from edge.errors import UnavailableError, UsageError
+from trainer.checkpoint import LAST, State
+from trainer.files import replace_file
 from trainer.mixture import Mixture, open_mixture
-from trainer.runs import (
-    LAST,
-    LEARNT,
-    State,
-    claimed,
-    fed_to,
-    inherited,
-    load_run,
-    replace_file,
-)
+from trainer.runs import LEARNT, claimed, fed_to, inherited, load_run
 from trainer.train import (
     Clock,
     DivergedError,

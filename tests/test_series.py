@@ -21,11 +21,12 @@ from edge.errors import UsageError
 from edge.preprocess import resize
 from trainer import series
 from trainer.ablation import kfold_rows
-from trainer.data import LeaveOut, Picture, read_data
+from trainer.data import LeaveOut, read_data
 from trainer.folds import groups_of
 from trainer.jobs import Pool
 from trainer.layout import Layout, Plan
 from trainer.mixture import open_mixture
+from trainer.picture import Picture
 from trainer.series import in_series, series_of
 
 SCENES = {  # upper and lower half, BGR

@@ -36,13 +36,15 @@ from sklearn.metrics import roc_auc_score
 from edge.classifier import Temperature
 from edge.errors import UnavailableError, UsageError
 from trainer.ablation import OFF, WITHOUT_STEPS, ablate_rows, kfold_rows
-from trainer.data import Picture, read_data
+from trainer.checkpoint import CurveRow
+from trainer.data import read_data
 from trainer.folds import groups_of, seen_of, split, subset
 from trainer.jobs import Pool, _train_s, claimed, make_job
 from trainer.layout import Plan
+from trainer.picture import Picture
 from trainer.recipe import SEEDS, STEPS_ONLY, Recipe, changed, load_recipe
 from trainer.report.studies import open_study, study_figures
-from trainer.runs import CurveRow, load_run
+from trainer.runs import load_run
 from trainer.statistics import (
     interval_of_share,
     paired_difference,

@@ -10,8 +10,9 @@ pytest.importorskip("torch", reason="the trainer is an extra: pip install -e .[t
 
 from edge.errors import ConfigError, UsageError
 from trainer import augment, backs, draw
-from trainer.data import LeaveOut, Picture, digest, read_data, read_source
+from trainer.data import LeaveOut, digest, read_data, read_source
 from trainer.mixture import Mixture, batches, open_mixture
+from trainer.picture import Picture
 from trainer.recipe import Recipe, changed, load_recipe
 
 ROOT = Path(__file__).parent.parent

@@ -14,23 +14,25 @@ import typer
 
 from edge.errors import EdgeError, UsageError
 from trainer.ablation import ablate_rows, kfold_rows
-from trainer.data import LeaveOut, is_garbled
+from trainer.checkpoint import State
+from trainer.data import LeaveOut
 from trainer.evaluate import coarse_classes, read_pictures
 from trainer.evaluate import evaluate as evaluate_model
 from trainer.export import Qat
 from trainer.export import export as export_run
+from trainer.files import make_folder, write_json
 from trainer.layout import Plan
 from trainer.mixture import Mixture, open_mixture
 from trainer.quantize import Target
 from trainer.recipe import Data, Recipe, load_recipe
 from trainer.report import write_report
-from trainer.runs import State, make_folder, write_json
 from trainer.study import run_study
 from trainer.tables import as_markdown
 from trainer.teacher import teacher_recipe
 from trainer.temper import temper as fit_temper
 from trainer.train import Say
 from trainer.train import fit as fit_run
+from trainer.walk import is_garbled
 from trainer.workers import joined, leads
 
 app = typer.Typer(

@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from edge.errors import EdgeError, UnavailableError
+from trainer.files import replace_file
 from trainer.jobs import (
     ElsewhereError,
     Job,
@@ -30,7 +31,6 @@ from trainer.jobs import (
     one_thread,
 )
 from trainer.recipe import Recipe
-from trainer.runs import replace_file
 from trainer.train import DivergedError
 
 log = logging.getLogger(__name__)

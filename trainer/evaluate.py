@@ -24,10 +24,11 @@ from edge.classifier import (
 from edge.errors import EdgeError, UsageError
 from edge.preprocess import resize, to_batch
 from edge.types import Image
-from trainer.data import Picture, Unreadable, check_labels, read_data, usable
+from trainer.data import Unreadable, check_labels, read_data, usable
 from trainer.figures import coarse_figures, figures, presence_figures
 from trainer.folds import groups_of, seen_of
 from trainer.net import SlotNet
+from trainer.picture import Picture
 from trainer.recipe import Recipe
 from trainer.runs import LEARNT, Run, inherited, is_run, load_run, mixture_of
 

@@ -24,8 +24,10 @@ from edge.classifier import (
 from edge.errors import ConfigError, EdgeError, UnavailableError, UsageError
 from edge.preprocess import RESIZE, to_batch
 from trainer.bundle import scratch, write_bundle, write_fp32
-from trainer.data import Picture, check_labels, usable
+from trainer.checkpoint import BEST
+from trainer.data import check_labels, usable
 from trainer.evaluate import read_pictures, small_reader, tempered, true_columns
+from trainer.files import make_folder
 from trainer.folds import groups_of, seen_of
 from trainer.mixture import Mixture, open_mixture
 from trainer.parity import (
@@ -37,6 +39,7 @@ from trainer.parity import (
     parity,
     worst,
 )
+from trainer.picture import Picture
 from trainer.qat import STEPS, fine_tune
 from trainer.quantize import (
     RULES,
@@ -50,7 +53,7 @@ from trainer.quantize import (
     open_session,
 )
 from trainer.recipe import Data, Recipe
-from trainer.runs import BEST, LEARNT, Run, inherited, load_run, make_folder
+from trainer.runs import LEARNT, Run, inherited, load_run
 from trainer.temper import fit_temperature
 from trainer.thresholds import thresholds_for
 

@@ -15,9 +15,9 @@ from edge.errors import ConfigError, UnavailableError
 from trainer.ablation import Row
 from trainer.evaluate import true_columns
 from trainer.figures import figures
+from trainer.files import make_folder, replace_file
 from trainer.jobs import Job, Result, is_done, read_probabilities, read_result
 from trainer.layout import Layout
-from trainer.runs import make_folder, replace_file
 from trainer.statistics import (
     Interval,
     interval_of_auroc,

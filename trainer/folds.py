@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
 
 from edge.errors import UsageError
-from trainer.data import Picture
 from trainer.decode import fingerprints
+from trainer.picture import Picture
 
 Indices = tuple[int, ...]
 

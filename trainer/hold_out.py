@@ -7,9 +7,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 
-from trainer.data import NAME_AT_MOST, Picture
 from trainer.decode import fingerprints
 from trainer.folds import groups_of
+from trainer.picture import NAME_AT_MOST, Picture
 
 log = logging.getLogger(__name__)
 

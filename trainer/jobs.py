@@ -32,13 +32,16 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from edge.errors import EdgeError, UnavailableError
-from trainer.data import Picture, read_source
+from trainer.checkpoint import CurveRow
+from trainer.data import read_source
 from trainer.decode import fingerprints
 from trainer.evaluate import RunModel, predict, true_columns
+from trainer.files import make_folder, replace_file, write_json
 from trainer.folds import Indices
 from trainer.mixture import Mixture
+from trainer.picture import Picture
 from trainer.recipe import Recipe
-from trainer.runs import CurveRow, load_run, make_folder, replace_file, write_json
+from trainer.runs import load_run
 from trainer.series import in_series
 from trainer.train import DivergedError, fit
 

@@ -18,12 +18,12 @@ from torch import Tensor, nn
 from edge.classifier import MAX_BATCH
 from edge.preprocess import resize, to_batch
 from edge.types import Image
-from trainer.data import Picture
+from trainer.checkpoint import State
 from trainer.evaluate import small_reader, top1, true_columns
 from trainer.mixture import Mixture, batches, size_at
 from trainer.net import SlotNet
+from trainer.picture import Picture
 from trainer.recipe import Recipe
-from trainer.runs import State
 from trainer.tricks import resized
 from trainer.workers import Workers
 

@@ -17,13 +17,13 @@ from sklearn.model_selection import StratifiedGroupKFold
 from torch import nn
 
 from edge.errors import ConfigError, UsageError
-from trainer.data import Picture
+from trainer.checkpoint import CurveRow, State
 from trainer.evaluate import top1, true_columns
 from trainer.folds import groups_of
 from trainer.lesson import features_of
 from trainer.mixture import Mixture
 from trainer.net import SlotNet
-from trainer.runs import CurveRow, State
+from trainer.picture import Picture
 
 FOLDS = 5
 STRENGTHS = tuple(10.0**power for power in range(-4, 3))

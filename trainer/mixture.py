@@ -27,15 +27,9 @@ from edge.preprocess import to_batch
 from edge.types import Image
 from trainer import draw
 from trainer.augment import vary
-from trainer.data import (
-    LeaveOut,
-    Picture,
-    check_labels,
-    digest,
-    read_source,
-    warn_of_contradictions,
-)
+from trainer.data import LeaveOut, check_labels, digest, read_source, warn_of_contradictions
 from trainer.hold_out import hold_out
+from trainer.picture import Picture
 from trainer.pixels import Pixels
 from trainer.recipe import Data, Recipe, check_choice
 from trainer.series import in_series

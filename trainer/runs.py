@@ -4,22 +4,19 @@
     last.pt         the newest checkpoint        curve.json one row an epoch
     best.pt         the best on the held-out pictures, where there are some
 
-Every file is written beside the old one and then takes its place, so that a kill or a power cut at
-any moment leaves one of both, whole.
+A power cut at any moment leaves each of them whole (trainer/files.py).
 """
 
 from __future__ import annotations
 
 import fcntl
-import io
 import json
 import logging
 import os
 import platform
-import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,78 +27,18 @@ from torch.optim.swa_utils import AveragedModel
 
 from edge import __version__
 from edge.errors import EdgeError, UnavailableError, UsageError
-from trainer.data import LeaveOut, Picture
+from trainer.checkpoint import LAST, CurveRow, read_checkpoint
+from trainer.data import LeaveOut
+from trainer.files import refuse_strangers, remove_left, write_json
 from trainer.mixture import Mixture, open_mixture
 from trainer.net import SlotNet
+from trainer.picture import Picture
 from trainer.recipe import Recipe
-from trainer.weights import DAMAGED
 
 log = logging.getLogger(__name__)
 
 LEARNT = "learnt by the run, or by one that it began with or was taught by"
-LAST, BEST = "last.pt", "best.pt"
-ABOUT, RECIPE, CURVE = "run.json", "recipe.json", "curve.json"
-NEW = ".new"
-
-
-@dataclass(frozen=True)
-class CurveRow:
-    """How far training was after an epoch. held_out: top-1 there, where there are pictures."""
-
-    step: int
-    epoch: float
-    lr: float
-    loss: float
-    held_out: float | None
-    ms_per_image: float
-
-
-@dataclass
-class State:
-    """Everything that a step changes. losses: of the steps since the curve's newest row."""
-
-    model: SlotNet
-    optimizer: torch.optim.Optimizer
-    average: AveragedModel
-    scaler: torch.amp.GradScaler
-    steps: int
-    step: int = 0
-    losses: list[float] = field(default_factory=list)
-    curve: list[CurveRow] = field(default_factory=list)
-
-    def saved(self) -> dict[str, Any]:
-        return {
-            "step": self.step,
-            "steps": self.steps,
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "average": self.average.state_dict(),
-            "scaler": self.scaler.state_dict(),
-            "losses": self.losses,
-            "curve": [asdict(row) for row in self.curve],
-        }
-
-    @property
-    def is_best(self) -> bool:
-        """Whether the newest look at the held-out pictures was the best, and it is this state."""
-        seen = [row for row in self.curve if row.held_out is not None]
-        best = max(seen, key=lambda row: row.held_out or 0, default=None)
-        return best is not None and best.step == self.step
-
-    @property
-    def is_worth_keeping(self) -> bool:
-        """Whether this state is the last, or the best so far: others are kept once a while."""
-        return self.step == self.steps or self.is_best
-
-    def restore(self, saved: dict[str, Any]) -> None:
-        self.step = saved["step"]
-        self.model.load_state_dict(saved["model"])
-        self.optimizer.load_state_dict(saved["optimizer"])
-        self.average.load_state_dict(saved["average"])
-        if saved["scaler"]:  # empty where the run was begun without one, on another machine
-            self.scaler.load_state_dict(saved["scaler"])
-        self.losses = saved["losses"]
-        self.curve = [CurveRow(**row) for row in saved["curve"]]
+ABOUT, RECIPE = "run.json", "recipe.json"
 
 
 @contextmanager
@@ -133,8 +70,7 @@ def claimed(run: Path, mixture: Mixture, write: bool = True) -> Iterator[None]:
             ) from None
         _check_is_same(run, about)
         _check_is_free(run)
-        for left in filter(_is_left, run.iterdir()):
-            left.unlink()
+        remove_left(run)
         write_json(run / ABOUT, about | {"left_out": left_out} | _circumstances(mixture.recipe))
         write_json(run / RECIPE, mixture.recipe.model_dump(mode="json"))
         yield
@@ -160,21 +96,6 @@ def _check_is_free(run: Path) -> None:
     refuse_strangers(run)
 
 
-def refuse_strangers(folder: Path, known: Collection[str] = ()) -> None:
-    """Raise UsageError where a folder to write into holds other things than the known ones."""
-    strange = sorted(file.name for file in folder.iterdir() if not _is_left(file))
-    strange = [name for name in strange if name not in known]
-    if strange:
-        raise UsageError(
-            f"{folder}: holds other things ({strange[0]}); give a new or empty folder as --out"
-        )
-
-
-def _is_left(file: Path) -> bool:
-    """Whether a process that was killed while it wrote has left a file."""
-    return file.is_file() and re.search(rf"\.\d+{re.escape(NEW)}$", file.name) is not None
-
-
 def _circumstances(recipe: Recipe) -> dict[str, object]:
     return {
         "shelf-edge": __version__,
@@ -196,85 +117,6 @@ def processor_name() -> str:
         return platform.processor()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor()
-
-
-def resume(run: Path, state: State) -> None:
-    """Give the state what the folder's last checkpoint holds, if there is one.
-
-    Raises UnavailableError where it cannot be read.
-    """
-    if (run / LAST).exists():
-        state.restore(
-            _read_checkpoint(run / LAST, f"delete it to begin anew, or put {BEST} in its place")
-        )
-
-
-def _read_checkpoint(path: Path, way_out: str) -> dict[str, Any]:
-    try:
-        saved: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
-        _ = [saved[key] for key in ("step", "steps", "model", "optimizer", "average", "losses")]
-        _ = [CurveRow(**row) for row in saved["curve"]]
-    except PermissionError as error:
-        raise UnavailableError(f"{path}: cannot be read: {error.strerror}") from None
-    except (OSError, *DAMAGED):
-        raise UnavailableError(f"{path}: is damaged or no checkpoint; {way_out}") from None
-    return saved
-
-
-def save(run: Path, state: State) -> None:
-    """Write the checkpoint, also as the best if it is, and the curve for whoever looks on.
-
-    Raises UnavailableError where that cannot be written; the old files stay.
-    """
-    if state.is_best:  # first: after a kill between the two, this state comes once more
-        replace_file(run / BEST, lambda path: _write_checkpoint(path, state))
-    replace_file(run / LAST, lambda path: _write_checkpoint(path, state))
-    write_json(run / CURVE, [asdict(row) for row in state.curve])
-
-
-def _write_checkpoint(path: Path, state: State) -> None:
-    content = io.BytesIO()  # given a file on a full disk, torch hides what the disk said
-    torch.save(state.saved(), content)
-    path.write_bytes(content.getbuffer())
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder and those above it. Raises UnavailableError where that cannot be."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UnavailableError(f"{folder}: cannot be made: {error.strerror}") from None
-
-
-def write_json(path: Path, content: object) -> None:
-    replace_file(path, lambda new: new.write_text(json.dumps(content, indent=1) + "\n"))
-
-
-def replace_file(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file beside the old one and, once it is on the disk, let it take its place.
-
-    Raises UnavailableError where the disk is full or lets nobody write; the old file stays.
-    """
-    new = path.with_name(f"{path.name}.{os.getpid()}{NEW}")
-    try:
-        write(new)
-        _force_to_disk(new)
-        os.replace(new, path)
-        _force_to_disk(path.parent)  # where the name is kept
-    except OSError as error:
-        raise UnavailableError(
-            f"{path}: cannot be written: {error.strerror}; what it held before is kept"
-        ) from None
-    finally:
-        new.unlink(missing_ok=True)
-
-
-def _force_to_disk(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @dataclass(frozen=True)
@@ -309,7 +151,7 @@ def load_run(run: Path, unfinished: bool = False) -> Run:
         )
     if not checkpoint.exists():
         raise UnavailableError(f"{run}: no finished run; train it with 'trainer fit'")
-    saved = _read_checkpoint(checkpoint, "train it anew with 'trainer fit'")
+    saved = read_checkpoint(checkpoint, "train it anew with 'trainer fit'")
     recipe, about = _read_recipe(folder), _read_about(folder)
     if recipe.digest(training_only=True) != about["recipe"]:
         log.warning(

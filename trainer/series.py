@@ -19,9 +19,9 @@ from scipy.cluster.hierarchy import fcluster, linkage
 
 from edge.errors import UsageError
 from edge.preprocess import resize
-from trainer.data import Picture
 from trainer.decode import THREADS, read_pixels
 from trainer.folds import named
+from trainer.picture import Picture
 
 SIDE = 24
 """Pixels to which a photo is shrunk before its colours are counted, in each quarter of it."""

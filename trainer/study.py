@@ -48,10 +48,10 @@ from typing import Any
 
 from edge.errors import EdgeError, UnavailableError, UsageError
 from trainer import cluster
+from trainer.files import make_folder, refuse_strangers, replace_file, write_json
 from trainer.findings import Findings, read_study
 from trainer.jobs import LOOK_AGAIN_S, ElsewhereError, Job, is_done, read_result, tidy, work
 from trainer.layout import Layout, Plan
-from trainer.runs import make_folder, refuse_strangers, replace_file, write_json
 from trainer.tables import as_csv, as_markdown
 from trainer.train import StoppedError, asked_to_stop
 from trainer.workers import alone

@@ -19,7 +19,7 @@ from scipy.optimize import minimize
 from edge.classifier import EMPTY, MAX_BATCH, OCCUPANCY, Classifier, Temperature
 from edge.errors import UsageError
 from edge.types import Image
-from trainer.data import Picture, check_labels
+from trainer.data import check_labels
 from trainer.evaluate import (
     Model,
     RunModel,
@@ -30,6 +30,7 @@ from trainer.evaluate import (
     true_columns,
 )
 from trainer.folds import seen_of
+from trainer.picture import Picture
 from trainer.runs import LEARNT, inherited, is_run, load_run, mixture_of
 
 SUREST, VAGUEST = 0.25, 10.0

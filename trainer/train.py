@@ -17,14 +17,16 @@ import torch
 from torch import nn
 
 from edge.errors import UnavailableError, UsageError
-from trainer.data import Picture, check_labels
+from trainer.checkpoint import CurveRow, State, resume, save
+from trainer.data import check_labels
 from trainer.lesson import Test, open_lesson
 from trainer.logistic import solve
 from trainer.memory import keep_memory
 from trainer.mixture import Mixture, batches, size_at
 from trainer.net import SlotNet, check_sizes, settle
+from trainer.picture import Picture
 from trainer.recipe import Recipe
-from trainer.runs import CurveRow, State, claimed, resume, save
+from trainer.runs import claimed
 from trainer.teacher import net_at_first, open_teacher
 from trainer.tricks import (
     half_precision,

@@ -7,6 +7,7 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from unicodedata import normalize
 
 from trainer.decode import ENDINGS, OTHER_ENDINGS
 
@@ -37,6 +38,21 @@ def is_hidden(name: str) -> bool:
 def count_archives(path: Path) -> int:
     """Return how many zip archives lie below a folder."""
     return sum(file.suffix.lower() == ".zip" for file in _files(path))
+
+
+def on_disk(folder: Path, name: str) -> Path | None:
+    """Return a file by its name, in Unicode's other normal form where the disk has it in that.
+
+    None where there is none. Macs write the parts of a Korean letter one by one, and so do their
+    archives.
+    """
+    spellings = (name, normalize("NFC", name), normalize("NFD", name))
+    return next((file for each in spellings if (file := folder / each).is_file()), None)
+
+
+def is_garbled(name: str) -> bool:
+    """Return whether a name on the disk has bytes that are no UTF-8."""
+    return any("\udc80" <= letter <= "\udcff" for letter in name)
 
 
 def _files(path: Path) -> Iterator[Path]:

@@ -34,11 +34,12 @@ from torchvision import models
 from torchvision.transforms import v2
 
 from trainer import draw
-from trainer.data import Picture, read_data
+from trainer.checkpoint import State
+from trainer.data import read_data
 from trainer.evaluate import true_columns
 from trainer.mixture import Mixture
+from trainer.picture import Picture
 from trainer.recipe import Data, Net, Recipe
-from trainer.runs import State
 from trainer.train import fit
 from trainer.tricks import half_precision
 

@@ -15,14 +15,16 @@ from numpy.typing import NDArray
 from edge.classifier import EMPTY, Temperature, Thresholds, open_classifier
 from edge.decide import Rule
 from edge.errors import EdgeError, UsageError
-from trainer.data import Picture, read_source, usable
+from trainer.checkpoint import BEST, CurveRow
+from trainer.data import read_source, usable
 from trainer.evaluate import Model, RunModel, predict, read_pictures, true_columns
 from trainer.figures import figures
 from trainer.folds import groups_of, seen_of
 from trainer.mixture import Mixture
+from trainer.picture import Picture
 from trainer.recipe import Recipe
 from trainer.report.page import count
-from trainer.runs import ABOUT, BEST, CurveRow, fed_to, inherited, load_run
+from trainer.runs import ABOUT, fed_to, inherited, load_run
 from trainer.statistics import Interval, interval_of_share
 from trainer.thresholds import thresholds_for
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from trainer.checkpoint import CurveRow
 from trainer.report.answers import Contender
 from trainer.report.page import Figure
 from trainer.report.svg import (
@@ -16,7 +17,6 @@ from trainer.report.svg import (
     tick_percent,
     width_of,
 )
-from trainer.runs import CurveRow
 
 NAMED = 6
 """More lines than this are not told apart; the others stay without a name."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.data import Picture
+from trainer.picture import Picture
 from trainer.report.answers import Answers
 from trainer.report.page import Figure, bdi, count, details, scrolling, table
 from trainer.report.svg import capped, escape, percent, shortened

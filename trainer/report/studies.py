@@ -15,8 +15,8 @@ from zipfile import BadZipFile
 import numpy as np
 
 from edge.errors import UnavailableError
-from trainer.data import Picture
 from trainer.findings import read_study
+from trainer.picture import Picture
 from trainer.report.answers import Answers
 from trainer.report.page import Figure, count, details, table
 from trainer.report.svg import (

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from edge.errors import UnavailableError
-from trainer.data import Picture
+from trainer.picture import Picture
 from trainer.report.svg import escape
 
 SIDE = 96

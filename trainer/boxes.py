@@ -1,0 +1,60 @@
+"""Pictures by boxes in whole shelf photos."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from edge.classifier import OCCUPANCY
+from edge.errors import ConfigError
+from trainer.picture import Picture
+from trainer.walk import on_disk
+
+
+def from_boxes(path: Path) -> list[Picture]:
+    """Return the boxes of whole shelf photos, each described by a JSON file beside it."""
+    pictures = []
+    for file in sorted(path.glob("*.json")):
+        scene = _scene(file)
+        if scene is not None:
+            photo = on_disk(path, scene["image"]) or path / scene["image"]
+            about = {"source": str(scene.get("source_image", ""))}
+            pictures += [
+                Picture(photo, label, file.stem, about, box)
+                for label, box in _boxes(file, scene["boxes"])
+            ]
+    return pictures
+
+
+def _scene(file: Path) -> dict[str, Any] | None:
+    """Return what a file says of a photo and its boxes; None where it is about something else."""
+    try:
+        scene = json.loads(file.read_bytes()) if file.is_file() else None
+    except (ValueError, RecursionError):  # no JSON, no UTF-8, or nested too deeply
+        return None
+    if not isinstance(scene, dict) or not isinstance(scene.get("image"), str):
+        return None
+    return scene if isinstance(scene.get("boxes"), list) else None
+
+
+def _boxes(file: Path, boxes: Sequence[Any]) -> list[tuple[str, tuple[int, int, int, int]]]:
+    """Return label and sides of each box that is learnt from."""
+    found = []
+    for number, box in enumerate(boxes, 1):
+        try:
+            label = box["label"]
+            if label in OCCUPANCY:  # others are remarks of the one who drew them
+                found.append((label, _sides(box)))
+        except (ValueError, KeyError, TypeError, OverflowError):
+            raise ConfigError(
+                [f"{file}: not a description of boxes: box {number} needs a label and the numbers "
+                 "x, y, w, h"]
+            ) from None  # fmt: skip
+    return found
+
+
+def _sides(box: Mapping[str, Any]) -> tuple[int, int, int, int]:
+    x, y, wide, high = (int(box[side]) for side in "xywh")
+    return x, y, wide, high

@@ -1,0 +1,122 @@
+"""The state of a training, and the checkpoints from which a stopped one goes on."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.optim.swa_utils import AveragedModel
+
+from edge.errors import UnavailableError
+from trainer.files import replace_file, write_json
+from trainer.net import SlotNet
+from trainer.weights import DAMAGED
+
+LAST, BEST, CURVE = "last.pt", "best.pt", "curve.json"
+
+
+@dataclass(frozen=True)
+class CurveRow:
+    """How far training was after an epoch. held_out: top-1 there, where there are pictures."""
+
+    step: int
+    epoch: float
+    lr: float
+    loss: float
+    held_out: float | None
+    ms_per_image: float
+
+
+@dataclass
+class State:
+    """Everything that a step changes. losses: of the steps since the curve's newest row."""
+
+    model: SlotNet
+    optimizer: torch.optim.Optimizer
+    average: AveragedModel
+    scaler: torch.amp.GradScaler
+    steps: int
+    step: int = 0
+    losses: list[float] = field(default_factory=list)
+    curve: list[CurveRow] = field(default_factory=list)
+
+    def saved(self) -> dict[str, Any]:
+        return {
+            "step": self.step,
+            "steps": self.steps,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "average": self.average.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "losses": self.losses,
+            "curve": [asdict(row) for row in self.curve],
+        }
+
+    @property
+    def is_best(self) -> bool:
+        """Whether the newest look at the held-out pictures was the best, and it is this state."""
+        seen = [row for row in self.curve if row.held_out is not None]
+        best = max(seen, key=lambda row: row.held_out or 0, default=None)
+        return best is not None and best.step == self.step
+
+    @property
+    def is_worth_keeping(self) -> bool:
+        """Whether this state is the last, or the best so far: others are kept once a while."""
+        return self.step == self.steps or self.is_best
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        self.step = saved["step"]
+        self.model.load_state_dict(saved["model"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.average.load_state_dict(saved["average"])
+        if saved["scaler"]:  # empty where the run was begun without one, on another machine
+            self.scaler.load_state_dict(saved["scaler"])
+        self.losses = saved["losses"]
+        self.curve = [CurveRow(**row) for row in saved["curve"]]
+
+
+def resume(run: Path, state: State) -> None:
+    """Give the state what the folder's last checkpoint holds, if there is one.
+
+    Raises UnavailableError where it cannot be read.
+    """
+    if (run / LAST).exists():
+        state.restore(
+            read_checkpoint(run / LAST, f"delete it to begin anew, or put {BEST} in its place")
+        )
+
+
+def read_checkpoint(path: Path, way_out: str) -> dict[str, Any]:
+    """Return what a checkpoint holds; way_out ends the message where it is damaged.
+
+    Raises UnavailableError where it cannot be read.
+    """
+    try:
+        saved: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
+        _ = [saved[key] for key in ("step", "steps", "model", "optimizer", "average", "losses")]
+        _ = [CurveRow(**row) for row in saved["curve"]]
+    except PermissionError as error:
+        raise UnavailableError(f"{path}: cannot be read: {error.strerror}") from None
+    except (OSError, *DAMAGED):
+        raise UnavailableError(f"{path}: is damaged or no checkpoint; {way_out}") from None
+    return saved
+
+
+def save(run: Path, state: State) -> None:
+    """Write the checkpoint, also as the best if it is, and the curve for whoever looks on.
+
+    Raises UnavailableError where that cannot be written; the old files stay.
+    """
+    if state.is_best:  # first: after a kill between the two, this state comes once more
+        replace_file(run / BEST, lambda path: _write_checkpoint(path, state))
+    replace_file(run / LAST, lambda path: _write_checkpoint(path, state))
+    write_json(run / CURVE, [asdict(row) for row in state.curve])
+
+
+def _write_checkpoint(path: Path, state: State) -> None:
+    content = io.BytesIO()  # given a file on a full disk, torch hides what the disk said
+    torch.save(state.saved(), content)
+    path.write_bytes(content.getbuffer())

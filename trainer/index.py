@@ -1,0 +1,89 @@
+"""Pictures by an index.csv: one row each, with file, label and group."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from unicodedata import normalize
+
+from edge.errors import ConfigError
+from trainer.picture import NAME_AT_MOST, Picture
+from trainer.walk import on_disk
+
+log = logging.getLogger(__name__)
+
+NEEDED_COLUMNS = ("file", "label", "group")
+KNOWN_COLUMNS = {*NEEDED_COLUMNS, "source", "split"}
+
+
+def from_index(path: Path) -> list[Picture]:
+    """Return the pictures of an index. Raises ConfigError with its wrong lines."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as text:
+            rows = csv.DictReader(text)
+            rows.fieldnames = _headings(path, rows.fieldnames or ())
+            return _from_rows(path, rows)
+    except (UnicodeDecodeError, csv.Error):
+        raise ConfigError(
+            [f"{path}: not a CSV text in UTF-8 (in Excel: save as 'CSV UTF-8'); give an index.csv "
+             "or a folder"]
+        ) from None  # fmt: skip
+
+
+def _headings(path: Path, first_line: Sequence[str]) -> list[str]:
+    """Return the columns' names, those that mean something here in small letters."""
+    names = [name.strip() for name in first_line]
+    names = [name.lower() if name.lower() in KNOWN_COLUMNS else name for name in names]
+    missing = [name for name in NEEDED_COLUMNS if name not in names]
+    if not missing:
+        return names
+    for letter, called in ((";", "';'"), ("\t", "tabs")):
+        if any(letter in name for name in first_line):
+            raise ConfigError(
+                [f"{path}:1: its columns are separated by {called}; save it separated by commas "
+                 "(in Excel: as 'CSV UTF-8'; or replace each in a text editor)"]
+            )  # fmt: skip
+    raise ConfigError(
+        [f"{path}:1: no column {', '.join(sorted(missing))}; the first line must name "
+         "file,label,group"]
+    )  # fmt: skip
+
+
+def _from_rows(path: Path, rows: csv.DictReader[str]) -> list[Picture]:
+    pictures: list[Picture] = []
+    problems: list[str] = []
+    again = 0
+    bare_lines: list[str] = []  # of nothing but commas, as Excel writes them among others
+    labels: dict[str, str] = {}
+    for row in rows:
+        where = f"{path}:{rows.line_num}"
+        missing = [name for name in NEEDED_COLUMNS if not (row[name] or "").strip()]
+        found = on_disk(path.parent, row["file"] or "")
+        file = found or path.parent / (row["file"] or "")
+        name = os.path.normpath(file)  # ./a.png is a.png
+        label = normalize("NFC", row["label"] or "")
+        if missing:
+            lacks = " and no ".join(missing)
+            said = f"{where}: a row needs file, label and group; this one has no {lacks}"
+            bare = not any("".join(cell or "").strip() for cell in row.values())
+            (bare_lines if bare else problems).append(said)
+        elif not found:
+            problems.append(f"{where}: no such picture: {file}")
+        elif labels.get(name, label) != label:
+            problems.append(f"{where}: {file} has the label '{labels[name]}' already")
+        elif name in labels:
+            again += 1
+        else:
+            labels[name] = label
+            pictures.append(Picture(file, label, row["group"], row))
+    if again:
+        log.warning("%s: %d rows name a picture once more, which counts once", path, again)
+    problems = problems or ([] if pictures else bare_lines)
+    if problems:
+        left = len(problems) - NAME_AT_MOST
+        more = [f"{path}: and {left} more"] if left > 0 else []
+        raise ConfigError(problems[:NAME_AT_MOST] + more)
+    return pictures
