@@ -101,7 +101,7 @@ class Look:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Notice:
-    """All that hangs on the board at one time. Its mappings are never changed."""
+    """All that is published at one time. Its mappings are never changed."""
 
     plan: Plan
     ledger: Ledger
@@ -135,7 +135,7 @@ class Board:
 
     @property
     def notice(self) -> Notice | None:
-        """What hangs there now; None before the main loop's first round."""
+        """What is published now; None before the main loop's first round."""
         return self._notice
 
     def frame(self, camera_id: str) -> Frame | None:

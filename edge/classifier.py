@@ -181,16 +181,18 @@ def _check_answers(path: Path, classifier: Classifier) -> None:
     """
     size = classifier.info.input_size
     try:
-        (row,) = classifier.probabilities_of(np.full((1, size, size, 3), 128, np.uint8))
+        rows = classifier.probabilities_of(np.full((1, size, size, 3), 128, np.uint8))
     except NOT_LOADABLE as error:
         raise ModelError(
             f"{path}: the model cannot be run ({_first_line(error)}); copy the file again, or "
             "write it anew with 'trainer export'"
         ) from None
-    if not (row.min() >= 0 and abs(row.sum() - 1) <= NEAR_ONE):
+    as_many = rows.shape == (1, len(classifier.info.classes))
+    if not (as_many and rows.min() >= 0 and abs(rows.sum() - 1) <= NEAR_ONE):
+        said = ", ".join(map(str, rows.ravel()[:3]))
         raise ModelError(
-            f"{path}: the model answers with no probabilities: {', '.join(map(str, row[:3]))}; "
-            "copy the file again, or write it anew with 'trainer export'"
+            f"{path}: the model answers with no probabilities: {said}; copy the file again, or "
+            "write it anew with 'trainer export'"
         )
 
 

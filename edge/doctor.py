@@ -232,6 +232,8 @@ def _broker(site: Site) -> Finding:
     if site.mqtt.embedded:
         return _embedded(site)
     url = urlsplit(site.mqtt.url)
+    if url.scheme == "stdout":
+        return Finding("broker", True, "standard output")
     if url.scheme not in BROKERS:
         return Finding("broker", None, f"{url.scheme}: is no broker; the daemon tries it")
     port = url.port or (8883 if url.scheme == "mqtts" else 1883)

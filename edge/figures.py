@@ -146,8 +146,9 @@ def wrongly_alarmed_s(
 ) -> dict[tuple[str, int], float]:
     """Return (slot, hour since 1970) → seconds in which a false alarm was open.
 
-    That is what somebody has said of the incident. Where it was taken back, another incident goes
-    on from the same moment, and what is said of that counts. zone: the shop's; None: the machine's.
+    False is an alarm that somebody has called not empty. Where that was taken back, another
+    incident goes on from the same moment, and what is said of that counts. zone: the shop's; None:
+    the machine's.
     """
     last: dict[tuple[str, datetime], Incident] = {}
     for one in sorted(incidents, key=_closed_last):

@@ -60,13 +60,13 @@ class Verdict(Enum):
 class Sight(NamedTuple):
     """What is to be done with a slot. Since since_s nothing has moved in it, if it is clear.
 
-    other: a held slot is clear and shows something else than when it was begun to be held.
+    changed_since_denial: a held slot is clear and shows something else than when holding it began.
     """
 
     slot: Slot
     verdict: Verdict
     since_s: float
-    other: bool = False
+    changed_since_denial: bool = False
 
 
 class Gate:

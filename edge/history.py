@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
-from enum import StrEnum
 from typing import Literal
 
 from edge.types import Event, EventKind, Moment, Reason, SlotState, State, Visibility
@@ -27,8 +26,15 @@ _COUNTS_AS: dict[State, Kind] = {
     State.EMPTY: "empty",
     State.MISPLACED: "misplaced",
 }
-_KEPT_OPEN = (Reason.ACK, Reason.RELEASE, Reason.SNOOZE, Reason.SNOOZE_ENDED)
-"""What people do with an incident that stays open: deeds of the same names."""
+OPENED, CLOSED = "opened", "closed"
+_SEEN = {EventKind.OPENED: OPENED, EventKind.CLOSED: CLOSED}
+"""What a deed is called that nobody did: the camera saw it."""
+_DONE = {
+    EventKind.OPENED: (Reason.UNDO_NOT_EMPTY,),
+    EventKind.UPDATED: (Reason.ACK, Reason.RELEASE, Reason.SNOOZE, Reason.SNOOZE_ENDED),
+    EventKind.CLOSED: (Reason.NOT_EMPTY,),
+}
+"""What people do, and the event that it makes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,24 +80,14 @@ class Incident:
     open_s: float | None = None
 
 
-class DeedKind(StrEnum):
-    OPENED = "opened"
-    CLOSED = "closed"
-    ACK = "ack"
-    RELEASE = "release"
-    SNOOZE = "snooze"
-    SNOOZE_ENDED = "snooze_ended"
-    NOT_EMPTY = "not_empty"
-    UNDO_NOT_EMPTY = "undo_not_empty"
-
-
 @dataclass(frozen=True, slots=True)
 class Deed:
     """Something that happened to an incident, for the list of the last minutes."""
 
     at: datetime
     slot_id: str
-    kind: DeedKind
+    kind: str
+    """OPENED, CLOSED, or the Reason of what somebody did."""
     incident_id: str
     by: str | None = None
     open_s: float | None = None
@@ -169,17 +165,14 @@ def hour_of(at: datetime, zone: tzinfo | None = None) -> int:
 
 def deed_of(event: Event, before: SlotState, now: Moment) -> Deed | None:
     """Return what people read of an event; None: nothing. before: the slot's state until then."""
-    slot_id, incident_id = before.slot_id, event.incident_id or ""
-    kind: DeedKind
-    if event.kind is EventKind.OPENED:
-        kind = DeedKind.UNDO_NOT_EMPTY if event.reason is Reason.UNDO_NOT_EMPTY else DeedKind.OPENED
-        return Deed(event.at, slot_id, kind, incident_id, event.by)
-    if event.kind is EventKind.CLOSED:
-        kind = DeedKind.NOT_EMPTY if event.reason is Reason.NOT_EMPTY else DeedKind.CLOSED
-        return Deed(event.at, slot_id, kind, incident_id, event.by, open_for_s(before, now))
-    if event.reason in _KEPT_OPEN:
-        return Deed(event.at, slot_id, DeedKind(event.reason), incident_id, event.by)
-    return None
+    if event.reason in _DONE.get(event.kind, ()):
+        kind = str(event.reason)
+    elif event.kind in _SEEN:
+        kind = _SEEN[event.kind]
+    else:
+        return None
+    open_s = open_for_s(before, now) if event.kind is EventKind.CLOSED else None
+    return Deed(event.at, before.slot_id, kind, event.incident_id or "", event.by, open_s)
 
 
 def incident_of(event: Event, before: SlotState, after: SlotState, now: Moment) -> Incident:

@@ -94,7 +94,7 @@ def watch(post: Post, stop: threading.Event) -> None:
             expired_s = now.clock_s
         answer_requests(post, now)
         post.board.publish(frames, seen, ledger, post.plan, now)
-    if all(eye.ended for eye in post.eyes):
+    if not (stop.is_set() or post.desk.reloaded):
         log.info("every recording has ended: nothing is left to watch")
 
 

@@ -51,5 +51,5 @@ def _observation(frame: Frame, sight: Sight, gate: Gate) -> Observation:
         score=None if blocked else gate.kept(sight.slot.slot_id),
         since_s=sight.since_s,
         fresh=sight.verdict is Verdict.LOOK,
-        changed_since_denial=sight.other,
+        changed_since_denial=sight.changed_since_denial,
     )

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterable
 from datetime import datetime
 
-from edge.history import Deed, DeedKind, Entry, Incident, Spent
+from edge.history import Deed, Entry, Incident, Spent
 from edge.rows import text, time
 
 TABLES = """
@@ -47,7 +47,7 @@ def write(db: sqlite3.Connection, entry: Entry) -> None:
     db.executemany(
         "INSERT INTO deed (at, slot_id, kind, incident_id, by, open_s) VALUES (?, ?, ?, ?, ?, ?)",
         [
-            (one.at.isoformat(), one.slot_id, one.kind.value, one.incident_id, one.by, one.open_s)
+            (one.at.isoformat(), one.slot_id, one.kind, one.incident_id, one.by, one.open_s)
             for one in entry.deeds
         ],
     )
@@ -102,7 +102,7 @@ def deeds(db: sqlite3.Connection, since: datetime) -> list[Deed]:
         Deed(
             datetime.fromisoformat(row["at"]),
             row["slot_id"],
-            DeedKind(row["kind"]),
+            row["kind"],
             row["incident_id"],
             row["by"],
             row["open_s"],

@@ -1,4 +1,4 @@
-"""What hangs on the board: nobody who stands in front, and the slot as it was when full."""
+"""What the board shows: nobody who stands in front, and the slot as it was when full."""
 
 from __future__ import annotations
 

@@ -206,6 +206,8 @@ def test_a_column_of_a_spreadsheet_becomes_names_and_codes(page):
         ("Milk", "8801104940016"),
         *((name, "") for name in ("Tea", "Jam", "Rice")),
     ], "few lines have a code"
+    dated = "Milk\t\t8801104940016\nTea\t20261130\t8801104940023\nJam\t\t8801104940030"
+    assert [sku for _, sku in parsed(dated)] == ["8801104940016", "8801104940023", "8801104940030"]
     assert parsed("8801104940016\tMilk\n8801104940023\tTea")[1] == ("Tea", "8801104940023")
     assert parsed('"Milk, ""cold"""\n\nTea') == [('Milk, "cold"', ""), ("", ""), ("Tea", "")]
     assert parsed('"Milk\r\n240 ml"\t88011049\r\n"Tea ""x""\n"\t88011050') == [

@@ -49,7 +49,12 @@ def write_bundle(path, about, weights=(8.0, -8.0), dtype=TensorProto.UINT8, batc
         helper.make_node("Sub", ["unit", "half"], ["centred"]),
         helper.make_node(column[0], ["centred", "shape"], ["column"]),
         helper.make_node("Mul", ["column", "weights"], ["logits"]),
-        helper.make_node(last, ["logits"], ["probabilities"]),
+        helper.make_node(
+            last,
+            ["logits"] * (2 if last == "Concat" else 1),
+            ["probabilities"],
+            **({"axis": 0} if last == "Concat" else {}),
+        ),
     ]
     constants = {
         "axes": np.array([1, 2, 3], np.int64),
@@ -212,9 +217,10 @@ def test_a_graph_that_does_not_fit_its_metadata_is_refused(tmp_path, changes, wo
     [
         ({"weights": (np.nan, 1.0)}, "answers with no probabilities: nan, nan"),
         ({"last": "Identity"}, "answers with no probabilities"),
+        ({"last": "Concat"}, "answers with no probabilities"),
         ({"column": ("Reshape", (-1, 2))}, "the model cannot be run"),
     ],
-    ids=["no numbers", "no softmax", "does not run"],
+    ids=["no numbers", "no softmax", "two answers", "does not run"],
 )
 def test_a_bundle_that_does_not_answer_with_probabilities_is_refused(tmp_path, changes, words):
     path = write_bundle(tmp_path / "m.onnx", metadata(), **changes)

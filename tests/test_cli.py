@@ -137,6 +137,7 @@ def test_the_daemon_ends_with_0_when_its_recordings_have_ended(site):
     })  # fmt: skip
     run = edge("run", "-c", site)
     assert run.returncode == 0, run.stderr
+    assert run.stderr.count("every recording has ended: nothing is left to watch") == 1
     said = [line.partition(" ")[::2] for line in run.stdout.splitlines()]
     topics = [topic.removeprefix("stock/shop/") for topic, _ in said]
     events = [json.loads(text)["type"] for topic, text in said if topic == "stock/shop/event"]

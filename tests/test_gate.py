@@ -221,7 +221,7 @@ def others(shelf: Shelf, held: tuple[str, ...] = ("left",), times: int = 2) -> s
         shelf.clock_s += 5
         frame = Frame("cam", shelf.picture(), NOON, shelf.clock_s)
         sights = shelf.gate.sort(frame, held=held)
-        found = {sight.slot.slot_id for sight in sights if sight.other}
+        found = {sight.slot.slot_id for sight in sights if sight.changed_since_denial}
     return found
 
 

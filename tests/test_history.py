@@ -13,8 +13,8 @@ from edge.drawing.goods_list import read_goods
 from edge.figures import Past, Share, make_report, with_counted, wrongly_alarmed_s
 from edge.history import (
     BLOCKED_FOR_S,
+    CLOSED,
     MISSED_S,
-    DeedKind,
     Incident,
     Spent,
     Tally,
@@ -84,7 +84,7 @@ def test_an_incident_was_open_for_as_long_as_the_monotonic_clock_says():
     closed = Event(EventKind.CLOSED, "slot/a1", earlier.at, "i", "stocked")
     deed = deed_of(closed, before, earlier)
     assert deed is not None
-    assert (deed.kind, deed.open_s) == (DeedKind.CLOSED, 600.0)
+    assert (deed.kind, deed.open_s) == (CLOSED, 600.0)
     assert incident_of(closed, before, SlotState("a1"), earlier) == Incident(
         "i", "a1", NOON, NOON, earlier.at, "stocked", 600.0
     )

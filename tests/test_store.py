@@ -19,11 +19,11 @@ from mosquitto import wait_for
 
 from edge import past, statefile
 from edge.errors import StoreError
-from edge.history import Deed, DeedKind, Entry, Incident, Spent
+from edge.history import Deed, Entry, Incident, Spent
 from edge.publisher import Publisher
 from edge.sinks.sink import Message
 from edge.store import QueuedEvent, Store
-from edge.types import Ack, Denial, EventKind, Pending, SlotState, State, Visibility, Votes
+from edge.types import Ack, Denial, EventKind, Pending, Reason, SlotState, State, Visibility, Votes
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -322,7 +322,7 @@ def days(store: Store) -> dict[tuple[str, int], Spent]:
 
 
 def test_what_happens_and_its_history_are_written_together_or_not_at_all(store):
-    entry = Entry(hours={("a1", 5): Spent(stocked=1)}, deeds=[Deed(NOON, "a1", DeedKind.ACK, "i")])
+    entry = Entry(hours={("a1", 5): Spent(stocked=1)}, deeds=[Deed(NOON, "a1", Reason.ACK, "i")])
     store.record(events=[event("same id")])
     with pytest.raises(sqlite3.IntegrityError):
         store.record(events=[event("same id")], history=entry)

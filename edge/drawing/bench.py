@@ -255,7 +255,7 @@ class CalibrationBench:
 
     def score(self, still: Still, quads: Sequence[tuple[str, Quad]]) -> list[SlotScore]:
         """Return what the model says of each (key, quad) on the picture, in their order."""
-        side = self._jury.side(self.setup.bundle)
+        side = self._jury.info(self.setup.bundle).input_size
         crops = [None if quad_problem(quad) else cut(still.image, quad) for _, quad in quads]
         found = self._jury.p_empty(self.setup.bundle, [crop for crop in crops if crop is not None])
         p_empty = iter(found)
@@ -272,7 +272,7 @@ class CalibrationBench:
         Raises ModelError, ConfigError where the configuration and the model contradict each other.
         """
         setup = self.setup
-        return merge_rule(setup.decision, self._jury.thresholds(setup.bundle))
+        return merge_rule(setup.decision, self._jury.info(setup.bundle).thresholds)
 
     def median_sharpness(self, still: Still) -> float | None:
         """Return the median of all slots that were scored on the picture so far."""

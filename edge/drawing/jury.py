@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from edge.classifier import EMPTY, SHIPPED, Classifier, Thresholds, open_classifier
+from edge.classifier import EMPTY, SHIPPED, BundleInfo, Classifier, open_classifier
 from edge.types import Image
 
 
@@ -18,15 +18,10 @@ class Jury:
         self._classifier: Classifier | None = None
         self._made_from: tuple[Path, int] | None = None
 
-    def side(self, bundle: Path | None) -> int:
-        """Return the side in pixels of the square that the model gets. Raises ModelError."""
+    def info(self, bundle: Path | None) -> BundleInfo:
+        """Return what the model says of itself. Raises ModelError."""
         with self._lock:
-            return self._opened(bundle).info.input_size
-
-    def thresholds(self, bundle: Path | None) -> Thresholds:
-        """Return from where on the model's probability speaks. Raises ModelError."""
-        with self._lock:
-            return self._opened(bundle).info.thresholds
+            return self._opened(bundle).info
 
     def p_empty(self, bundle: Path | None, crops: Sequence[Image]) -> list[float]:
         """Return what the model says of each crop, one caller at a time. Raises ModelError."""

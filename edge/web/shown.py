@@ -8,12 +8,12 @@ from typing import Any
 
 from edge.board import Notice, version_of
 from edge.decide import UNDO_FOR
-from edge.history import Deed, DeedKind
+from edge.history import Deed
 from edge.ledger import RECENT
 from edge.payloads import rfc3339, rounded
 from edge.places import Place, places
 from edge.plan import Plan
-from edge.types import CameraStatus, Slot, SlotState
+from edge.types import CameraStatus, Reason, Slot, SlotState
 
 Json = dict[str, Any]
 
@@ -56,7 +56,7 @@ def recent_json(notice: Notice, at: datetime) -> list[Json]:
                 "at": rfc3339(deed.at),
                 "slot": deed.slot_id,
                 "name": names.get(deed.slot_id, deed.slot_id),
-                "kind": deed.kind.value,
+                "kind": deed.kind,
                 "by": deed.by,
                 "incident_id": deed.incident_id,
                 "minutes_open": None if deed.open_s is None else round(deed.open_s / 60),
@@ -147,15 +147,15 @@ def _undo(deed: Deed, state: SlotState | None, at: datetime) -> str | None:
     """Return the verb that undoes a deed, if that is possible now."""
     if state is None:
         return None
-    if deed.kind is DeedKind.NOT_EMPTY:
+    if deed.kind == Reason.NOT_EMPTY:
         denial = state.denial
         same = denial is not None and denial.incident_id == deed.incident_id
         return "undo_not_empty" if same and at - deed.at <= UNDO_FOR else None
     if deed.incident_id != state.incident_id:
         return None
-    if deed.kind is DeedKind.ACK and state.ack:
+    if deed.kind == Reason.ACK and state.ack:
         return "release"
-    return "snooze" if deed.kind is DeedKind.SNOOZE and state.snooze_until else None
+    return "snooze" if deed.kind == Reason.SNOOZE and state.snooze_until else None
 
 
 def _time(moment: datetime | None) -> str | None:

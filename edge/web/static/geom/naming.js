@@ -103,11 +103,9 @@ export function parsePaste(text) {
   const width = Math.max(...rows.map((row) => row.length), 0);
   const columns = Array.from({ length: width }, (_, i) => i);
   const isCode = (/** @type {string} */ cell) => SKU.test(cell) || ROUNDED.test(cell);
-  const isSku = (/** @type {number} */ i) => { // not every line has one
-    const filled = rows.map((row) => row[i] ?? "").filter(Boolean);
-    return filled.length > 0 && filled.filter(isCode).length * 2 > filled.length;
-  };
-  const sku = columns.find(isSku) ?? -1;
+  const codes = columns.map((i) => rows.filter((row) => isCode(row[i] ?? "")).length);
+  const isSku = (/** @type {number} */ i) => codes[i] * 2 > rows.filter((row) => row[i]).length; // not every line has one
+  const sku = columns.filter(isSku).sort((a, b) => codes[b] - codes[a])[0] ?? -1;
   const name = columns.find((i) => i !== sku) ?? -1;
   const lines = rows.map((row) => ({ name: row[name] ?? "", sku: ROUNDED.test(row[sku] ?? "") ? "" : row[sku] ?? "" }));
   return { lines, rounded: rows.map((row) => row[sku] ?? "").filter((cell) => ROUNDED.test(cell)) };
