@@ -145,7 +145,7 @@ def _problems(
     hints: set[Keys] = set()  # the required keys that an unknown key was probably meant to be
     for error in errors:
         if error["type"] == "extra_forbidden":
-            known = _names(model, error["loc"][:-1])
+            known = names_in(model, error["loc"][:-1])
             close = difflib.get_close_matches(str(error["loc"][-1]).lower(), known, n=1)
             hints |= {(*error["loc"][:-1], name) for name in close}
     for error in errors:
@@ -157,7 +157,7 @@ def _problems(
             yield file.problem(keys, _words(file, model, keys, error))
 
 
-def _names(model: type[Section], keys: Keys) -> list[str]:
+def names_in(model: type[Section], keys: Keys) -> list[str]:
     """Return the keys that are allowed in the section which the keys lead to."""
     here: Any = model
     for key in keys:
@@ -195,7 +195,7 @@ def _words(file: YamlFile, model: type[Section], keys: Keys, error: ErrorDetails
     if kind == "missing":
         return "is missing"
     if kind == "extra_forbidden":
-        return f"unknown key; {nearest(str(keys[-1]), _names(model, keys[:-1]))}"
+        return f"unknown key; {nearest(str(keys[-1]), names_in(model, keys[:-1]))}"
     if kind in KINDS:
         return _wrong_kind(KINDS[kind], value, file.texts.get(keys))
     if kind in BOUNDS:

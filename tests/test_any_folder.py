@@ -31,7 +31,7 @@ from trainer.data import read_data
 from trainer.decode import UnreadableError, look, read_pixels
 from trainer.evaluate import predict, small_reader
 from trainer.folds import subset
-from trainer.hold_out import hold_out
+from trainer.hold_out import hold_out, warn_of_unmeasured
 from trainer.mixture import batches, open_mixture
 from trainer.picture import Picture
 from trainer.pixels import STEP, Pixels, Room, spare_memory
@@ -601,6 +601,14 @@ def test_headings_may_be_in_capitals_and_lines_of_commas_are_none(folder):
     write(folder / "index.csv", rows.encode())
     (found,) = read_data(str(folder), split="val")
     assert (found.label, found.group, found.columns["View"]) == ("empty", "a", "A")
+    assert found.columns["Split"] == "val", "as whoever wrote it asks for it"
+
+
+def test_a_column_of_ones_own_in_capitals_is_not_the_label(folder):
+    rows = "file,label,group,Label,Group\nempty/1.png,empty,a,Cola 500 ml,shop\n"
+    write(folder / "index.csv", rows.encode())
+    (found,) = read_data(str(folder))
+    assert (found.label, found.group, found.columns["Label"]) == ("empty", "a", "Cola 500 ml")
 
 
 @pytest.mark.parametrize(
@@ -708,7 +716,7 @@ def test_the_same_groups_are_held_out_whatever_the_seed_and_wherever_the_folder_
     assert back == held_out(tmp_path / "one", 7) == held_out(tmp_path / "two", 0)
 
 
-UNMEASURED = "none of this data measures the model"
+UNMEASURED = "nothing measures the model"
 IN_ONE_GROUP = "all pictures of a class are in one group, which is learnt from"
 
 
@@ -735,8 +743,13 @@ def test_a_class_of_which_nothing_is_kept_back_is_told_once(tmp_path, caplog, gr
             rows.append(f"{name},{label},{group}")
     write(tmp_path / "index.csv", "\n".join(rows).encode())
     about = {"name": "r", "input_size": 32, "steps": 1, "hold_out": 0.15}
-    open_mixture(Recipe(data=({"data": str(tmp_path)},), **about))
+    mixture = open_mixture(Recipe(data=({"data": str(tmp_path)},), **about))
+    assert not caplog.messages  # an export opens it as well, and may measure elsewhere
+    warn_of_unmeasured(mixture.pictures, mixture.held_out)
     assert [words in each for each in caplog.messages] == ([True] if words else [])
+    caplog.clear()
+    warn_of_unmeasured(mixture.pictures, mixture.pictures)
+    assert not caplog.messages, "all are measured"
 
 
 def test_what_is_held_out_does_not_hang_on_the_order_of_data_sets_whose_names_are_alike(tmp_path):

@@ -694,6 +694,14 @@ def test_a_study_under_torchrun_is_refused(recipe, tmp_path, monkeypatch):
         run_study(Plan("kfold", load_recipe(recipe), (), 2, 1), tmp_path / "s")
 
 
+def test_a_study_that_lost_its_table_goes_on(twofold, recipe, tmp_path):
+    again = tmp_path / "s"
+    shutil.copytree(twofold[0], again)
+    before = json.loads((again / "study.json").read_text())
+    (again / "study.json").unlink()
+    assert study("kfold", recipe, again, "--folds", 2, "--repeats", 2)["rows"] == before["rows"]
+
+
 @pytest.mark.parametrize("damage", ["", "{}x", '{"other": 1}', None])
 def test_a_result_that_is_damaged_is_made_again(twofold, recipe, tmp_path, damage):
     out, _ = twofold

@@ -461,14 +461,35 @@ def test_another_net_than_the_teachers_is_told_before_that_is_trained(photos, tm
     pupil = write_recipe(tmp_path / "pupil.yaml", photos, distill=distill)
     result = trainer("fit", pupil, "--out", tmp_path / "fit")
     assert result.returncode == 78
-    assert re.search(r"net\.weights .*better\.yaml: weights of another net: ", result.stderr)
+    assert re.search(r"distill\.body: .*better\.yaml: weights of another net: ", result.stderr)
+    deep = {"net": {"arch": "resnet10", "width": 0.125, "c": True}}
+    write_recipe(tmp_path / "better.yaml", photos, **deep)
+    pupil = write_recipe(tmp_path / "deep.yaml", photos, **deep, distill=distill)
+    rows = ("--rows", "full-net.c", "--folds", 2, "--repeats", 1)
+    result = trainer("ablate", pupil, "--out", tmp_path / "ablate", *rows)
+    assert "distill.body: " in result.stderr, "the row's net is another one"
     assert not list(tmp_path.rglob("last.pt"))
+
+
+def test_a_pupil_of_whom_each_process_sees_one_picture_is_refused_before_its_teacher(
+    photos, tmp_path, monkeypatch
+):
+    net = {"arch": "resnet10", "width": 0.125}
+    write_recipe(tmp_path / "better.yaml", photos, net=net)
+    pupil = tiny(photos, net=net, batch=2, distill={"teacher": "better.yaml"})
+    assert teacher_recipe(pupil, tmp_path)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ConfigError, match="batch: one picture of 32 pixels"):
+        teacher_recipe(pupil, tmp_path)
 
 
 def test_teachers_that_cannot_teach_are_named(photos, run, tmp_path):
     lost = tiny(photos, distill={"teacher": [str(run), "nowhere"]})
     with pytest.raises(ConfigError, match=r"distill\.teacher: nowhere: no such run or bundle"):
         open_teacher(lost, "cpu")
+    begun = tiny(photos, distill={"teacher": "nowhere", "body": True})
+    with pytest.raises(ConfigError, match=r"distill\.teacher: nowhere: no such run or bundle"):
+        trained(begun, tmp_path / "run")
     mixture = tiny(photos, distill={"teacher": [str(run), "teacher.yaml"]})
     with pytest.raises(ConfigError, match=r"teacher\.yaml: a recipe is the only teacher"):
         teacher_recipe(mixture, tmp_path)

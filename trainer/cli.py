@@ -21,6 +21,7 @@ from trainer.evaluate import evaluate as evaluate_model
 from trainer.export import Qat
 from trainer.export import export as export_run
 from trainer.files import make_folder, write_json
+from trainer.hold_out import warn_of_unmeasured
 from trainer.layout import Plan
 from trainer.mixture import Mixture, open_mixture
 from trainer.quantize import Target
@@ -88,6 +89,8 @@ def fit(
     teacher, taught_by = teacher_recipe(mixture.recipe, recipe_file.parent), None
     if leads():
         typer.echo(mixture.describe(), err=True)
+    if recipe.hold_out:
+        warn_of_unmeasured(mixture.pictures, mixture.held_out)
     with joined(recipe.batch):  # told before hours of the teacher's training
         if teacher is not None:
             taught_by = Path(f"{out.absolute()}-teacher")
@@ -233,6 +236,9 @@ def ablate(
     recipe = read_recipe(recipe_file, data, changes)
     chosen = tuple(ablate_rows(recipe, rows.split(",") if rows else ()))
     teacher = teacher_recipe(recipe, recipe_file.parent)
+    for row in chosen:
+        if row.recipe.distill and row.recipe.distill.body:  # told before hours of training
+            teacher_recipe(row.recipe, recipe_file.parent)
     plan = Plan("ablate", recipe, chosen, folds, repeats, teacher, _counts(subset))
     _print_study(run_study(plan, out, workers, on, keep_runs), as_json)
 

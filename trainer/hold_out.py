@@ -23,8 +23,6 @@ def hold_out(
     pictures show the same thing, so half of it would tell of the other half. Rare classes choose
     first, and no class loses its last group. Which groups does not depend on the seed, on paths or
     on the order: runs can be compared, and an export years later finds the same ones.
-
-    Classes of which nothing is kept back are named in a warning.
     """
     numbers = iter(groups_of([picture for own in sources for picture in own]).tolist())
     numbered = [[(picture, next(numbers)) for picture in own] for own in sources]
@@ -33,7 +31,6 @@ def hold_out(
         for picture, number in own:
             members[number].append(picture)
     back = _chosen(members, share)
-    _warn_of_unmeasured(members, back)
     left = [[picture for picture, number in own if number not in back] for own in numbered]
     return left, [picture for own in numbered for picture, number in own if number in back]
 
@@ -64,24 +61,24 @@ def _groups_with(members: dict[int, list[Picture]], numbers: Iterable[int]) -> d
     return found
 
 
-def _warn_of_unmeasured(members: dict[int, list[Picture]], back: set[int]) -> None:
-    """Say of which classes nothing is kept back, and why: no figure tells how well one is known."""
-    without = {
-        label: len(numbers)
-        for label, numbers in sorted(_groups_with(members, members).items())
-        if not back.intersection(numbers)
-    }
+def warn_of_unmeasured(learnt: Sequence[Picture], held_out: Sequence[Picture]) -> None:
+    """Say of which classes there is no picture to measure on, and why hold_out kept none back."""
+    measured = {picture.label for picture in held_out}
+    groups: dict[str, set[tuple[str, str]]] = defaultdict(set)
+    for picture in learnt:
+        groups[picture.label].add((picture.data_set, picture.group))
+    without = sorted(groups.keys() - measured)
     if not without:
         return
-    names = ", ".join(f"'{label}'" for label in list(without)[:NAME_AT_MOST])
+    names = ", ".join(f"'{label}'" for label in without[:NAME_AT_MOST])
     if len(without) > NAME_AT_MOST:
         names += f" and {len(without) - NAME_AT_MOST} more"
     log.warning(
         "hold_out keeps back no picture of %s, so %s: %s; add pictures from elsewhere",
         names,
-        "no figure says how well they are told" if back else "none of this data measures the model",
+        "no figure says how well they are told" if measured else "nothing measures the model",
         "all pictures of a class are in one group, which is learnt from"
-        if max(without.values()) == 1
+        if all(len(groups[label]) == 1 for label in without)
         else "no group can be spared without taking a class's last one",
     )
 

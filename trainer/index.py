@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from unicodedata import normalize
 
@@ -15,8 +15,7 @@ from trainer.walk import on_disk
 
 log = logging.getLogger(__name__)
 
-NEEDED_COLUMNS = ("file", "label", "group")
-KNOWN_COLUMNS = {*NEEDED_COLUMNS, "source", "split"}
+NEEDED_COLUMNS, MEANT_COLUMNS = ("file", "label", "group"), ("source", "split", "coarse")
 
 
 def from_index(path: Path) -> list[Picture]:
@@ -24,8 +23,8 @@ def from_index(path: Path) -> list[Picture]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as text:
             rows = csv.DictReader(text)
-            rows.fieldnames = _headings(path, rows.fieldnames or ())
-            return _from_rows(path, rows)
+            rows.fieldnames = [name.strip() for name in rows.fieldnames or ()]
+            return _from_rows(path, rows, _capitals(path, rows.fieldnames))
     except (UnicodeDecodeError, csv.Error):
         raise ConfigError(
             [f"{path}: not a CSV text in UTF-8 (in Excel: save as 'CSV UTF-8'); give an index.csv "
@@ -33,15 +32,19 @@ def from_index(path: Path) -> list[Picture]:
         ) from None  # fmt: skip
 
 
-def _headings(path: Path, first_line: Sequence[str]) -> list[str]:
-    """Return the columns' names, those that mean something here in small letters."""
-    names = [name.strip() for name in first_line]
-    names = [name.lower() if name.lower() in KNOWN_COLUMNS else name for name in names]
-    missing = [name for name in NEEDED_COLUMNS if name not in names]
+def _capitals(path: Path, headings: Sequence[str]) -> dict[str, str]:
+    """Return what is written otherwise than it is meant: Label for label, where no column is it.
+
+    Raises ConfigError where a column is missing.
+    """
+    written = {name.lower(): name for name in reversed(headings)}
+    meant = (*NEEDED_COLUMNS, *MEANT_COLUMNS)
+    capitals = {one: written[one] for one in meant if one in written and one not in headings}
+    missing = [name for name in NEEDED_COLUMNS if name not in written]
     if not missing:
-        return names
+        return capitals
     for letter, called in ((";", "';'"), ("\t", "tabs")):
-        if any(letter in name for name in first_line):
+        if any(letter in name for name in headings):
             raise ConfigError(
                 [f"{path}:1: its columns are separated by {called}; save it separated by commas "
                  "(in Excel: as 'CSV UTF-8'; or replace each in a text editor)"]
@@ -52,13 +55,14 @@ def _headings(path: Path, first_line: Sequence[str]) -> list[str]:
     )  # fmt: skip
 
 
-def _from_rows(path: Path, rows: csv.DictReader[str]) -> list[Picture]:
+def _from_rows(path: Path, rows: csv.DictReader[str], capitals: Mapping[str, str]) -> list[Picture]:
     pictures: list[Picture] = []
     problems: list[str] = []
     again = 0
     bare_lines: list[str] = []  # of nothing but commas, as Excel writes them among others
     labels: dict[str, str] = {}
     for row in rows:
+        row |= {meant: row[written] for meant, written in capitals.items()}
         where = f"{path}:{rows.line_num}"
         missing = [name for name in NEEDED_COLUMNS if not (row[name] or "").strip()]
         found = on_disk(path.parent, row["file"] or "")

@@ -140,7 +140,8 @@ def folder_of(study: Path, job: Job) -> Path:
 
 
 def is_done(study: Path, job: Job) -> bool:
-    """Return whether there is all that a job leaves; what is damaged is made again."""
+    """Return whether there is all that a job leaves; without it, or if its result is damaged, it is
+    done again."""
     try:
         result = read_result(study, job)
     except (OSError, ValueError, TypeError):

@@ -87,9 +87,9 @@ class Histogram:
             pairs = self.counts.reshape(-1, 2).sum(axis=1)
             self.counts = np.pad(pairs, self.BINS // 4)
             self.edge *= 2
+        # In 64 bits: rounded to 32, a value just below the edge would come out on it.
         bins = ((values.ravel() + np.float64(self.edge)) / self.width).astype(np.int32)
-        # The sum is rounded: a value just below the edge may come out on it.
-        self.counts += np.bincount(bins.clip(max=self.BINS - 1), minlength=self.BINS)
+        self.counts += np.bincount(bins, minlength=self.BINS)
 
     @property
     def width(self) -> float:

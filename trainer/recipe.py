@@ -21,7 +21,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, mo
 from edge.classifier import EMPTY, OCCUPANCY, Source, Temperature, Thresholds
 from edge.decide import Rule
 from edge.errors import ConfigError, UsageError
-from edge.section import Section, nearest, validate
+from edge.section import Section, names_in, nearest, validate
 from edge.yamlfile import Loader, read_yaml
 
 Arch = Literal[
@@ -320,8 +320,9 @@ def changed(recipe: Recipe, changes: Sequence[str]) -> Recipe:
         return Recipe.model_validate_json(json.dumps(about, default=str))
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the recipe"
+        keys = first["loc"]
+        where = ".".join(map(str, keys)) or "the recipe"
         why = first["msg"].removeprefix("Value error, ")
         if first["type"] == "extra_forbidden":
-            why = f"unknown key; {nearest(where, Recipe.model_fields)}"
+            why = f"unknown key; {nearest(str(keys[-1]), names_in(Recipe, keys[:-1]))}"
         raise UsageError(f"--set: {where}: {why}") from None

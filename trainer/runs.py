@@ -140,7 +140,8 @@ def load_run(run: Path, unfinished: bool = False) -> Run:
 
     unfinished: also one that was stopped, with what it has.
 
-    Raises UnavailableError where it is none, is damaged, or is not at its end.
+    Raises UnavailableError where it is none, is damaged, or is not at its end, UsageError where it
+    is a bundle or a study.
     """
     folder, checkpoint = (run, run / LAST) if run.is_dir() else (run.parent, run)
     if run.suffix == ".onnx":

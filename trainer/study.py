@@ -54,8 +54,9 @@ from trainer.jobs import LOOK_AGAIN_S, ElsewhereError, Job, is_done, read_result
 from trainer.layout import Layout, Plan
 from trainer.tables import as_csv, as_markdown
 from trainer.train import StoppedError, asked_to_stop
-from trainer.workers import alone
+from trainer.workers import count
 
+OURS = ("jobs", "oof", "table.csv", "table.md")
 STOPPING = {signal.SIGINT, signal.SIGTERM}
 
 
@@ -70,7 +71,8 @@ class Study:
         file = self.folder / "study.json"
         if not file.exists():
             if self.folder.is_dir():
-                refuse_strangers(self.folder, ("jobs", "oof"))
+                begun = (self.folder / "jobs").exists()  # who has lost study.json keeps the fits
+                refuse_strangers(self.folder, OURS if begun else ())
             return
         known, own = read_study(file), self.layout.about()
         for word in ("kind", "recipe", "digest", "teacher", "data", "folds"):
@@ -132,7 +134,7 @@ def run_study(
     workers: processes of one thread each. on: a Ray cluster's address, instead of them. Neither
     changes a result. Raises StoppedError when somebody asked to stop, and what a fit raises.
     """
-    if not alone():
+    if count() > 1:
         raise UsageError("under torchrun a study would mix its fits: use --workers, or --on")
     study = Study(plan, folder, keep_runs)
     study.check_folder()

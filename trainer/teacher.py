@@ -17,6 +17,7 @@ from trainer.recipe import Distill, Net, Recipe, load_recipe
 from trainer.runs import is_run, load_run
 from trainer.tricks import Teacher, half_precision, resized
 from trainer.weights import fill
+from trainer.workers import count
 
 
 def open_teacher(recipe: Recipe, device: str, path: Path | None = None) -> Teacher | None:
@@ -29,10 +30,7 @@ def open_teacher(recipe: Recipe, device: str, path: Path | None = None) -> Teach
     """
     if recipe.distill is None:
         return None
-    paths = [path] if path is not None else _paths(recipe.distill)
-    missing = [one for one in paths if not one.exists()]
-    if missing:
-        raise ConfigError([f"distill.teacher: {one}: no such run or bundle" for one in missing])
+    paths = _there([path] if path is not None else _paths(recipe.distill))
     teachers = [(_run if is_run(one) else _bundle)(one, recipe, device) for one in paths]
     return lambda images: torch.stack([ask(images) for ask in teachers]).mean(dim=0)
 
@@ -76,7 +74,7 @@ def net_at_first(recipe: Recipe, path: Path | None = None) -> Net:
     """
     if recipe.distill is None or not recipe.distill.body:
         return recipe.net
-    teacher = path if path is not None else _paths(recipe.distill)[0]
+    (teacher,) = _there([path] if path is not None else _paths(recipe.distill)[:1])
     if not is_run(teacher):
         raise ConfigError([f"distill.body: {teacher}: no run; only a run has a body to begin with"])
     return recipe.net.model_copy(update={"weights": str(teacher)})
@@ -120,10 +118,9 @@ def _check_nets(teacher: Recipe, pupil: Recipe, path: Path) -> None:
         check_sizes(nets[0], teacher)
     except ConfigError as error:
         raise ConfigError([f"{path}: {problem}" for problem in error.problems]) from None
-    check_sizes(nets[1], pupil)
+    check_sizes(nets[1], pupil, count())
     if pupil.distill and pupil.distill.body:
-        begins = pupil.net.model_copy(update={"weights": str(path)})
-        fill(nets[1].body, nets[0].body.state_dict(), begins)
+        fill(nets[1].body, nets[0].body.state_dict(), pupil.net, f"distill.body: {path}")
     if pupil.distill and pupil.distill.size:
         _check_size(nets[0], teacher, pupil.distill.size, path)
 
@@ -135,6 +132,14 @@ def _check_size(net: SlotNet, teacher: Recipe, size: int, path: Path) -> None:
 
 def _paths(distill: Distill) -> list[Path]:
     return [Path(os.path.expandvars(one)).expanduser() for one in distill.teacher]
+
+
+def _there(paths: list[Path]) -> list[Path]:
+    """Return the paths. Raises ConfigError where one does not exist."""
+    missing = [one for one in paths if not one.exists()]
+    if missing:
+        raise ConfigError([f"distill.teacher: {one}: no such run or bundle" for one in missing])
+    return paths
 
 
 def _check_classes(path: Path, teacher: tuple[str, ...], own: tuple[str, ...]) -> None:

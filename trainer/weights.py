@@ -45,8 +45,11 @@ def load_weights(body: ResNet | Baseline, net: Net) -> None:
     fill(body, _read(net), net)
 
 
-def fill(body: ResNet | Baseline, weights: Mapping[str, Tensor], net: Net) -> None:
-    """Give the body weights that are at hand. Raises ConfigError where they are of another net."""
+def fill(body: ResNet | Baseline, weights: Mapping[str, Tensor], net: Net, named: str = "") -> None:
+    """Give the body weights that are at hand.
+
+    named: what of the recipe names them. Raises ConfigError where they are of another net.
+    """
     found = body.renamed(weights)
     state = {key: value for key, value in found.items() if not key.endswith(COUNTER)}
     own = body.state_dict()
@@ -55,7 +58,7 @@ def fill(body: ResNet | Baseline, weights: Mapping[str, Tensor], net: Net) -> No
     wrong = [key for key in own if key in state and own[key].shape != state[key].shape]
     if strange or missing or wrong:
         raise ConfigError(
-            [f"net.weights {net.weights}: weights of another net: "
+            [f"{named or f'net.weights {net.weights}'}: weights of another net: "
              f"'{(strange + missing + wrong)[0]}' does not fit a {net.arch} like the recipe's; "
              "arch, width and c must be those of the weights"]
         )  # fmt: skip

@@ -26,11 +26,6 @@ def leads() -> bool:
     return _rank() == 0
 
 
-def alone() -> bool:
-    """Return whether this process was started without others, as it is without torchrun."""
-    return _count() == 1
-
-
 class AgreedError(EdgeError):
     """What all processes raise after the same step; only the leading one says it."""
 
@@ -71,7 +66,7 @@ def workers(batch: int) -> Iterator[Workers]:
 
     Raises UsageError where a batch does not divide, UnavailableError where another process ends.
     """
-    team = Workers(_rank(), _count(), _device())
+    team = Workers(_rank(), count(), _device())
     with joined(batch):
         try:
             yield team
@@ -96,9 +91,9 @@ def joined(batch: int) -> Iterator[None]:
 
     Raises UsageError where the batch does not divide.
     """
-    if batch % _count():
-        raise UsageError(f"batch: {batch} pictures cannot be shared by {_count()} processes evenly")
-    if _count() == 1 or distributed.is_initialized():
+    if batch % count():
+        raise UsageError(f"batch: {batch} pictures cannot be shared by {count()} processes evenly")
+    if count() == 1 or distributed.is_initialized():
         yield
         return
     if _device() == "cuda":
@@ -112,10 +107,10 @@ def joined(batch: int) -> Iterator[None]:
 
 def _rank() -> int:
     """Who is alone leads, whatever a RANK says that somebody left in the environment."""
-    return int(os.environ.get("RANK", 0)) if _count() > 1 else 0
+    return int(os.environ.get("RANK", 0)) if count() > 1 else 0
 
 
-def _count() -> int:
+def count() -> int:
     return int(os.environ.get("WORLD_SIZE", 1))
 
 
