@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -19,14 +20,13 @@ from edge.classifier import Thresholds
 from edge.errors import UsageError
 from trainer.checkpoint import CurveRow
 from trainer.picture import Picture
-from trainer.report import _facts, _notes, _once, write_report
+from trainer.report import _facts, _notes, _of_bundles, _once, write_report
 from trainer.report.answers import (
     HELD_OUT,
     INT8,
     Answers,
     Contender,
     _ask,
-    _fitted_words,
     _of_run,
     same_pictures,
 )
@@ -35,16 +35,24 @@ from trainer.report.curves import training_curves
 from trainer.report.facts import circumstances
 from trainer.report.mistakes import confusion, per_class, places, worst
 from trainer.report.page import STYLE, Figure, count, page, words
-from trainer.report.speed import Point, Timing, _title, comparable, compared, pareto
-from trainer.report.studies import open_study, rows_and_time, study_figures
+from trainer.report.speed import (
+    Point,
+    Timing,
+    _not_compared,
+    _title,
+    comparable,
+    compared,
+    pareto,
+)
+from trainer.report.studies import _rows_and_time, open_study, study_figures
 from trainer.report.svg import (
+    LETTER,
     Plot,
     axis,
     capped,
     dashed,
     escape,
     log_axis,
-    shortened,
     tick_percent,
     width_of,
 )
@@ -71,6 +79,15 @@ def contender(name: str, **about: object) -> Contender:
     return Contender(name, None, TWO, {}, Thresholds(chosen_for="all"), "FP32", {}, **about)
 
 
+class Coin:
+    """A model that is as sure of either class."""
+
+    input_size = 8
+
+    def probabilities(self, crops):
+        return np.full((len(crops), 2), 0.5)
+
+
 def words_of(figure: Figure) -> str:
     return Page(figure.html()).words
 
@@ -95,6 +112,10 @@ def test_an_axis_of_times_has_three_ticks_at_least(fastest, times):
     found = log_axis("ms", [fastest, fastest * times])
     assert len(found.ticks) >= 3
     assert all(found.low <= tick <= found.high for tick in found.ticks)
+    plot = Plot(found, axis("right", [0, 1]))
+    spans = [(plot.at(t, 0)[0], width_of(f"{t:g}") / 2) for t in found.ticks]
+    for (left, half), (right, other) in pairwise(spans):
+        assert right - left > half + other  # no number touches its neighbour
 
 
 def test_a_number_below_one_is_never_written_as_one():
@@ -109,7 +130,12 @@ def test_a_number_below_one_is_never_written_as_one():
 
 
 def test_a_number_stays_on_the_line_of_its_unit():
-    assert escape("81 % in 3 ms, of milk") == "81\u00a0% in 3\u00a0ms, of milk"
+    assert words("81 % in 3 ms, of milk") == "81\u00a0% in 3\u00a0ms, of milk"
+    [head] = re.findall("<dd>.*?</dd>", page("", "", [("right", "81 %")], [], ""))
+    assert head == "<dd>81\u00a0%</dd>"
+    shown = confusion(right_of(4, 3, 0.9), {}, lambda picture: False).html()
+    assert "50\u00a0%</td>" in shown
+    assert escape("runs/7 ms") == "runs/7 ms"  # a path is copied as it is
 
 
 def test_one_of_a_class_is_no_classes():
@@ -151,7 +177,12 @@ def test_the_averaged_curve_counts_a_name_that_is_said_of_nothing_as_its_dot_doe
 @pytest.mark.parametrize(
     ("n", "right", "sure", "said"),
     [
-        (40, 36, 0.96, "As far as 40 pictures can tell, it is as sure as it should be: 96 % on"),
+        (
+            40,
+            36,
+            0.96,
+            "As far as 40 pictures can tell, on average it is as sure as it should be: 96 %",
+        ),
         (4000, 3600, 0.96, "It is surer than it should be: 96 % on average, 90 % right"),
         (4000, 3600, 0.85, "It is less sure than it should be: 85 % on average, 90 % right"),
         (100000, 98000, 0.984, "It is surer than it should be: 98.4 % on average, 98.0 % right"),
@@ -178,17 +209,66 @@ def test_the_dot_of_80_percent_lies_on_the_curve(n):
         assert f"{x},{y}" in curve
 
 
-def test_a_bundles_page_says_that_its_temperature_was_fitted_on_the_pictures_it_was_asked():
-    run = replace(contender("run"), known=(), recipe={"seed": 1}, about={"data": "d1"})
-    bundle = replace(run, name="own.onnx", known=None, runs_as=INT8,
+def test_a_bundle_that_was_fitted_on_the_pictures_it_is_asked_says_so(tmp_path):
+    kept = tuple(Picture(tmp_path / f"{i}.png", TWO[i % 2], str(i), {}) for i in range(4))
+    for picture in kept:
+        cv2.imwrite(str(picture.file), np.full((8, 8, 3), 90, np.uint8))
+    run = replace(contender("run"), known=(), recipe={"seed": 1}, about={"data": "d1"},
+                  held_out=kept)  # fmt: skip
+    bundle = replace(run, name="own.onnx", known=None, held_out=(), runs_as=INT8, model=Coin(),
                      fitted_on="INT8 logits of 4 held-out pictures")  # fmt: skip
-    assert _of_run(bundle, [run]).known == ()
+    own = _of_run(bundle, [run])
+    assert own.known == ()
     assert _of_run(replace(bundle, about={"data": "d2"}), [run]).known is None
-    fitted = _fitted_words(_of_run(bundle, [run]), 4, HELD_OUT)
-    assert fitted == "4 pictures, these, which flatters how sure it may be"
-    assert _fitted_words(_of_run(bundle, [run]), 4, "given") == bundle.fitted_on
-    said = reliability(answers([0.9, 0.1] * 2, [0, 1] * 2, fitted=fitted)).caption
-    assert "Its temperature was fitted on 4 pictures, these" in said
+    others = [replace(picture, group="other") for picture in kept]
+    assert _ask(own, kept, HELD_OUT).answers.fitted_here
+    assert not _ask(own, others, "given").answers.fitted_here
+    assert not _ask(bundle, kept, HELD_OUT).answers.fitted_here
+    less = replace(bundle, fitted_on="INT8 logits of 3 held-out pictures")
+    assert not _ask(_of_run(less, [run]), kept, HELD_OUT).answers.fitted_here
+
+
+def test_a_diagram_of_what_the_temperature_was_fitted_on_is_no_proof():
+    fitted = reliability(replace(right_of(40, 36, 0.9), fitted_here=True))
+    assert fitted.title.endswith("; its temperature was fitted to be so here")
+    assert "fitted on these same pictures" in fitted.caption
+    off = reliability(replace(right_of(4000, 3600, 0.96), fitted_here=True))
+    assert off.title.endswith("90 % right, though its temperature was fitted here")
+    assert "fitted" not in reliability(right_of(40, 36, 0.9)).html()
+
+
+def test_a_class_that_is_never_said_is_counted_and_told():
+    p = np.eye(3)[[0, 0, 1, 1]]
+    three = Answers("net", ("a", "b", "c"), [None] * 4, p, np.array([0, 0, 1, 2]), np.arange(4),
+                    "asked")  # fmt: skip
+    assert alerts(three).title == (
+        "Averaged over the classes, a name that it says is right in 50 % of cases (1 class it "
+        "never says counted as never right), and 67 % of a product's pictures get its name"
+    )
+
+
+def test_where_nothing_alerts_the_title_says_so():
+    quiet = answers([0.3] * 3 + [0.1] * 3, [0] * 3 + [1] * 3)
+    assert alerts(quiet).title == (
+        "There is no alert at the general threshold of 0.8; of 3 empty slots 0 are found"
+    )
+    assert "<circle" not in alerts(quiet).body
+
+
+def test_beside_a_run_what_its_bundle_does_in_the_shop_is_shown():
+    net = replace(right_of(40, 36, 0.9), name="own")
+    shipped = replace(net, name="own.onnx")
+    asked = [replace(contender("own"), answers=net),
+             replace(contender("own.onnx"), runs_as=INT8, answers=shipped)]  # fmt: skip
+    [section] = _of_bundles(asked, net)
+    assert section.title == "In the shop: own.onnx"
+    assert section.note.startswith("Of 40 pictures asked own.onnx names 36 right: 90 %")
+    assert [figure.title for figure in section.figures] == [
+        alerts(shipped).title, reliability(shipped).title,
+    ]  # fmt: skip
+    assert _of_bundles(asked, shipped) == []  # then it is what the whole page talks about
+    elsewhere = replace(asked[1], answers=replace(shipped, pictures=shipped.pictures[:1]))
+    assert _of_bundles([asked[0], elsewhere], net) == []
 
 
 # -- who is compared ------------------------------------------------------------------------------
@@ -224,6 +304,15 @@ def test_a_difference_that_is_chance_is_no_title():
     assert "no clear difference" in compared(point("a", alone, 1), point("b", worse, 2))
 
 
+def test_who_is_drawn_and_not_compared_is_named():
+    honest = point("a", right_of(4, 3, 0.9), 1)
+    knows = point("b", replace(right_of(4, 3, 0.9), learnt=1), 1)
+    assert _not_compared([honest, knows], [honest]) == (
+        " Drawn but not compared, as not known to have learnt none of them: b."
+    )
+    assert _not_compared([honest], [honest]) == ""
+
+
 def test_pictures_are_the_same_however_their_path_is_written(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     here = replace(answers([0.9], [0]), pictures=[Picture(Path("a.png"), "empty", "0", {})])
@@ -253,6 +342,29 @@ def test_the_curves_title_speaks_of_the_run_that_the_page_is_about():
     assert "Other held-out" not in training_curves(alike, "own")[0].caption
 
 
+def test_losses_that_mean_something_else_are_not_drawn_on_one_axis():
+    curve = (CurveRow(1, 1.0, 0.1, 0.5, 0.8, 1.0), CurveRow(2, 2.0, 0.1, 0.4, 0.8, 1.0))
+    own, same, pupil = (
+        replace(contender(name), curve=curve, recipe={"epochs": number, "distill": teacher})
+        for name, number, teacher in (("own", 1, None), ("same", 2, None), ("pupil", 1, {"T": 4}))
+    )
+    [figure] = training_curves([own, same, pupil], "own")
+    _, loss, held_out, _ = figure.body.split("<svg ")
+    assert [drawn.count("<polyline") for drawn in (loss, held_out)] == [2, 3]
+    assert "Of another loss, and not drawn in the first: pupil." in figure.caption
+    wider = replace(same, classes=("empty", "stocked", "tea"))
+    assert "not drawn in the first: same." in training_curves([own, wider], "own")[0].caption
+    assert "another loss" not in training_curves([own, same], "own")[0].caption
+
+
+def test_where_the_page_is_about_no_run_the_first_stands_out_in_the_curves():
+    curve = (CurveRow(1, 1.0, 0.1, 0.5, 0.8, 1.0), CurveRow(2, 2.0, 0.1, 0.4, 0.8, 1.0))
+    runs = [replace(contender(name), curve=curve) for name in ("a", "b")]
+    [figure] = training_curves(runs, "bundle.onnx")
+    assert figure.title.startswith("a ends at")
+    assert figure.body.count('<polyline class="main"') == 3
+
+
 def test_lines_that_are_not_talked_about_are_told_apart_by_their_dashes():
     others = [replace(right_of(40, n, 0.9), name=f"run {n}") for n in (20, 30)]
     body = risk_over_coverage(right_of(40, 36, 0.9), others).body
@@ -269,6 +381,22 @@ def test_the_name_of_a_line_that_ends_early_stands_beside_its_end_and_over_no_li
     drawn = plot.svg("loss")
     left = float(re.search(r'<text class="other" x="([\d.]+)"', drawn)[1])
     assert abs(left - plot.at(40, 0.1)[0]) < 70
+
+
+def test_names_of_lines_that_end_together_stand_apart_each_with_a_stroke_to_its_own():
+    plot = Plot(axis("step", [0, 100]), axis("right", [0, 1]), room=60)
+    plot.ends([("a", "main", 100, 0.5), ("b", "other", 100, 0.5), ("c", "other", 100, 0.1)])
+    drawn = plot.svg("right")
+    bases = {
+        name: float(base)
+        for base, name in re.findall(
+            r'<text class="(?:main|other)" x="[\d.]+" y="([\d.]+)"[^>]*>(\w)<', drawn
+        )
+    }
+    assert abs(bases["a"] - bases["b"]) >= LETTER
+    strokes = re.findall(r'<line class="leader" x1="[\d.]+" y1="([\d.]+)"', drawn)
+    wished = f"{plot.at(100, 0.5)[1]:.1f}"
+    assert strokes == [wished]  # one of both moved; the third has its own place
 
 
 def test_a_run_has_the_same_dashes_in_every_plot():
@@ -325,6 +453,19 @@ def test_a_picture_that_cannot_be_read_does_not_stop_the_page_and_a_missing_one_
     assert "cannot be read" in worst(replace(two, p=two.p[:, ::-1]), lambda picture: True)[0].html()
 
 
+def test_in_the_place_of_a_picture_that_must_not_be_shown_stands_that(tmp_path):
+    files = [tmp_path / f"{i}.png" for i in range(3)]
+    for file in files:
+        cv2.imwrite(str(file), np.full((8, 8, 3), 90, np.uint8))
+    three = answers([0.9, 0.9, 0.9], [0, 0, 1])
+    pictures = [replace(p, file=f) for p, f in zip(three.pictures, files, strict=True)]
+    three = replace(three, pictures=pictures)
+    shown = confusion(three, {}, lambda picture: picture.label == "stocked").html()
+    assert shown.count("<img") == 1  # what was taken for empty; not the empty one beside it
+    assert "not shown" in shown
+    assert "<img" not in confusion(three, {}, lambda picture: False).html()
+
+
 def test_few_classes_are_named_above_their_columns_and_the_rest_is_no_class():
     few = confusion(answers([0.9, 0.9], [0, 1]), {}, lambda picture: False).html()
     heads = re.findall(r'<th scope="col"[^>]*>(.*?)</th>', few)
@@ -365,19 +506,28 @@ def test_a_study_shows_accuracy_against_milliseconds(tmp_path):
     slow = row("ensemble", "single", 4, 1, 7) | {"ms_per_image": {"mean": 5.0, "std": 0.1}}
     slow |= {"figures": {"top1": {"mean": 0.85, "std": 0.01}}}
     study = open_study(write_study(tmp_path / "s", "kfold", [row("single", None, 0, 0, 0), slow]))
-    [figure] = rows_and_time(study)
+    [figure] = _rows_and_time(study)
     assert figure.title == (
         "ensemble is right 4.0 points more often than single and takes 5.0 times as long"
     )
     chance = open_study(write_study(tmp_path / "c", "kfold", [
         row("single", None, 0, 0, 0), slow | {"compared_with": None, "difference": None},
     ]))  # fmt: skip
-    assert rows_and_time(chance)[0].title == (
-        "There is no clear difference in accuracy between ensemble, 5 ms a picture, and single, "
-        "1 ms"
+    assert _rows_and_time(chance)[0].title == (
+        "There is no clear difference in accuracy between ensemble and single; single is 5.0 times "
+        "as fast"
     )
+    alike = slow | {"ms_per_image": {"mean": 1.1, "std": 0.1}}
+    tie = open_study(write_study(tmp_path / "t", "kfold", [row("single", None, 0, 0, 0), alike]))
+    assert _rows_and_time(tie)[0].title == (
+        "ensemble is right 4.0 points more often than single and about as fast"
+    )
+    turned = row("single", "ensemble", -4, -7, -1), slow | {"compared_with": None}
+    other = open_study(write_study(tmp_path / "o", "kfold", list(turned)))
+    assert _rows_and_time(other)[0].title == figure.title
+    assert study_figures(study)[-2:-1] == [figure]  # the table comes last
     lone = write_study(tmp_path / "l", "kfold", [row("single", None, 0, 0, 0)])
-    assert rows_and_time(open_study(lone)) == []
+    assert _rows_and_time(open_study(lone)) == []
 
 
 def test_a_dot_at_100_percent_does_not_touch_its_number(tmp_path):
@@ -398,6 +548,19 @@ def test_a_page_of_a_study_alone_leads_with_what_the_study_found(tmp_path):
     assert "--data names some" not in shown
     with pytest.raises(UsageError, match="name the run or the --bundle to ask"):
         write_report(tmp_path / "r.html", [], data=["pictures"], studies=[study])
+
+
+def test_a_page_of_several_studies_leads_with_what_each_found(tmp_path):
+    folds = write_study(tmp_path / "f", "kfold", [row("single", None, 0, 0, 0)])
+    tricks = write_study(tmp_path / "t", "ablate", [
+        row("full", None, 0, 0, 0), row("full-mixup", "full", -2, -3, -1),
+    ])  # fmt: skip
+    write_report(tmp_path / "r.html", [], studies=[folds, tricks])
+    shown = Page((tmp_path / "r.html").read_text()).words
+    assert (
+        "Cross-validation: tricks: single names 81 % of unseen pictures right. The tricks one by "
+        "one: tricks: 1 of 1 trick clearly helps the full recipe; most brings mixup, 2.0 points."
+    ) in shown
 
 
 def test_what_is_named_twice_is_shown_once(tmp_path):
@@ -436,4 +599,3 @@ def test_a_single_model_is_not_made_from_the_same_data_as_itself():
     one = replace(contender("own"), about={"data": "d1"})
     assert circumstances([one])[0].title == "What own was made from and with"
     assert circumstances([one, one])[0].title == "2 models, made from the same data"
-    assert shortened("own") == "own"

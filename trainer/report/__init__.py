@@ -30,7 +30,6 @@ from trainer.report.studies import (
     Study,
     open_study,
     out_of_fold,
-    rows_and_time,
     study_figures,
 )
 from trainer.report.svg import capped, percent
@@ -83,7 +82,7 @@ def write_report(
     ]
     text = page(
         f"Report: {name}", _lead(subject, opened if not contenders else []), _facts(subject),
-        sections, _made(threads), _notes(subject, others, contenders),
+        sections, _made(threads if contenders else None), _notes(subject, others, contenders),
     )  # fmt: skip
     # A name may hold bytes that were no text; they are shown as question marks.
     replace_file(out, lambda path: path.write_bytes(text.encode("utf-8", "replace")))
@@ -135,17 +134,19 @@ def _once(paths: Sequence[Path]) -> list[Path]:
 
 
 def _of_study(number: int, study: Study) -> Section:
-    figures = study_figures(study)
-    shown = [*figures[:-1], *rows_and_time(study), *figures[-1:]]  # the table comes last
-    return Section(f"study-{number}", study.title, shown, study.note)
+    return Section(f"study-{number}", study.title, study_figures(study), study.note)
 
 
 def _lead(subject: Answers | None, studies: Sequence[Study]) -> str:
     """Return what a hurried reader needs. studies: where there is nothing else."""
+    found = [(study.title, study_figures(study)[0].title) for study in studies if study.measured]
+    if len(found) > 1:
+        return " ".join(f"{title}: {finding}." for title, finding in found)
     if subject is None:
-        said = [f"{figure.title}." for study in studies for figure in study_figures(study)[:1]]
         if studies:
-            return " ".join(said) or studies[0].note
+            return "".join(
+                f"{finding}." for _, finding in found
+            )  # without one their sections say why
         return "No picture was asked about; --data names some."
     n, right = len(subject.truth), int(subject.right.sum())
     low, high = subject.top1_interval
@@ -203,9 +204,10 @@ def _facts(subject: Answers | None) -> list[tuple[str, str]]:
     ]
 
 
-def _made(threads: int) -> str:
+def _made(threads: int | None) -> str:
+    """Return when and by what; threads: None where nothing was measured for this page."""
     now = datetime.datetime.now(datetime.UTC)
-    return (
-        f"Written {now:%Y-%m-%d %H:%M} UTC by shelf-edge {__version__}; measured with "
-        f"{count(threads, 'thread')} on {this_machine()}."
-    )
+    said = f"Written {now:%Y-%m-%d %H:%M} UTC by shelf-edge {__version__}"
+    if threads is None:
+        return f"{said}."
+    return f"{said}; measured with {count(threads, 'thread')} on {this_machine()}."

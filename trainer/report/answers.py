@@ -41,7 +41,8 @@ class Answers:
 
     of: where the pictures are from, as words after "pictures". learnt: how many of them show what
     was learnt by the model, or by a run that it began with or was taught by; None where nobody
-    knows. fitted: on what its temperature was fitted, in words; empty where it has none.
+    knows. fitted: on what its temperature was fitted, in words; empty where it has none;
+    fitted_here: whether on these very pictures.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Answers:
     thresholds: Thresholds | None = None
     learnt: int | None = 0
     fitted: str = ""
+    fitted_here: bool = False
 
     @cached_property
     def guess(self) -> NDArray[np.int64]:
@@ -99,8 +101,9 @@ class Contender:
     """A run or a bundle. runs_as: number format and program; about: what it was made with; curve:
     of a run; stopped: where a run was, before its end; known: what was learnt by a run and by those
     that it began with or was taught by, None where that is not known; measured_on: the same for
-    runs whose curves are of the same held-out pictures; fitted_on: on what the temperature was;
-    why: what kept it from being asked, in words for the reader."""
+    runs whose curves are of the same held-out pictures; fitted_on: on what the temperature was,
+    fitted_here: whether on these held-out pictures; why: what kept it from being asked, in words
+    for the reader."""
 
     name: str
     model: Model
@@ -115,6 +118,7 @@ class Contender:
     measured_on: str = ""
     held_out: tuple[Picture, ...] = ()
     fitted_on: str = ""
+    fitted_here: bool = False
     answers: Answers | None = None
     why: str = ""
 
@@ -157,25 +161,19 @@ def _ask(contender: Contender, pictures: Sequence[Picture], of: str) -> Contende
         contender.name, contender.classes, pictures, p.astype(np.float64), truth,
         groups_of(pictures), of, contender.thresholds,
         None if known is None else int(seen_of(known, pictures).sum()),
-        _fitted_words(contender, len(pictures), of),
+        contender.fitted_on,
+        contender.fitted_here and tuple(pictures) == contender.held_out,
     )  # fmt: skip
     return replace(contender, answers=answers)
-
-
-def _fitted_words(contender: Contender, n: int, of: str) -> str:
-    """Return on what the temperature was fitted, and whether that is what is asked now."""
-    fitted_on = contender.fitted_on
-    own = contender.known is not None and of == HELD_OUT and fitted_on.startswith("INT8")
-    if own and fitted_on.endswith(f" of {n} held-out pictures"):
-        return f"{count(n, 'picture')}, these, which flatters how sure it may be"
-    return fitted_on
 
 
 def _of_run(bundle: Contender, runs: Sequence[Contender]) -> Contender:
     """Return the bundle, knowing what the run knows that it was made from, if that is here."""
     for run in runs:
         if run.recipe == bundle.recipe and run.about.get("data") == bundle.about["data"]:
-            return replace(bundle, known=run.known)
+            words = f" of {len(run.held_out)} held-out pictures"  # as trainer.export writes them
+            own = bundle.fitted_on.startswith("INT8") and bundle.fitted_on.endswith(words)
+            return replace(bundle, known=run.known, held_out=run.held_out, fitted_here=own)
     return bundle
 
 

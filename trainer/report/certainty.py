@@ -37,8 +37,9 @@ POINTS = 400
 
 
 def of_100(hits: int, n: int, what: str, verb: str, scaled: bool = True) -> str:
-    """Return "Of 100 alerts 97 are right"; of fewer cases, or unscaled, how many there were."""
-    if n < 100 or not scaled:
+    """Return "Of 100 alerts 97 are right"; of fewer cases, unscaled, or where 100 would have parts
+    of one, how many there were."""
+    if n < 100 or not scaled or "." in percent(hits / n):
         what = what.removesuffix("s") if n == 1 else what
         verb = verb.replace("are ", "is ", 1) if hits == 1 else verb
         return f"Of {n} {what} {hits} {verb}"
@@ -77,6 +78,8 @@ def reliability(answers: Answers) -> Figure:
     )  # fmt: skip
     title = _sureness(answers)
     fitted = f" Its temperature was fitted on {answers.fitted}." if answers.fitted else ""
+    if answers.fitted_here:
+        fitted = " Its temperature was fitted on these same pictures: elsewhere it may be less apt."
     return Figure(
         title,
         plot.svg("reliability diagram: accuracy against confidence", title)
@@ -84,8 +87,8 @@ def reliability(answers: Answers) -> Figure:
         f"Reliability diagram: on the dashed line it is as sure as it is right. "
         f"{count(len(bins), 'bin')} of equally many of {count(n, 'picture')} by the probability of "
         "the class it says, each with its 95 % interval (Wilson, every picture by itself). "
-        f"Expected calibration error (ECE, {BINS} bins at most): ECE {ece:.3f}. Grey: how often it "
-        f"is how sure.{fitted}",
+        f"Expected calibration error (ECE, {BINS} bins at most): ECE {ece:.3f}. Grey bars: how "
+        f"many pictures at each sureness.{fitted}",
     )
 
 
@@ -99,8 +102,10 @@ def _sureness(answers: Answers) -> str:
     numbers = f"{say(sure)} on average, {say(right)} right"
     if low <= sure <= high:
         known = f"As far as {count(len(answers.right), 'picture')} can tell"
-        return f"{known}, it is as sure as it should be: {numbers}"
-    return f"It is {'surer' if sure > right else 'less sure'} than it should be: {numbers}"
+        fitted = "; its temperature was fitted to be so here" if answers.fitted_here else ""
+        return f"{known}, on average it is as sure as it should be: {numbers}{fitted}"
+    fitted = ", though its temperature was fitted here" if answers.fitted_here else ""
+    return f"It is {'surer' if sure > right else 'less sure'} than it should be: {numbers}{fitted}"
 
 
 def _to_a_tenth(share: float) -> str:
@@ -120,12 +125,12 @@ def risk_over_coverage(answers: Answers, others: Sequence[Answers] = ()) -> Figu
         room=room,
     )  # fmt: skip
     kinds = [*map(dashed, range(len(others))), "main"]
-    for kind, (coverage, risk) in zip(kinds, curves, strict=True):
-        enough = coverage >= SCARCE
-        plot.line(*_thinned(coverage[enough], risk[enough]), kind)
     coverage, risk = curves[-1]
     surest = int(np.ceil(0.8 * len(risk))) - 1  # of few pictures it is more than 80 %
     answered, at_80, at_all = float(coverage[surest]), float(risk[surest]), float(risk[-1])
+    for kind, (shares, errors) in zip(kinds, curves, strict=True):
+        enough = shares >= SCARCE
+        plot.line(*_thinned(shares[enough], errors[enough], answered), kind)
     for x, y in ((answered, at_80), (1.0, at_all)):
         plot.dot(x, y, "main", f"{percent(x)} answered: {y:.4f} wrong")
     plot.ends([(e.name, kind, 1, float(r[-1]))
@@ -140,7 +145,7 @@ def risk_over_coverage(answers: Answers, others: Sequence[Answers] = ()) -> Figu
     )
     if at_all == 0:
         title = "It makes no mistake on these pictures, however unsure it is"
-    elif at_80 < at_all:
+    elif percent(at_80) != percent(at_all):
         title += f" instead of {percent(at_all)}"
     return Figure(
         title,
@@ -150,11 +155,12 @@ def risk_over_coverage(answers: Answers, others: Sequence[Answers] = ()) -> Figu
     )
 
 
-def _thinned(xs: Floats, ys: Floats) -> tuple[list[float], list[float]]:
-    """Return at most POINTS of the points, the last one always among them."""
-    surest = int(np.searchsorted(xs, 0.8 - 1e-9)) if len(xs) else 0  # a dot stands there
+def _thinned(xs: Floats, ys: Floats, also: float | None = None) -> tuple[list[float], list[float]]:
+    """Return at most POINTS of the points, the last one always among them, and the one at `also`
+    where xs rise."""
     spaced = np.linspace(0, len(xs) - 1, POINTS - 1).round().astype(int)
-    keep = np.unique([*spaced, min(surest, len(xs) - 1)])
+    there = [] if also is None else [min(int(np.searchsorted(xs, also)), len(xs) - 1)]
+    keep = np.unique([*spaced, *there])
     return xs[keep].tolist(), ys[keep].tolist()
 
 
@@ -214,9 +220,11 @@ def _of_classes(answers: Answers) -> Figure:
     about = f"precision {capped(precision, 3)}, recall {capped(recall, 3)}"
     plot.dot(recall, precision, "main", about)
     plot.labels([("the likeliest class", "main", recall, precision)])
+    never = sum(one["precision"] is None for one in known)
+    counted = f" ({count(never, 'class')} it never says counted as never right)" if never else ""
     title = (
         f"Averaged over the classes, a name that it says is right in {percent(precision)} of "
-        f"cases, and {percent(recall)} of a product's pictures get its name"
+        f"cases{counted}, and {percent(recall)} of a product's pictures get its name"
     )
     return Figure(
         title,

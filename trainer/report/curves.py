@@ -18,6 +18,8 @@ from trainer.report.svg import (
     width_of,
 )
 
+LOSS = ("label_smoothing", "mixup", "cutmix", "distill")
+"""Fields of a recipe that change what its loss means."""
 NAMED = 6
 """More lines than this are not told apart; the others stay without a name."""
 
@@ -25,17 +27,21 @@ Value = Callable[[CurveRow], float | None]
 
 
 def training_curves(runs: Sequence[Contender], subject: str) -> list[Figure]:
-    """Return one figure with three plots, every run a line in each; none without a run.
+    """Return one figure with three plots, every run a line in each, but in that of the loss only
+    those whose loss means the same; none without a run.
 
-    subject: the run that the page talks about.
+    subject: what the page talks about; where that is no run, the first one stands out.
     """
     runs = [run for run in runs if run.curve]
     if not runs:
         return []
+    own = _first(runs, subject)
+    subject = own.name
     others = [run.name for run in runs if run.name != subject]
+    alike = [run for run in runs if _loss_of(run) == _loss_of(own)]
     kinds = {name: dashed(number) for number, name in enumerate(others)} | {subject: "main"}
     plots = [
-        _plot(runs, kinds, "loss", lambda row: row.loss, lambda v: axis("training loss", v,
+        _plot(alike, kinds, "loss", lambda row: row.loss, lambda v: axis("training loss", v,
               zero=True)),
         _plot(runs, kinds, "accuracy on held-out pictures", lambda row: row.held_out,
               lambda v: axis("right on held-out pictures", v, tick_percent, most=1)),
@@ -43,13 +49,22 @@ def training_curves(runs: Sequence[Contender], subject: str) -> list[Figure]:
               v, zero=True)),
     ]  # fmt: skip
     unnamed = f" Named are the first {NAMED} of {len(runs)} runs." if len(runs) > NAMED else ""
+    other_losses = [run.name for run in runs if run not in alike]
+    if other_losses:
+        unnamed = (
+            f" Of another loss, and not drawn in the first: {', '.join(other_losses)}.{unnamed}"
+        )
     caption = (
         "A point an epoch; loss is the mean over its steps, with label smoothing, mixing and "
         "distillation where the recipe has them. Held-out accuracy is that of the averaged weights "
         f"where the recipe has ema.{_other_pictures(runs, subject)}{unnamed}"
     )
     body = f'<div class="row">{"".join(plots)}</div>'
-    return [Figure(_title(_first(runs, subject)), body, caption, wide=True)]
+    return [Figure(_title(own), body, caption, wide=True)]
+
+
+def _loss_of(run: Contender) -> object:
+    return run.classes, [run.recipe.get(field) for field in LOSS]
 
 
 def _first(runs: Sequence[Contender], subject: str) -> Contender:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from trainer.picture import Picture
 from trainer.report.answers import Answers
-from trainer.report.page import Figure, bdi, count, details, scrolling, table
+from trainer.report.page import Figure, bdi, count, details, scrolling, table, words
 from trainer.report.svg import capped, escape, percent, shortened
 from trainer.report.thumbs import placeholder, thumbnail
 
@@ -134,7 +134,7 @@ def _matrix_row(counts: Counts, k: int, shown: Sequence[int], name: str) -> str:
     number = f"&nbsp;{shown.index(k) + 1}" if len(shown) > NAMED_COLUMNS else ""
     return (
         f'<tr><th scope="row" title="{escape(name)}">{bdi(name)}{number}</th>{cells}'
-        f'<td class="found">{escape(found)}</td></tr>'
+        f'<td class="found">{words(found)}</td></tr>'
     )
 
 
@@ -168,7 +168,8 @@ def _example(answers: Answers, k: int, but: int, may_show: MayShow) -> str:
     own = [int(i) for i in np.flatnonzero(answers.truth == k) if i != but]
     if not own:
         name = bdi(answers.classes[k])
-        return f'<div class="thumb">{placeholder("no other picture")}<b>{name}</b></div>'
+        alone = "no other picture" if (answers.truth == k).any() else "no picture"
+        return f'<div class="thumb">{placeholder(alone)}<b>{name}</b></div>'
     best = max(own, key=lambda i: (answers.right[i], answers.p[i, k]))
     hidden = f'<div class="thumb">{placeholder("not shown")}<b>{bdi(answers.classes[k])}</b></div>'
     return _thumb(answers, best, "", may_show) or hidden
@@ -184,7 +185,7 @@ def _thumb(answers: Answers, i: int, word: str, may_show: MayShow) -> str:
         alt = f"{true}, taken for {said}"
         text += (
             f'{word} <b class="said">{bdi(said)}</b>'
-            f"at {escape(percent(float(answers.confidence[i])))}"
+            f"at {words(percent(float(answers.confidence[i])))}"
         )
     return f'<div class="thumb">{thumbnail(answers.pictures[i], alt)}{text}</div>'
 

@@ -112,6 +112,9 @@ _RIGHT = "\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc"
 FROM_THE_RIGHT = re.compile(f"[{_RIGHT}](?:[{_RIGHT} ]*[{_RIGHT}])?")
 """Letters of scripts that are written from right to left."""
 
+UNPARTED = re.compile(r"(?<=\d) (?=%|ms\b)")
+"""What lies between a number and its unit."""
+
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """What the browser may load for the page: nothing. It holds also for what a name tries to."""
 
@@ -163,7 +166,7 @@ def page(
     shown = [section for section in sections if section.figures or section.note]
     links = "".join(f'<a href="#{s.anchor}">{words(s.title)}</a>' for s in shown)
     numbers = "".join(
-        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts
+        f"<div><dt>{escape(name)}</dt><dd>{words(value)}</dd></div>" for name, value in facts
     )
     return (
         '<!doctype html>\n<html lang="en">\n<head><meta charset="utf-8">'
@@ -183,9 +186,9 @@ def note(text: str) -> str:
 
 
 def words(text: str) -> str:
-    """Return running text as HTML; a name that is written from right to left does not turn what
-    stands around it."""
-    return FROM_THE_RIGHT.sub(r"<bdi>\g<0></bdi>", escape(text))
+    """Return running text as HTML: a number stays on the line of its unit, and a name that is
+    written from right to left does not turn what stands around it."""
+    return FROM_THE_RIGHT.sub(r"<bdi>\g<0></bdi>", UNPARTED.sub("\u00a0", escape(text)))
 
 
 def bdi(name: str, most: int = 22) -> str:

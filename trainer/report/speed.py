@@ -146,18 +146,29 @@ def _title(fair: Sequence[Point], front: Sequence[Point]) -> str:
 
 def compared(best: Point, other: Point) -> str:
     """Return in words what one model has over another one, chance set aside."""
+    points = None
+    if clearly_differ(best.answers, other.answers):
+        points = 100 * (best.answers.top1 - other.answers.top1)
     alike = best.timing.low <= other.timing.high and other.timing.low <= best.timing.high
-    times = best.timing.median / other.timing.median
-    if not clearly_differ(best.answers, other.answers):
-        said = f"There is no clear difference in accuracy between {best.name} and {other.name}"
-        faster, slower = (best, other) if times < 1 else (other, best)
-        if alike:
+    times = None if alike else best.timing.median / other.timing.median
+    return said_of_two(best.name, other.name, points, times)
+
+
+def said_of_two(best: str, other: str, points: float | None, times: float | None) -> str:
+    """Return in words what the one that is more often right has over another one.
+
+    points: of accuracy, None where that may be chance; times: as many milliseconds, None where they
+    are about as fast.
+    """
+    if points is None:
+        said = f"There is no clear difference in accuracy between {best} and {other}"
+        if times is None:
             return f"{said}, and they are about as fast"
-        times = slower.timing.median / faster.timing.median
-        return f"{said}; {faster.name} is {times:.1f} times as fast"
-    points = 100 * (best.answers.top1 - other.answers.top1)
-    said = f"{best.name} is right {points:.1f} points more often than {other.name} and"
-    if alike:
+        return (
+            f"{said}; {best if times < 1 else other} is {max(times, 1 / times):.1f} times as fast"
+        )
+    said = f"{best} is right {points:.1f} points more often than {other} and"
+    if times is None:
         return f"{said} about as fast"
     if times < 1:
         return f"{said} {1 / times:.1f} times as fast"

@@ -19,6 +19,7 @@ from trainer.findings import read_study
 from trainer.picture import Picture
 from trainer.report.answers import Answers
 from trainer.report.page import Figure, count, details, table
+from trainer.report.speed import said_of_two
 from trainer.report.svg import (
     WIDE,
     Axis,
@@ -78,14 +79,15 @@ def open_study(path: Path) -> Study:
 
 
 def study_figures(study: Study) -> list[Figure]:
-    """Return the bars of full minus and plain plus, or the rows of a k-fold; the table last."""
+    """Return the bars of full minus and plain plus, or the rows of a k-fold, then accuracy against
+    milliseconds; the table last."""
     if not study.measured:
         return []
     if study.about["kind"] == "ablate":
         figures = [*_shares(study, FULL, "full-", -1), *_shares(study, PLAIN, "plain+", 1)]
     else:
         figures = [_accuracies(study)]
-    return [*figures, _table(study)]
+    return [*figures, *_rows_and_time(study), _table(study)]
 
 
 def out_of_fold(study: Study) -> Answers | None:
@@ -189,7 +191,7 @@ def _rows_axis(names: Sequence[str]) -> Axis:
 
 def _accuracies(study: Study) -> Figure:
     """Return each row's accuracy: a dot a repeat, a line for the interval."""
-    rows = sorted(study.measured, key=lambda row: -row["figures"]["top1"]["mean"])
+    rows = sorted(study.measured, key=_top1, reverse=True)
     names = [row["name"] for row in rows]
     low_high = [end for row in rows for end in row["intervals"]["top1"]]
     each = [top1 for row in rows for top1 in row["top1_per_repeat"]]
@@ -204,13 +206,12 @@ def _accuracies(study: Study) -> Figure:
         plot.line(row["intervals"]["top1"], [i, i], "span")
         for number, top1 in enumerate(row["top1_per_repeat"], start=1):
             plot.dot(top1, i, kind, f"repeat {number}: {top1:.4f}")
-        mean = row["figures"]["top1"]["mean"]
-        plot.write(WIDE, plot.at(mean, i)[1] + 4, percent(mean), kind, "end")
-    best, mean = rows[0], rows[0]["figures"]["top1"]["mean"]
+        plot.write(WIDE, plot.at(_top1(row), i)[1] + 4, percent(_top1(row)), kind, "end")
+    best, mean = rows[0], _top1(rows[0])
     majority = study.about.get("majority")
     title = f"{shortened(best['name'], 40)} names {percent(mean)} of unseen pictures right"
     if majority is not None:
-        title += f"; always naming the commonest class would {percent(majority)}"
+        title += f"; always naming the commonest class is right in {percent(majority)}"
     return Figure(
         title,
         plot.svg("accuracy of each row of the study", title),
@@ -293,13 +294,13 @@ def _so_far(study: Study) -> list[str]:
     return [f"{r['name']}: {r['repeats']} of {count(wanted, 'repeat')} so far." for r in begun]
 
 
-def rows_and_time(study: Study) -> list[Figure]:
+def _rows_and_time(study: Study) -> list[Figure]:
     """Return the rows' accuracy against their milliseconds; none of fewer than two rows."""
     rows = [row for row in study.measured if (row["ms_per_image"] or {}).get("mean", 0) > 0]
     if len(rows) < 2:
         return []
-    rows.sort(key=lambda row: (row["ms_per_image"]["mean"], -row["figures"]["top1"]["mean"]))
-    best = max(rows, key=lambda row: row["figures"]["top1"]["mean"])
+    rows.sort(key=lambda row: (row["ms_per_image"]["mean"], -_top1(row)))
+    best = max(rows, key=_top1)
     plot = Plot(
         log_axis("milliseconds a picture", [row["ms_per_image"]["mean"] for row in rows]),
         axis("right", [end for row in rows for end in row["intervals"]["top1"]], tick_percent,
@@ -307,8 +308,7 @@ def rows_and_time(study: Study) -> list[Figure]:
         high=300,
     )  # fmt: skip
     points = [
-        (row["name"], "main" if row is best else "other", row["ms_per_image"]["mean"],
-         row["figures"]["top1"]["mean"])
+        (row["name"], "main" if row is best else "other", row["ms_per_image"]["mean"], _top1(row))
         for row in rows
     ]  # fmt: skip
     for row, (name, kind, ms, top1) in zip(rows, points, strict=True):
@@ -316,7 +316,7 @@ def rows_and_time(study: Study) -> list[Figure]:
         plot.dot(ms, top1, kind, f"{name}: {ms:.2f} ms, {top1:.4f}")
     ends = [rows.index(best), 0]
     plot.labels(points if len(points) <= NAMED else [points[i] for i in dict.fromkeys(ends)])
-    title = _best_and_fastest(best, rows[0])
+    title = _best_and_fastest(best, rows)
     return [
         Figure(
             title,
@@ -329,25 +329,27 @@ def rows_and_time(study: Study) -> list[Figure]:
     ]  # fmt: skip
 
 
-def _best_and_fastest(best: Row, fastest: Row) -> str:
-    """Return what the best row has over the fastest; intervals that touch are no difference."""
-    ms, least = (row["ms_per_image"]["mean"] for row in (best, fastest))
-    top1, other = (row["figures"]["top1"]["mean"] for row in (best, fastest))
-    name, quick = (shortened(row["name"], 40) for row in (best, fastest))
-    if best is fastest:
-        return f"{name} is the fastest, {ms:.2g} ms a picture, and none is right more often"
-    gain = best["intervals"]["top1"][0] - fastest["intervals"]["top1"][1]
-    if best["compared_with"] == fastest["name"] and best["difference"]:
+def _best_and_fastest(best: Row, rows: Sequence[Row]) -> str:
+    """Return what the best row has over the fastest, or over the next best where it is that itself;
+    rows: the fastest first. Intervals that touch are no difference."""
+    others = [row for row in rows if row is not best]
+    other = rows[0] if rows[0] is not best else max(others, key=_top1)
+    low, _ = best["intervals"]["top1"]
+    gain = low - other["intervals"]["top1"][1]
+    if best["compared_with"] == other["name"] and best["difference"]:
         gain = best["difference"]["interval"][0]
-    if gain > 0:
-        return (
-            f"{name} is right {100 * (top1 - other):.1f} points more often than {quick} and takes "
-            f"{ms / least:.1f} times as long"
-        )
-    return (
-        f"There is no clear difference in accuracy between {name}, {ms:.2g} ms a picture, and "
-        f"{quick}, {least:.2g} ms"
-    )
+    elif other["compared_with"] == best["name"] and other["difference"]:
+        gain = -other["difference"]["interval"][1]
+    points = 100 * (_top1(best) - _top1(other)) if gain > 0 else None
+    ms, other_ms = best["ms_per_image"], other["ms_per_image"]
+    alike = abs(ms["mean"] - other_ms["mean"]) <= (ms["std"] or 0) + (other_ms["std"] or 0)
+    name, other_name = (shortened(row["name"], 40) for row in (best, other))
+    times = None if alike else ms["mean"] / other_ms["mean"]
+    return said_of_two(name, other_name, points, times)
+
+
+def _top1(row: Row) -> float:
+    return float(row["figures"]["top1"]["mean"])
 
 
 def _plain_name(trick: str) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import html
 import math
-import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ WIDE, HIGH = 360, 250
 LETTER = 12
 STEPS = 5
 """So many an axis has, about."""
-LOG_STEPS = ((1,), (1, 2, 5), (1, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9))
+LOG_STEPS = ((1,), (1, 2, 5), (1, 1.5, 2, 3, 5, 7), (1, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9))
 """Ticks of a decade of a logarithmic axis, the fewest first; the last are always enough."""
 DASHES = 5
 """So many kinds of broken lines the page has."""
@@ -36,13 +35,9 @@ AROUND = (
 """Where a text may stand beside its point, best first; farther off than FAR a line leads to it."""
 
 
-UNPARTED = re.compile(r"(?<=\d) (?=%|ms\b)")
-"""A number and its unit stay on one line."""
-
-
 def escape(text: object) -> str:
     """Return text that is safe in HTML and in attributes: names come from other people's data."""
-    return html.escape(UNPARTED.sub("\u00a0", str(text)), quote=True)
+    return html.escape(str(text), quote=True)
 
 
 def shortened(text: str, most: int = 22) -> str:
