@@ -34,7 +34,7 @@ from trainer.report.certainty import alerts, of_100, reliability, risk_over_cove
 from trainer.report.curves import training_curves
 from trainer.report.facts import circumstances
 from trainer.report.mistakes import confusion, per_class, places, worst
-from trainer.report.page import STYLE, Figure, count, page, words
+from trainer.report.page import STYLE, Figure, count, page, table, words
 from trainer.report.speed import (
     Point,
     Timing,
@@ -135,6 +135,10 @@ def test_a_number_stays_on_the_line_of_its_unit():
     assert head == "<dd>81\u00a0%</dd>"
     shown = confusion(right_of(4, 3, 0.9), {}, lambda picture: False).html()
     assert "50\u00a0%</td>" in shown
+    cells = re.findall(
+        "<td>.*?</td>", table(("", "right", "name"), [("a", "82 %", "milk 3 % fat")])
+    )
+    assert cells == ["<td>82\u00a0%</td>", "<td>milk 3 % fat</td>"]
     assert escape("runs/7 ms") == "runs/7 ms"  # a path is copied as it is
 
 

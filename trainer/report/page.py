@@ -114,6 +114,7 @@ FROM_THE_RIGHT = re.compile(f"[{_RIGHT}](?:[{_RIGHT} ]*[{_RIGHT}])?")
 
 UNPARTED = re.compile(r"(?<=\d) (?=%|ms\b)")
 """What lies between a number and its unit."""
+NUMBER = re.compile(r"[\d.]+ (?:%|ms)")
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """What the browser may load for the page: nothing. It holds also for what a name tries to."""
@@ -211,7 +212,7 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[object]], numbers: bool 
     )
     body = "".join(
         f'<tr><th scope="row">{escape(row[0])}</th>'
-        + "".join(f"<td{kind}>{escape(cell)}</td>" for cell in row[1:])
+        + "".join(f"<td{kind}>{_cell(str(cell))}</td>" for cell in row[1:])
         + "</tr>"
         for row in rows
     )
@@ -219,6 +220,11 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[object]], numbers: bool 
         f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>",
         f"Table: {', '.join(filter(None, heads))}",
     )
+
+
+def _cell(text: str) -> str:
+    """Return a cell's text as HTML: a number on one line with its unit, a name as it is."""
+    return words(text) if NUMBER.fullmatch(text) else escape(text)
 
 
 def details(summary: str, body: str) -> str:
