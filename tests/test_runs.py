@@ -34,7 +34,7 @@ from edge.errors import UnavailableError, UsageError
 from trainer.checkpoint import LAST, State
 from trainer.files import replace_file
 from trainer.mixture import Mixture, open_mixture
-from trainer.runs import LEARNT, claimed, fed_to, inherited, load_run
+from trainer.runs import LEARNT, asked_at, claimed, fed_to, inherited, load_run
 from trainer.train import (
     Clock,
     DivergedError,
@@ -174,6 +174,30 @@ def test_the_best_checkpoint_can_be_asked_for(run, photos):
     assert saved["step"] == best.step
     asked = trainer("evaluate", run / "best.pt", "--data", photos, "--json")
     assert json.loads(asked.stdout)["top1"] == best.held_out
+
+
+def test_a_run_can_be_asked_at_another_size(run, photos):
+    def asked(size: int) -> object:
+        return trainer("evaluate", run, "--data", photos, "--input-size", size, "--json")
+
+    own = load_run(run).recipe.input_size
+    usual = trainer("evaluate", run, "--data", photos, "--json")
+    same, larger = json.loads(asked(own).stdout), json.loads(asked(2 * own).stdout)
+    assert same["nll"] == json.loads(usual.stdout)["nll"] != larger["nll"]
+    assert "error: --input-size 40: write a multiple of 16" in asked(40).stderr
+
+
+def test_pictures_that_do_not_suit_the_net_of_a_run_are_told_before_it_is_asked(photos, tmp_path):
+    net = {"arch": "resnet10", "width": 0.125, "d": True}
+    trained(tiny(photos, net=net, input_size=64, epochs=1), tmp_path / "run")
+    run = load_run(tmp_path / "run")
+    assert asked_at(run, 96).recipe.input_size == 96
+    with pytest.raises(UsageError, match="--input-size 48: with d the side must be even"):
+        asked_at(run, 48)
+    file = tmp_path / "run" / "recipe.json"
+    file.write_text(file.read_text().replace('"input_size": 64', '"input_size": 48'))
+    with pytest.raises(UnavailableError, match=r"recipe.json: input_size: 48; with d the side"):
+        load_run(tmp_path / "run")
 
 
 def test_each_epoch_is_one_line(photos, tmp_path):

@@ -114,6 +114,9 @@ def evaluate(
             help="DATA of products of which the model does not know some: does it reject them?"
         ),
     ] = None,
+    input_size: Annotated[
+        int | None, typer.Option(help="Ask a run at this size, not at its recipe's.", min=16)
+    ] = None,
     threads: Annotated[int, typer.Option(min=1)] = 1,
     unfinished: Unfinished = False,
     as_json: Json = False,
@@ -124,7 +127,7 @@ def evaluate(
     strangers = read_pictures(unknown or [], None)
     kinds = coarse_classes([*read_pictures(data, None), *strangers])
     pictures = read_pictures(data, only)
-    found = evaluate_model(model, pictures, threads, strangers, kinds, unfinished)
+    found = evaluate_model(model, pictures, threads, strangers, kinds, unfinished, input_size)
     _print(found, as_json)
 
 

@@ -30,7 +30,7 @@ from trainer.folds import groups_of, seen_of
 from trainer.net import SlotNet
 from trainer.picture import Picture
 from trainer.recipe import Recipe
-from trainer.runs import LEARNT, Run, inherited, is_run, load_run, mixture_of
+from trainer.runs import LEARNT, Run, asked_at, inherited, is_run, load_run, mixture_of
 
 log = logging.getLogger(__name__)
 
@@ -133,14 +133,20 @@ def evaluate(
     unknown: Sequence[Picture] = (),
     coarse_of: Mapping[str, str] | None = None,
     unfinished: bool = False,
+    input_size: int | None = None,
 ) -> dict[str, Any]:
     """Return the figures of a run or a bundle on pictures, as one JSON-able dict.
 
     unknown: pictures of products of which some were never learned; those are asked about too.
     coarse_of: fine class to coarse class; None: as the pictures say.
     unfinished: also of a run that was stopped, with what it has.
+    input_size: pixels a side at which a run is asked, instead of its recipe's.
     """
     run = load_run(path, unfinished) if is_run(path) else None
+    if input_size:
+        if run is None:
+            raise UsageError(f"--input-size: {path} is a bundle; its size was chosen at its export")
+        run = asked_at(run, input_size)
     model, classes = _model_of(run, threads) if run else _bundle(path, threads)
     check_labels(pictures, classes)
     unreadable = run.recipe.unreadable if run else _unreadable(model)

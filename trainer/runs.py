@@ -16,7 +16,7 @@ import os
 import platform
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ from trainer.checkpoint import LAST, CurveRow, read_checkpoint
 from trainer.data import LeaveOut
 from trainer.files import refuse_strangers, remove_left, write_json
 from trainer.mixture import Mixture, open_mixture
-from trainer.net import SlotNet
+from trainer.net import SlotNet, why_unsuited
 from trainer.picture import Picture
 from trainer.recipe import Recipe
 
@@ -171,9 +171,24 @@ def load_run(run: Path, unfinished: bool = False) -> Run:
     except RuntimeError:
         raise UnavailableError(f"{checkpoint}: is of another net than {folder / RECIPE}") from None
     model.load_state_dict(average.module.state_dict())
+    if why := why_unsuited(model, recipe.net.arch, recipe.input_size):
+        raise UnavailableError(f"{folder / RECIPE}: input_size: {recipe.input_size}; {why}")
     curve = tuple(CurveRow(**row) for row in saved["curve"])
     model.eval()
     return Run(recipe, model, about["data"], _left_out(about), curve, saved["step"], saved["steps"])
+
+
+def asked_at(run: Run, input_size: int) -> Run:
+    """Return the run, to be asked at another size: larger than it learnt at is often better.
+
+    Raises UsageError where pictures of that size do not suit its net.
+    """
+    why = why_unsuited(run.net, run.recipe.net.arch, input_size)
+    if input_size % 16:
+        why = "write a multiple of 16"
+    if why:
+        raise UsageError(f"--input-size {input_size}: {why}")
+    return replace(run, recipe=run.recipe.model_copy(update={"input_size": input_size}))
 
 
 def mixture_of(recipe: Recipe, left_out: LeaveOut | None) -> Mixture:
