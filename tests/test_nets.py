@@ -17,6 +17,7 @@ pytest.importorskip("torch", reason="the trainer is an extra: pip install -e .[t
 import torch
 from conftest import require_data
 from fitting import tiny, trained, write_photos
+from pydantic import ValidationError
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -293,6 +294,48 @@ def test_a_network_that_swallows_everything_is_not_waited_for(behind_proxy, monk
     assert socket.getdefaulttimeout() is None
 
 
+@pytest.mark.parametrize("content", [b"", b"<html>", b"PK\x03\x04"])
+def test_a_damaged_file_of_an_earlier_download_is_named(behind_proxy, tmp_path, content):
+    behind_proxy(9)
+    kept = tmp_path / "hub" / "checkpoints" / "resnet18-f37072fd.pth"
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(content)
+    assert refused_download("resnet18") == f"{kept}: is damaged; delete it, and try again"
+
+
+@pytest.mark.parametrize(
+    "arch", ["resnet50", "vgg16", "vgg19", "inception_v3", "resnext50_32x4d", "densenet201"]
+)
+def test_of_torchvisions_weights_those_are_meant_that_the_papers_began_from(arch, monkeypatch):
+    asked = []
+
+    class Published(Exception):
+        pass
+
+    def note(weights, **_):
+        asked.append(str(weights))
+        raise Published
+
+    monkeypatch.setattr(models.WeightsEnum, "get_state_dict", note)
+    with pytest.raises(Published):
+        open_body(Net(arch=arch, weights="imagenet"))
+    assert [each.partition(".")[2] for each in asked] == ["IMAGENET1K_V1"]
+
+
+@pytest.mark.parametrize(
+    ("net", "key"),
+    [
+        ({"arch": "vgg16", "width": 0.5}, "width"),
+        ({"arch": "simple_cnn", "blocks": (1, 1)}, "blocks"),
+        ({"arch": "densenet201", "c": True}, "c"),
+        ({"arch": "resnext50_32x4d", "d": True}, "d"),
+    ],
+)
+def test_a_setting_that_a_net_does_not_have_is_refused(net, key):
+    with pytest.raises(ValidationError, match=f"{key}: a setting of ResNets; {net['arch']} has no"):
+        Net(**net)
+
+
 def test_depths_that_nobody_published_have_no_weights_to_download():
     assert "no weights for resnet26" in refused_download("resnet26")
 
@@ -506,6 +549,35 @@ def test_learning_from_features_computed_once_is_learning_from_the_pictures(phot
     torch.testing.assert_close(once, each, rtol=1e-3, atol=1e-4)
     start = SlotNet(recipe.net, 2).head[1].weight
     assert (once - start).abs().max() > 0.01
+
+
+@pytest.mark.parametrize(
+    ("changes", "stay"),
+    [
+        ({}, True),
+        ({"augment": "crop"}, False),
+        ({"balanced": True}, False),
+        ({"cutmix": 0.5}, False),
+        ({"mixup": 0.5}, False),
+        ({"train_sizes": [[0, 32]]}, False),
+        ({"distill": {"teacher": "run"}}, False),
+        ({"data": [{"data": "x", "widen": 0.1}]}, False),
+        ({"net": {**FROZEN["net"], "freeze": 2}}, False),
+    ],
+)
+def test_features_are_computed_once_only_where_no_picture_is_ever_varied(photos, changes, stay):
+    recipe = tiny(photos, **FROZEN | changes)
+    assert features_stay(SlotNet(recipe.net, 2), recipe) == stay
+
+
+@pytest.mark.parametrize("arch", ["resnet18", "resnet50"])
+def test_new_convolutions_keep_the_size_of_what_goes_back_through_them(arch):
+    torch.manual_seed(0)
+    for layer in open_body(Net(arch=arch)).modules():
+        if isinstance(layer, nn.Conv2d) and layer.weight.numel() > 20_000:
+            fan_out = layer.out_channels * layer.kernel_size[0] * layer.kernel_size[1]
+            expected = (2 / fan_out) ** 0.5
+            assert layer.weight.std().item() == pytest.approx(expected, rel=0.05)
 
 
 def test_a_frozen_body_is_asked_about_each_photo_once_however_many_epochs_there_are(

@@ -336,10 +336,11 @@ def state(recipe, tmp_path):
     return prepare(open_mixture(recipe), tmp_path / "none", Workers(0, 1, "cpu"))
 
 
-def step_length(photos, tmp_path, loss_of, **changes):
+def step_length(photos, tmp_path, loss_of, scaled=False, **changes):
     """How far one step moves all weights together."""
     changed = tiny(photos, weight_decay=0, momentum=0, **changes)
     state = prepare(open_mixture(changed), tmp_path / "none", Workers(0, 1, "cpu"))
+    state.scaler = torch.amp.GradScaler("cpu", enabled=scaled)
     before = [weights.detach().clone() for weights in state.model.parameters()]
     state.model.eval()  # no dropout
     descend(loss_of(state.model(torch.linspace(0, 255, 3072).view(1, 32, 32, 3))), state, changed)
@@ -348,13 +349,14 @@ def step_length(photos, tmp_path, loss_of, **changes):
     return sum((now - was).square().sum().item() for was, now in moved) ** 0.5
 
 
+@pytest.mark.parametrize("scaled", [False, True])
 @pytest.mark.parametrize("times", [1e-6, 1, 1000])
-def test_no_step_is_longer_than_its_gradient_may_be(recipe, photos, tmp_path, times):
+def test_no_step_is_longer_than_its_gradient_may_be(recipe, photos, tmp_path, times, scaled):
     def loss(logits):
         return times * logits.square().sum()
 
     free = step_length(photos, tmp_path, loss)
-    cut = step_length(photos, tmp_path, loss, clip_gradient=0.01)
+    cut = step_length(photos, tmp_path, loss, scaled, clip_gradient=0.01)
     lr = recipe.lr
     assert cut == pytest.approx(min(free, 0.01 * lr), rel=0.01)
     assert free > 0.01 * lr or times < 1

@@ -575,7 +575,7 @@ def test_a_trick_on_the_plain_recipe_needs_no_full_one(recipe, tmp_path):
     assert [line.split("|")[5].strip() for line in (tmp_path / "table.md").open()] == [
         "against", "---", "-", "plain"
     ]  # fmt: skip
-    trick, table = study_figures(open_study(tmp_path))
+    trick, *_, table = study_figures(open_study(tmp_path))
     assert "of 1 trick clearly helps the plain recipe" in trick.title
     assert "2 rows measured" in table.title
 

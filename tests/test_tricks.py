@@ -20,18 +20,20 @@ from fitting import tiny, trained, trainer, write_photos, write_recipe
 from pydantic import ValidationError
 from torch import nn
 from torch.nn.modules.module import register_module_forward_pre_hook
+from torchvision.models.resnet import BasicBlock
 
 from edge.classifier import Temperature, open_classifier
 from edge.errors import ConfigError
 from edge.preprocess import to_batch
-from trainer import tricks
+from trainer import train, tricks
+from trainer.checkpoint import LAST
 from trainer.evaluate import logits_behind, tempered
 from trainer.mixture import Mixture, batches, open_mixture
 from trainer.net import SlotNet
 from trainer.recipe import Net, Recipe
 from trainer.runs import load_run
 from trainer.teacher import open_teacher, teacher_recipe
-from trainer.train import say_once
+from trainer.train import chance_of, descend, prepare, say_once
 from trainer.tricks import (
     half_precision,
     loss_of,
@@ -42,6 +44,7 @@ from trainer.tricks import (
     running_mean,
     smoothed,
 )
+from trainer.workers import Workers
 
 SHIPPED = REPOSITORY / "edge" / "models" / "slots.onnx"
 
@@ -160,6 +163,19 @@ def test_a_first_step_that_the_scaler_skips_leaves_no_trace():
         moved[losses] = net.weight.detach()
     torch.testing.assert_close(*moved.values())
     assert not torch.equal(net.weight, torch.ones(64, 64))
+
+
+def test_rmsprop_is_the_one_of_the_study():
+    """Two steps of gradient 1, as Keras takes them: 0.1, then 0.19 is the mean of squares."""
+    net = nn.Linear(1, 1, bias=False)
+    nn.init.ones_(net.weight)
+    optimizer = make_optimizer(net, recipe(optimizer="rmsprop", weight_decay=0, momentum=0))
+    for mean in (0.1, 0.19):
+        before = net.weight.item()
+        net.weight.grad = torch.ones(1, 1)
+        optimizer.step()
+        assert before - net.weight.item() == pytest.approx(0.1 / mean**0.5, rel=1e-5)
+    assert optimizer.defaults["eps"] == 1e-7
 
 
 # -- § 3.2: precision -----------------------------------------------------------------------------
@@ -610,7 +626,126 @@ def test_rare_classes_are_seen_as_often_as_others_where_the_recipe_says_so(photo
 def test_the_order_of_channels_in_memory_changes_nothing_but_speed(photos, tmp_path):
     weights = []
     for last in (True, False):
-        trained(tiny(photos, epochs=3, channels_last=last), tmp_path / str(last))
+        orders = set()
+
+        def note(module: nn.Module, given: tuple, orders: set = orders) -> None:
+            if isinstance(module, nn.Conv2d) and module.training:
+                orders.add(given[0].is_contiguous(memory_format=torch.channels_last))
+
+        with register_module_forward_pre_hook(note):
+            trained(tiny(photos, epochs=3, channels_last=last), tmp_path / str(last))
+        assert orders == {last}
         weights.append(load_run(tmp_path / str(last)).net.state_dict())
     for key, value in weights[0].items():
         torch.testing.assert_close(value, weights[1][key], atol=1e-4, rtol=1e-3)
+
+
+# -- all of them, in a training -------------------------------------------------------------------
+
+
+ALONE = Workers(0, 1, "cpu")
+
+
+def test_a_training_shows_what_its_recipe_mixes_and_asks_for_what_it_smooths(
+    photos, tmp_path, monkeypatch
+):
+    seen = []
+
+    def note(logits, targets, images, *others):
+        seen.append((images, targets))
+        return loss_of(logits, targets, images, *others)
+
+    monkeypatch.setattr(train, "loss_of", note)
+    varied = tiny(photos, mixup=0.5, cutmix=0.5, label_smoothing=0.1, epochs=4)
+    mixture = trained(varied, tmp_path / "run")
+    for step, (pictures, labels) in enumerate(batches(mixture, 0, mixture.steps)):
+        targets = smoothed(torch.from_numpy(labels), 2, varied)
+        rng = chance_of(step, varied, ALONE)
+        expected = mixed(torch.from_numpy(pictures), targets, varied, rng)
+        for mine, meant in zip(seen[step], expected, strict=True):
+            torch.testing.assert_close(mine.float(), meant.float())
+    assert len(seen) == mixture.steps
+
+
+def test_in_a_training_every_weight_has_the_learning_rate_of_its_step(
+    photos, tmp_path, monkeypatch
+):
+    rates = []
+
+    def note(loss, state, of):
+        rates.append([group["lr"] for group in state.optimizer.param_groups])
+        descend(loss, state, of)
+
+    monkeypatch.setattr(train, "descend", note)
+    rising = tiny(photos, epochs=5, warmup=0.3)
+    steps = trained(rising, tmp_path / "run").steps
+    expected = [lr_at(step, steps, rising) for step in range(steps)]
+    assert [rate[0] for rate in rates] == expected
+    assert all(len(rate) == 2 and len(set(rate)) == 1 for rate in rates)
+
+
+def test_a_training_begins_with_the_gammas_that_its_recipe_says(photos, tmp_path):
+    for zero in (True, False):
+        about = tiny(photos, zero_gamma=zero)
+        net = prepare(open_mixture(about), tmp_path / "none", ALONE).model
+        gammas = [block.bn2.weight for block in net.modules() if isinstance(block, BasicBlock)]
+        assert gammas
+        assert all(bool((gamma == 0).all()) == zero for gamma in gammas)
+
+
+@pytest.mark.parametrize(("settle", "pictures"), [(0, 0), (3, 4), (12, 12)])
+def test_a_training_takes_statistics_anew_over_as_many_pictures_as_its_recipe_says(
+    photos, tmp_path, monkeypatch, settle, pictures
+):
+    shown = []
+    features = SlotNet.features
+    monkeypatch.setattr(
+        SlotNet, "features", lambda net, x: shown.append(len(x)) or features(net, x)
+    )
+    net = {"arch": "resnet10", "width": 0.125, "blocks": [1, 1], "settle": settle}
+    about = tiny(photos, net=net, epochs=None, steps=1)  # fewer steps than that takes
+    state = prepare(open_mixture(about), tmp_path / "none", ALONE)
+    assert sum(shown) == pictures
+    moved = state.model.body.bn1.running_mean.any().item()
+    assert moved == (settle > 0)
+
+
+def test_a_training_keeps_the_mean_over_the_share_of_steps_that_its_recipe_says(
+    photos, tmp_path, monkeypatch
+):
+    windows = []
+
+    def note(model, window):
+        windows.append(window)
+        return running_mean(model, window)
+
+    monkeypatch.setattr(train, "running_mean", note)
+    prepare(open_mixture(tiny(photos, ema=0.25)), tmp_path / "none", ALONE)  # 40 steps
+    assert windows == [10]
+
+
+@pytest.mark.parametrize(("precision", "scales"), [("fp16", True), ("bf16", False)])
+def test_in_16_bits_of_the_older_kind_the_scale_of_gradients_is_kept_and_gone_on_with(
+    photos, tmp_path, precision, scales
+):
+    about = tiny(photos, epochs=2, precision=precision)
+    assert prepare(open_mixture(about), tmp_path / "none", ALONE).scaler.is_enabled() == scales
+    trained(about, tmp_path / "run")
+    saved = torch.load(tmp_path / "run" / LAST, weights_only=True)["scaler"]
+    assert bool(saved) == scales
+    if scales:
+        saved["scale"] = 8.0  # as if it had found that by trying
+        state = prepare(open_mixture(about), tmp_path / "none", ALONE)
+        state.restore(state.saved() | {"scaler": saved})
+        assert state.scaler.get_scale() == 8
+
+
+def test_processes_drop_other_features_and_mix_the_same_pictures():
+    about = recipe()
+    draws = []
+    for rank in (0, 1):
+        shares = chance_of(3, about, Workers(rank, 2, "cpu")).random(4).tolist()
+        draws.append((shares, torch.rand(4).tolist()))
+    (first, mask), (second, other) = draws
+    assert first == second
+    assert mask != other

@@ -30,6 +30,7 @@ class SlotNet(nn.Module):
         self.head = nn.Sequential(nn.Dropout(net.dropout), nn.Linear(self.body.features, classes))
         self.frozen = self.body.parts[: net.freeze]
         self.freeze_norm = net.freeze_norm
+        self.channels_last = True
         scale = 1 / (255 * torch.tensor(STD))
         self.register_buffer("scale", scale.view(1, 3, 1, 1), persistent=False)
         shift = -torch.tensor(MEAN) / torch.tensor(STD)
@@ -40,6 +41,8 @@ class SlotNet(nn.Module):
     def features(self, images: Tensor) -> Tensor:
         """Return what the head is asked about: (n, features)."""
         x = images.permute(0, 3, 1, 2).float() * self.scale + self.shift
+        # As bytes come the channels are last in memory, and every layer keeps that order.
+        x = x if self.channels_last else x.contiguous()
         return self.body(x).mean(dim=(2, 3))
 
     def forward(self, images: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -64,14 +65,29 @@ class Net(Section):
     of net or one of its checkpoints, or `imagenet` for torchvision's, downloaded. Surplus blocks,
     stages and the head are left out."""
     settle: int = Field(default=0, ge=0)
-    """Over so many pictures BatchNorm statistics are taken anew before training: b and d change
-    the net that weights were made for."""
+    """Over so many pictures, varied and of the first size as in training, and up to a batch more,
+    BatchNorm statistics are taken anew before it: b and d change the net that weights were made
+    for."""
     freeze: int = Field(default=0, ge=0)
     """So many leading parts stay as they are: 1 the stem, 2 the first stage too, ..."""
     freeze_norm: bool = False
     """Keep the BatchNorm statistics of the weights: those of drawn pictures are no photo's."""
     dropout: float = Field(default=0, ge=0, lt=1)
     """Before the last layer."""
+
+    @property
+    def is_resnet(self) -> bool:
+        return re.fullmatch(r"resnet\d+", self.arch) is not None
+
+    @model_validator(mode="after")
+    def _only_what_it_has(self) -> Net:
+        if self.is_resnet:
+            return self
+        useless = [key for key in ("c", "d", "blocks") if getattr(self, key)]
+        useless += ["width"] if self.width != 1 and self.arch != "simple_cnn" else []
+        if useless:
+            raise ValueError(f"{useless[0]}: a setting of ResNets; {self.arch} has none")
+        return self
 
 
 def _composed(labels: tuple[str, ...]) -> tuple[str, ...]:
@@ -218,6 +234,8 @@ class Recipe(Section):
             useless = [name for name in STEPS_ONLY if getattr(self, name)]
             if useless:
                 raise ValueError(f"optimizer: logistic takes no steps, so leave out {useless[0]}")
+        if self.zero_gamma and not self.net.is_resnet:
+            raise ValueError(f"zero_gamma: a setting of ResNets; {self.net.arch} has none")
         if self.distill and self.distill.body and self.net.weights:
             raise ValueError("it begins either with net.weights or with distill.body")
         if self.drawn + self.altered:

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -116,10 +115,12 @@ def fit(
                 state.curve.append(row(state, mixture, lesson.test, clock))
                 state.losses.clear()
             asked_by = int(team.highest(asked()))
-            if team.leads:
-                if asked_by or state.is_worth_keeping or clock.save_is_due():
-                    check_weights(state)
+            is_kept = bool(asked_by or state.is_worth_keeping or clock.save_is_due())
+            if team.highest(team.leads and is_kept):
+                check_weights(state)  # in each process, so that all of them end
+                if team.leads:
                     save(run, state)
+            if team.leads:
                 say(state, epoch_ends)
             stop_if(asked_by, run, state)
         stop_if(int(team.highest(asked())), run, state)
@@ -157,6 +158,7 @@ def prepare(mixture: Mixture, run: Path, team: Workers, teacher: Path | None = N
     net = net_at_first(recipe, teacher)
     model = SlotNet(net, len(recipe.classes), recipe.zero_gamma).to(team.device)
     check_sizes(model, recipe, team.count)
+    model.channels_last = recipe.channels_last
     if recipe.channels_last:
         model = model.to(memory_format=torch.channels_last)
     average = running_mean(model, recipe.ema * mixture.steps)
@@ -166,9 +168,7 @@ def prepare(mixture: Mixture, run: Path, team: Workers, teacher: Path | None = N
     if state.step < team.highest(state.step):
         raise UsageError(f"{run}: process {team.rank} sees an older run; all need the same folder")
     if state.step == 0 and recipe.net.settle:
-        few = islice(
-            batches(mixture, 0, mixture.steps), math.ceil(recipe.net.settle / recipe.batch)
-        )
+        few = batches(mixture, 0, math.ceil(recipe.net.settle / recipe.batch))
         shown = (torch.from_numpy(images).to(team.device) for images, _ in few)
         settle(model, [resized(images, size_at(recipe, 0)) for images in shown])
     model.train()

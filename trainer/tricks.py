@@ -24,6 +24,8 @@ Teacher = Callable[[Tensor], Tensor]
 
 SCALED_FOR = 256
 """§ 3.1: the batch that a learning rate under linear scaling is meant for."""
+KERAS_RHO, KERAS_EPSILON = 0.9, 1e-7
+"""Of RMSprop as the study had it; with torch's own 0.99 the same rate goes twice as far or more."""
 CPU_FLAGS = Path("/proc/cpuinfo")
 
 
@@ -49,7 +51,9 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
         {"params": [p for p in trained if p.ndim <= 1], "weight_decay": vector_decay},
     ]
     if recipe.optimizer == "rmsprop":
-        return torch.optim.RMSprop(groups, lr=recipe.lr, momentum=recipe.momentum)
+        return torch.optim.RMSprop(
+            groups, lr=recipe.lr, momentum=recipe.momentum, alpha=KERAS_RHO, eps=KERAS_EPSILON
+        )
     nesterov = recipe.momentum > 0
     optimizer = torch.optim.SGD(
         groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=nesterov, fused=True

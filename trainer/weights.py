@@ -95,7 +95,10 @@ def _download(arch: str) -> Mapping[str, Tensor]:
     try:
         with _impatience():
             state: Mapping[str, Tensor] = weights.get_state_dict(progress=False, check_hash=True)
-    except (OSError, HTTPException, RuntimeError) as error:  # RuntimeError: the digest is wrong
+    except (OSError, HTTPException, *DAMAGED) as error:  # RuntimeError: the digest is wrong, too
+        kept = Path(torch.hub.get_dir(), "checkpoints", Path(weights.url).name)
+        if kept.exists():
+            raise UnavailableError(f"{kept}: is damaged; delete it, and try again") from None
         raise UnavailableError(
             f"{arch}: cannot download torchvision's weights ({error}); {HOW_TO_GET}"
         ) from None
