@@ -46,6 +46,7 @@ from trainer.recipe import SEEDS, STEPS_ONLY, Recipe, changed, load_recipe
 from trainer.report.studies import open_study, study_figures
 from trainer.runs import load_run
 from trainer.statistics import (
+    interval_of_mean,
     interval_of_share,
     paired_difference,
     resamples,
@@ -181,7 +182,7 @@ def test_a_paired_difference_by_hand_on_four_pictures():
     right = np.array([[1, 1, 1, 0], [1, 1, 0, 0]], bool)
     reference = np.array([[1, 0, 0, 1], [1, 0, 0, 0]], bool)
     folds = np.array([[0, 0, 1, 1], [0, 1, 0, 1]])
-    found = paired_difference(right, reference, folds, resamples(np.arange(4)))
+    found = paired_difference(right, reference, folds, np.arange(4))
     assert found["points"] == 25  # one of four in either repeat
     assert found["std_repeats"] == 0
     assert found["std_folds"] == pytest.approx(np.std([50, 0, 0, 50], ddof=1))
@@ -195,7 +196,7 @@ def test_pictures_that_are_right_or_wrong_together_make_a_wider_interval():
     never, fold = np.zeros((1, 400), bool), np.zeros((1, 400), np.int64)
     spans = []
     for groups in (np.arange(400), np.repeat(np.arange(40), 10)):
-        low, high = paired_difference(right, never, fold, resamples(groups))["interval"]
+        low, high = paired_difference(right, never, fold, groups)["interval"]
         spans.append(high - low)
     assert spans[1] > 2.5 * spans[0]
 
@@ -224,6 +225,36 @@ def test_an_interval_over_few_groups_holds_the_truth_about_as_often_as_it_says(g
     assert held >= 880
 
 
+@pytest.mark.parametrize(("groups", "each"), [(3, 50), (5, 30), (20, 20)])
+def test_the_interval_of_a_difference_holds_the_truth_about_as_often_as_it_says(groups, each):
+    rng = np.random.default_rng(0)
+    numbers, fold = np.repeat(np.arange(groups), each), np.zeros((1, groups * each), np.int64)
+    held = 0
+    for shelves in rng.beta(2, 2, (1000, groups, 1)):  # how often the first is right where
+        alike = shelves[numbers, 0]
+        first, second = (rng.random(groups * each) < share for share in (alike, 0.4 + 0.2 * alike))
+        low, high = paired_difference(first[None], second[None], fold, numbers)["interval"]
+        held += low <= 0 <= high  # both are right in half of all cases
+    assert held >= 920  # of 950 that it says; resampling holds 810 of them over three groups
+
+
+def test_where_two_are_right_about_the_same_nothing_is_certain_of_few_groups():
+    right, fold = np.ones((1, 40), bool), np.zeros((1, 40), np.int64)
+    for groups in (np.zeros(40, np.int64), np.arange(40) // 10, np.arange(40)):
+        found = paired_difference(right, right, fold, groups)
+        low, high = found["interval"]
+        assert found["points"] == 0
+        assert high == -low == pytest.approx(100 * wilson(0, len(set(groups)))[1])
+    never = np.zeros((1, 40), bool)
+    assert paired_difference(right, never, fold, np.arange(40))["interval"][1] == 100
+
+
+def test_the_interval_of_a_mean_is_students_where_each_stands_alone():
+    values = np.random.default_rng(0).normal(3, 2, 12)
+    expected = t.interval(0.95, 11, values.mean(), values.std(ddof=1) / 12**0.5)
+    assert interval_of_mean(values, np.arange(12)) == pytest.approx(expected)
+
+
 def test_the_interval_of_a_share_holds_what_resampled_groups_say():
     rng = np.random.default_rng(0)
     groups = np.repeat(np.arange(120), rng.integers(1, 9, 120))
@@ -237,6 +268,7 @@ def test_wilsons_interval_of_eight_in_ten_and_at_the_ends():
     assert wilson(0.8, 10) == pytest.approx((0.4902, 0.9433), abs=1e-4)
     assert wilson(1.0, 10) == pytest.approx((0.7225, 1), abs=1e-4)
     assert wilson(0.0, 10) == pytest.approx((0, 0.2775), abs=1e-4)
+    assert all(wilson(1, n)[1] == 1 and wilson(0, n)[0] == 0 for n in range(1, 400))
 
 
 def test_an_area_in_which_pictures_count_several_times_is_scikit_learns():

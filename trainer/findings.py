@@ -150,7 +150,7 @@ class Findings:
         believed = np.clip(said[:, np.arange(self._n), self._truth], 1e-12, 1)
         found = {
             "top1": interval_of_share(self._right(said).mean(axis=0), self._layout.groups),
-            "nll": interval_of_mean(-np.log(believed).mean(axis=0), self._weights),
+            "nll": interval_of_mean(-np.log(believed).mean(axis=0), self._layout.groups),
         }
         if with_auroc:
             column = self._classes.index(EMPTY)
@@ -170,8 +170,8 @@ class Findings:
         if not both:
             return {"difference": None}
         right, other = self._right(said[:both]), self._right(reference[:both])
-        found = paired_difference(right, other, self._layout.fold_of[:both], self._weights)
-        return {"difference": found}
+        folds = self._layout.fold_of[:both]
+        return {"difference": paired_difference(right, other, folds, self._layout.groups)}
 
 
 def read_study(file: Path) -> dict[str, Any]:

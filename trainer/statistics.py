@@ -2,7 +2,6 @@
 
 Intervals are 95 %, and over groups (n,), the number of each picture's own: pictures of one shelf
 are right or wrong together, and counting each by itself would make the interval too narrow.
-Resampling draws whole groups with replacement.
 """
 
 from __future__ import annotations
@@ -32,7 +31,8 @@ def wilson(share: float, n: float, z: float = Z_95) -> Interval:
     z2 = z**2
     middle = (share + z2 / (2 * n)) / (1 + z2 / n)
     half = z / (1 + z2 / n) * np.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
-    return float(max(0, middle - half)), float(min(1, middle + half))
+    low, high = float(max(0, middle - half)), float(min(1, middle + half))
+    return (0.0 if share == 0 else low), (1.0 if share == 1 else high)  # whatever rounding says
 
 
 def interval_of_share(values: Floats | NDArray[np.bool_], groups: NDArray[np.int64]) -> Interval:
@@ -56,15 +56,25 @@ def interval_of_share(values: Floats | NDArray[np.bool_], groups: NDArray[np.int
 
 
 def resamples(groups: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Return how often each picture was drawn, (RESAMPLES, n); the same every time."""
+    """Return how often each picture was drawn, (RESAMPLES, n), whole groups with replacement; the
+    same every time."""
     count = int(groups.max()) + 1
     drawn = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), RESAMPLES)
     return drawn[:, groups].astype(np.float32)
 
 
-def interval_of_mean(values: Floats, weights: Floats) -> Interval:
-    """Return the interval of the mean of one value a picture (n,)."""
-    return _middle_95(weights @ values / weights.sum(axis=1))
+def interval_of_mean(values: Floats, groups: NDArray[np.int64]) -> Interval:
+    """Return the interval of the mean of one value a picture (n,), of two groups at least.
+
+    By Student's t over the groups' sums: resampling few groups makes it too narrow, of five it
+    would hold the truth in 84 cases of 100.
+    """
+    mean = float(values.mean())
+    sums = np.bincount(np.unique(groups, return_inverse=True)[1], values - mean)
+    count = len(sums)
+    error = np.sqrt(float((sums**2).sum()) * count / (count - 1)) / len(values)
+    half = float(t.ppf(0.975, count - 1) * error)
+    return mean - half, mean + half
 
 
 def interval_of_auroc(scores: Floats, positive: NDArray[np.bool_], weights: Floats) -> Interval:
@@ -89,12 +99,13 @@ def paired_difference(
     right: NDArray[np.bool_],
     reference: NDArray[np.bool_],
     folds: NDArray[np.int64],
-    weights: Floats,
+    groups: NDArray[np.int64],
 ) -> dict[str, Any]:
     """Return by how many points one model names more pictures right than another.
 
-    right, reference, folds: (repeats, n), the same pictures in the same folds. The interval says
-    how much it hangs on the pictures; the spreads say how much on partition and training seed.
+    right, reference, folds: (repeats, n), the same pictures in the same folds; groups: (n,). The
+    interval says how much it hangs on the pictures; the spreads say how much on partition and
+    training seed.
     """
     gain = 100.0 * (right.astype(np.float64) - reference)
     each_fold = [
@@ -106,10 +117,25 @@ def paired_difference(
         "points": float(gain.mean()),
         "std_repeats": spread(gain.mean(axis=1).tolist())["std"],
         "std_folds": spread(each_fold)["std"],
-        "interval": interval_of_mean(gain.mean(axis=0), weights),
+        "interval": _interval_of_gain(gain.mean(axis=0), groups),
         "only_this_right": int((right & ~reference).sum()),
         "only_reference_right": int((reference & ~right).sum()),
     }
+
+
+def _interval_of_gain(gain: Floats, groups: NDArray[np.int64]) -> Interval:
+    """Return the interval of a mean gain of -100 to 100 points a picture (n,).
+
+    Where it is the same for all, their spread tells nothing: then as many groups as there are may
+    have missed a picture of another kind, as where all of a share are right.
+    """
+    mean, count = float(gain.mean()), len(np.unique(groups))
+    if count > 1 and np.ptp(gain) > 0:
+        low, high = interval_of_mean(gain, groups)
+    else:
+        half = 100 * wilson(0, count)[1]
+        low, high = mean - half, mean + half
+    return max(-100.0, low), min(100.0, high)
 
 
 def _middle_95(values: Floats) -> Interval:

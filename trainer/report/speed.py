@@ -13,7 +13,7 @@ from trainer.evaluate import Model, small_reader
 from trainer.report.answers import Answers, Contender, same_pictures
 from trainer.report.page import Figure, count, table
 from trainer.report.svg import Plot, axis, log_axis, percent, tick_percent
-from trainer.statistics import paired_difference, resamples
+from trainer.statistics import paired_difference
 
 BATCH, ROUNDS = 16, 7
 
@@ -181,9 +181,7 @@ def clearly_differ(a: Answers, b: Answers) -> bool:
     if len(np.unique(a.groups)) < 2:
         return False
     folds = np.zeros((1, len(a.truth)), np.int64)
-    low, high = paired_difference(a.right[None], b.right[None], folds, resamples(a.groups))[
-        "interval"
-    ]
+    low, high = paired_difference(a.right[None], b.right[None], folds, a.groups)["interval"]
     return bool(low > 0 or high < 0)
 
 
