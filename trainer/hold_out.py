@@ -84,7 +84,8 @@ def warn_of_unmeasured(learnt: Sequence[Picture], held_out: Sequence[Picture]) -
 
 
 def _in_order(members: dict[int, list[Picture]]) -> list[int]:
-    """Return the groups as lots say: by name, and of several data sets' equal names by content."""
+    """Return the groups in a fixed, arbitrary order: by a hash of their names, and by content where
+    data sets share a name."""
     names = {number: min(p.group for p in pictures) for number, pictures in members.items()}
     count = Counter(names.values())
     twins = {number for number, name in names.items() if count[name] > 1}

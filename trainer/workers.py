@@ -87,7 +87,8 @@ def workers(batch: int) -> Iterator[Workers]:
 def joined(batch: int) -> Iterator[None]:
     """Stay with the processes that torchrun started until the end, however much is trained.
 
-    Who left cannot join them a second time: torchrun's store still has the addresses of the first.
+    A process that has left cannot join again: torchrun's store still has the addresses of the first
+    time.
 
     Raises UsageError where the batch does not divide.
     """
@@ -106,7 +107,7 @@ def joined(batch: int) -> Iterator[None]:
 
 
 def _rank() -> int:
-    """Who is alone leads, whatever a RANK says that somebody left in the environment."""
+    """A process on its own always leads, whatever RANK is left in the environment."""
     return int(os.environ.get("RANK", 0)) if count() > 1 else 0
 
 

@@ -62,7 +62,7 @@ def circumstances(contenders: Sequence[Contender]) -> list[Figure]:
 
 
 def this_machine() -> str:
-    """Return processor and system, for who compares milliseconds."""
+    """Return processor and system, for whoever compares milliseconds."""
     return f"{processor_name()}, {os.cpu_count()} threads, {platform.system()}"
 
 

@@ -228,7 +228,7 @@ def _cell(text: str) -> str:
 
 
 def details(summary: str, body: str) -> str:
-    """Return what only who asks for it sees."""
+    """Return HTML that stays folded until the reader opens it."""
     return f"<details><summary>{escape(summary)}</summary>{body}</details>"
 
 
