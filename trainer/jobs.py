@@ -20,11 +20,13 @@ import os
 import platform
 import shutil
 import time
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -49,6 +51,8 @@ log = logging.getLogger(__name__)
 
 LOOK_AGAIN_S = 0.5
 """How long to wait for jobs that another process works on."""
+DAMAGED = (OSError, ValueError, LookupError, EOFError, RuntimeError, BadZipFile, zlib.error)
+"""What numpy raises over an npz that is not all there, or of which a bit has changed."""
 
 
 class ElsewhereError(EdgeError):
@@ -140,14 +144,18 @@ def folder_of(study: Path, job: Job) -> Path:
 
 
 def is_done(study: Path, job: Job) -> bool:
-    """Return whether there is all that a job leaves; without it, or if its result is damaged, it is
-    done again."""
+    """Return whether there is all that a job leaves; without it, or if some is damaged, it is done
+    again."""
     try:
         result = read_result(study, job)
     except (OSError, ValueError, TypeError):
         return False
-    needs_answers = bool(job.asked) and result.diverged is None
-    return not needs_answers or (folder_of(study, job) / "oof.npz").exists()
+    if not job.asked or result.diverged is not None:
+        return True
+    try:  # all of it, which takes a tenth of a millisecond: its directory tells of no changed bit
+        return len(read_probabilities(study, job)) == len(job.asked)
+    except DAMAGED:
+        return False
 
 
 def read_result(study: Path, job: Job) -> Result:
@@ -167,9 +175,9 @@ def work(
 
     Raises what a fit raises; what was done until then stays.
     """
-    idle = True
+    idle, waiting = True, list(jobs)
     with one_thread():
-        while waiting := [job for job in jobs if not is_done(study, job)]:
+        while waiting := [job for job in waiting if not is_done(study, job)]:
             if any(_try(study, job, pool, keep_runs, done) for job in waiting):
                 idle = False
                 continue
