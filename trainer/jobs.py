@@ -46,6 +46,7 @@ from trainer.recipe import Recipe
 from trainer.runs import load_run
 from trainer.series import in_series
 from trainer.train import DivergedError, fit
+from trainer.weights import HOW_TO_GET
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +75,7 @@ class Pool:
         self.labels = [picture.label for picture in self.pictures]
         self._sources = len(sources)
         self._source_of = [number for number, own in enumerate(sources) for _ in own]
+        self._weights: dict[str, str] = {}
 
     def of_sources(self, indices: Indices) -> list[list[Picture]]:
         """Return the pictures with these numbers, a list for each source."""
@@ -88,12 +90,36 @@ class Pool:
         content = fingerprints(picture.file for picture in self.pictures)
         return [f"{p.label} {p.box} {content[p.file]}" for p in self.pictures]
 
+    def weights_of(self, recipe: Recipe) -> str | None:
+        """Return sixteen hex digits of what is in the file that net.weights names, read once.
+
+        None: the net begins with none, or with published ones, which their name is enough for.
+        Raises UnavailableError where the file cannot be read.
+        """
+        named = recipe.net.weights
+        if named is None or named == "imagenet":
+            return None
+        if named not in self._weights:
+            self._weights[named] = _digest_of_file(Path(os.path.expandvars(named)).expanduser())
+        return self._weights[named]
+
+
+def _digest_of_file(file: Path) -> str:
+    try:
+        with file.open("rb") as content:
+            return hashlib.file_digest(content, "sha256").hexdigest()[:16]
+    except OSError as error:
+        raise UnavailableError(
+            f"{file}: cannot read the weights: {error.strerror}; {HOW_TO_GET}"
+        ) from None
+
 
 @dataclass(frozen=True)
 class Job:
     """learns, asked: numbers of the pool's pictures. recipe has the seed of just this fit.
 
-    teacher: the job whose run this one learns from; it learns from the same pictures.
+    teacher: the job whose run this one learns from; it learns from the same pictures. weights: what
+    `Pool.weights_of` says of those it begins with.
     """
 
     name: str
@@ -102,6 +128,7 @@ class Job:
     asked: Indices
     digest: str
     teacher: Job | None = None
+    weights: str | None = None
 
 
 def make_job(
@@ -116,8 +143,10 @@ def make_job(
     about: list[object] = [recipe.digest(training_only=True), seen, teacher and teacher.digest]
     if recipe.temperature:  # not trained, but in the probabilities
         about.append(recipe.temperature.model_dump())
-    digest = digest_of(about)
-    return Job(name, recipe, learns, asked, digest, teacher)
+    weights = pool.weights_of(recipe)
+    if weights:  # in the recipe is but the name of their file
+        about.append(weights)
+    return Job(name, recipe, learns, asked, digest_of(about), teacher, weights)
 
 
 def digest_of(content: object) -> str:
