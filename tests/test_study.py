@@ -412,6 +412,16 @@ def test_the_same_study_gives_the_same_numbers_however_many_processes_do_it(
     assert len(said) == len(set(said)) == 4, "each fit is done once"
 
 
+def test_no_more_processes_are_started_than_there_are_fits(recipe, tmp_path, monkeypatch):
+    started = []
+    monkeypatch.setattr(
+        "trainer.study._work_together", lambda plan, folder, workers, keep: started.append(workers)
+    )
+    for asked in (64, 2):
+        study("kfold", recipe, tmp_path, "--folds", 2, "--repeats", 2, "--workers", asked)
+    assert started == [4, 2]
+
+
 def test_a_study_that_was_killed_goes_on_to_the_same_numbers(twofold, recipe, tmp_path):
     arguments = ("kfold", recipe, "--folds", 2, "--repeats", 2, "--out", tmp_path / "study")
     with running(command, *arguments, said=tmp_path / "said") as process:
