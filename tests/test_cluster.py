@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import platform
 import signal
 import socket
 import subprocess
@@ -22,7 +23,9 @@ from conftest import REPOSITORY, missing
 from fitting import trainer, wait_until, write_photos, write_recipe
 
 from edge.errors import UnavailableError
-from trainer.cluster import TRIES, _connect, _received
+from trainer.cluster import TRIES, _carry_out, _connect, _pool, _received
+from trainer.jobs import Pool, make_job
+from trainer.recipe import changed, load_recipe
 
 TEACHER = (
     "name: teacher\ninput_size: 32\nepochs: 1\nbatch: 8\nnet: {arch: resnet10, width: 0.125}\n"
@@ -181,6 +184,22 @@ def test_a_pupil_whose_teacher_was_lost_is_a_loss_and_no_bug(cause):
     fake = SimpleNamespace(wait=lambda tasks: (tasks, []), get=lost, exceptions=errors)
     with pytest.raises(UnavailableError, match=r"a task was lost .*; the same command goes on"):
         _received(fake, ["task"])
+
+
+def test_a_machine_with_other_weights_or_none_is_told(recipe, tmp_path):
+    weights = tmp_path / "w.pt"
+    weights.write_text("as here")
+    begun = changed(load_recipe(recipe), [f"net.weights={weights}"])
+    job = make_job("job", begun, Pool(begun), (0, 1, 2, 3), (4, 5))
+    weights.write_text("as there")
+    sent = _carry_out(job, begun, None, keep_run=False)
+    assert (sent.files, sent.exit_code) == ({}, 69)
+    assert f"net.weights: {weights}: holds other weights there" in str(sent.message)
+
+    weights.unlink()
+    _pool.cache_clear()  # a task there begins in a process of its own
+    sent = _carry_out(job, begun, None, keep_run=False)
+    assert f"{platform.node()}: {weights}: cannot read the weights" in str(sent.message)
 
 
 def test_a_cluster_that_is_not_there_is_one_message(recipe, tmp_path):

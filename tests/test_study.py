@@ -41,6 +41,7 @@ from trainer.data import read_data
 from trainer.folds import groups_of, seen_of, split, subset
 from trainer.jobs import Pool, _train_s, claimed, make_job
 from trainer.layout import Plan
+from trainer.net import SlotNet
 from trainer.picture import Picture
 from trainer.recipe import SEEDS, STEPS_ONLY, Recipe, changed, load_recipe
 from trainer.report.studies import open_study, study_figures
@@ -443,6 +444,16 @@ def test_the_same_study_gives_the_same_numbers_however_many_processes_do_it(
     assert len(said) == len(set(said)) == 4, "each fit is done once"
 
 
+def test_no_more_processes_are_started_than_there_are_fits(recipe, tmp_path, monkeypatch):
+    started = []
+    monkeypatch.setattr(
+        "trainer.study._work_together", lambda plan, folder, workers, keep: started.append(workers)
+    )
+    for asked in (64, 2):
+        study("kfold", recipe, tmp_path, "--folds", 2, "--repeats", 2, "--workers", asked)
+    assert started == [4, 2]
+
+
 def test_a_study_that_was_killed_goes_on_to_the_same_numbers(twofold, recipe, tmp_path):
     arguments = ("kfold", recipe, "--folds", 2, "--repeats", 2, "--out", tmp_path / "study")
     with running(command, *arguments, said=tmp_path / "said") as process:
@@ -705,12 +716,162 @@ def test_a_label_that_is_no_class_is_refused_before_there_is_a_folder(recipe, ph
     assert not (tmp_path / "s").exists()
 
 
-def test_a_folder_with_another_study_is_refused(twofold, recipe):
+TEMPERED = ("--set", "temperature={value: 2, fitted_on: them}")
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (("--set", "lr=0.04"), "its lr differs (0.05, now 0.04)"),
+        (("--set", "net.width=0.25"), "its net.width differs (0.125, now 0.25)"),
+        (("--set", "name=other"), "its recipe is called tiny, not other"),
+        (TEMPERED, "its temperature differs"),
+        (("--subset", "stocked=6,empty=6"), "its --subset differs"),
+        (("--folds", 4), "it has 2 folds, not 4"),
+    ],
+)
+def test_a_folder_with_another_study_is_refused_and_told_what_differs(twofold, recipe, asked, said):
     out, _ = twofold
     before = (out / "study.json").read_bytes()
-    message = refusal("kfold", recipe, "--out", out, "--folds", 2, "--set", "lr=0.04")
-    assert "another digest" in message
+    message = refusal("kfold", recipe, "--out", out, "--folds", 2, "--repeats", 2, *asked)
+    assert f"{out}: holds another study: {said}" in message
+    assert "give another folder as --out" in message
     assert (out / "study.json").read_bytes() == before
+
+
+def test_a_folder_with_an_ablation_takes_no_kfold(recipe, tmp_path):
+    study("ablate", recipe, tmp_path, "--folds", 2, "--repeats", 1, "--rows", "full")
+    message = refusal("kfold", recipe, "--out", tmp_path, "--folds", 2, "--repeats", 1)
+    assert "'trainer ablate' made it" in message
+
+
+def test_pictures_that_moved_came_or_are_grouped_otherwise_are_told_apart(recipe, photos, tmp_path):
+    shutil.copytree(photos, tmp_path / "aa")
+    index, out = tmp_path / "aa" / "index.csv", tmp_path / "s"
+    asked = ("--folds", 2, "--repeats", 1, "--out", out)
+    study("kfold", recipe, out, "--data", tmp_path / "aa", *asked)
+    before, rows = (out / "study.json").read_bytes(), index.read_text()
+
+    index.write_text(rows.replace(",g1\n", ",g0\n"))
+    message = refusal("kfold", recipe, "--data", tmp_path / "aa", *asked)
+    assert "its pictures are grouped otherwise" in message
+    index.write_text("\n".join(rows.splitlines()[:-1]))
+    message = refusal("kfold", recipe, "--data", tmp_path / "aa", *asked)
+    assert "its pictures differ: some came, went or changed" in message
+
+    index.write_text(rows)
+    (tmp_path / "aa").rename(tmp_path / "ab")
+    message = refusal("kfold", recipe, "--data", tmp_path / "ab", *asked)
+    where = f"its pictures are those of {tmp_path / 'aa'}, not of {tmp_path / 'ab'}"
+    assert f"{where}, though they are the same: name them as before" in message
+    assert (out / "study.json").read_bytes() == before
+
+
+def test_groups_of_the_same_number_with_other_pictures_in_them_are_another_study(
+    recipe, photos, tmp_path
+):
+    shutil.copytree(photos, tmp_path / "data")
+    index, out = tmp_path / "data" / "index.csv", tmp_path / "s"
+    rows = index.read_text()
+    asked = ("--data", tmp_path / "data", "--folds", 2, "--repeats", 1)
+    index.write_text(rows.replace(",g1\n", ",g0\n"))
+    study("kfold", recipe, out, *asked)
+    index.write_text(rows.replace(",g3\n", ",g2\n"))
+    message = refusal("kfold", recipe, *asked, "--out", out)
+    assert "its pictures are grouped otherwise" in message
+
+
+def test_measured_repeats_are_not_lost_because_fewer_are_asked_for(twofold, recipe):
+    out, _ = twofold
+    before = (out / "study.json").read_bytes()
+    message = refusal("kfold", recipe, "--out", out, "--folds", 2, "--repeats", 1)
+    assert "its table would lose 1 of 2 repeats of single; to keep both, ask for" in message
+    assert (out / "study.json").read_bytes() == before
+
+
+def test_rows_may_be_added_to_a_study_and_are_not_lost_because_they_are_not_asked_for(
+    recipe, tmp_path
+):
+    asked = ("--folds", 2, "--repeats", 1)
+    (alone,) = figures(study("kfold", recipe, tmp_path, *asked))
+    stale = tmp_path / "oof" / "stale.npz"
+    stale.touch()
+    with_more = study("kfold", recipe, tmp_path, *asked, "--ensemble")
+    assert figures(with_more)[0] == alone
+    assert {file.name for file in stale.parent.iterdir()} == {"single.npz", "ensemble.npz"}
+    message = refusal("kfold", recipe, "--out", tmp_path, *asked)
+    assert "its table would lose the row ensemble; to keep both, ask for the same rows" in message
+    assert json.loads((tmp_path / "study.json").read_text()) == with_more
+
+
+def test_a_study_that_an_older_version_has_begun_goes_on_or_is_told_that_its_fits_are_others(
+    twofold, recipe, tmp_path
+):
+    old = tmp_path / "s"
+    shutil.copytree(twofold[0], old)
+    about = json.loads((old / "study.json").read_text())
+    asked = ("--folds", 2, "--repeats", 2)
+    del about["asked"]["temperature"]  # absent is no value that a key may have
+    (old / "study.json").write_text(json.dumps(about))
+    assert "its recipe has other keys" in refusal("kfold", recipe, *asked, "--out", old)
+    for word in ("asked", "weights", "grouping"):
+        del about[word]
+    (old / "study.json").write_text(json.dumps(about))
+    assert open_study(old).measured, "a report shows it"
+    assert "no fit of its row single is one of" in refusal(
+        "kfold", recipe, *asked, *TEMPERED, "--out", old
+    )
+    assert "its recipe differs" in refusal(
+        "kfold", recipe, *asked, "--set", "lr=0.04", "--out", old
+    )
+    done = {file: file.stat().st_mtime_ns for file in old.glob("jobs/*/result.json")}
+    assert study("kfold", recipe, old, *asked)["rows"] == about["rows"]
+    assert {file: file.stat().st_mtime_ns for file in old.glob("jobs/*/result.json")} == done
+
+
+def write_weights(file: Path, recipe: Path, seed: int) -> Path:
+    torch.manual_seed(seed)
+    torch.save(SlotNet(load_recipe(recipe).net, 2).body.state_dict(), file)
+    return file
+
+
+def test_nets_that_begin_with_other_weights_do_not_share_a_table(recipe, tmp_path):
+    weights, out = write_weights(tmp_path / "w.pt", recipe, seed=0), tmp_path / "s"
+    asked = ("--folds", 2, "--set", f"net.weights={weights}")
+    (first,) = figures(study("kfold", recipe, out, *asked, "--repeats", 1))
+    before, kept = (out / "study.json").read_bytes(), weights.read_bytes()
+    write_weights(weights, recipe, seed=1)
+    message = refusal("kfold", recipe, *asked, "--repeats", 2, "--out", out)
+    assert f"holds another study: other weights are in {weights} now" in message
+    assert (out / "study.json").read_bytes() == before
+    weights.write_bytes(kept)
+    (second,) = figures(study("kfold", recipe, out, *asked, "--repeats", 2))
+    assert second["top1_per_repeat"][:1] == first["top1_per_repeat"]
+
+
+def test_a_job_is_another_one_if_its_teacher_begins_with_other_weights(recipe, tmp_path):
+    weights = write_weights(tmp_path / "w.pt", recipe, seed=0)
+    pupil = load_recipe(recipe)
+    begun = changed(pupil, [f"net.weights={weights}"])
+
+    def digest() -> str:
+        pool = Pool(begun)
+        return make_job(
+            "pupil", pupil, pool, (0, 1), (2,), make_job("t", begun, pool, (0, 1))
+        ).digest
+
+    first = digest()
+    assert digest() == first
+    write_weights(weights, recipe, seed=1)
+    assert digest() != first
+
+
+def test_weights_that_are_not_there_are_told_before_there_is_a_folder(recipe, tmp_path):
+    weights = ("--set", f"net.weights={tmp_path / 'gone.pt'}")
+    refused = trainer("kfold", recipe, *weights, "--folds", 2, "--out", tmp_path / "s")
+    assert refused.returncode == 69
+    assert f"{tmp_path / 'gone.pt'}: cannot read the weights: No such file" in refused.stderr
+    assert not (tmp_path / "s").exists()
 
 
 def test_a_folder_with_other_things_is_no_place_for_a_study(recipe, tmp_path):
@@ -734,19 +895,37 @@ def test_a_study_that_lost_its_table_goes_on(twofold, recipe, tmp_path):
     assert study("kfold", recipe, again, "--folds", 2, "--repeats", 2)["rows"] == before["rows"]
 
 
-@pytest.mark.parametrize("damage", ["", "{}x", '{"other": 1}', None])
-def test_a_result_that_is_damaged_is_made_again(twofold, recipe, tmp_path, damage):
-    out, _ = twofold
+def changed_within(content: bytes) -> bytes:
+    """Return an npz with another number in it: only reading all of it tells."""
+    at = content.index(b"\n") + 1
+    return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("result.json", lambda content: b""),
+        ("result.json", lambda content: b"{}x"),
+        ("result.json", lambda content: b'{"other": 1}'),
+        ("oof.npz", None),
+        ("oof.npz", lambda content: b""),
+        ("oof.npz", lambda content: content[:100]),
+        ("oof.npz", lambda content: content[:-1]),
+        ("oof.npz", changed_within),
+    ],
+    ids=["empty", "broken", "other", "gone", "empty-npz", "cut-npz", "short-npz", "changed-npz"],
+)
+def test_a_result_that_is_damaged_is_made_again(twofold, recipe, tmp_path, name, damage):
+    out, before = twofold
     again = tmp_path / "s"
     shutil.copytree(out, again)
-    before = (again / "study.json").read_bytes()
-    job = next(again.glob("jobs/*/result.json"))
+    file = next(again.glob(f"jobs/*/{name}"))
     if damage is None:
-        (job.parent / "oof.npz").unlink()
+        file.unlink()
     else:
-        job.write_text(damage)
+        file.write_bytes(damage(file.read_bytes()))
     found = study("kfold", recipe, again, "--folds", 2, "--repeats", 2)
-    assert found["rows"][0]["top1_per_repeat"] == json.loads(before)["rows"][0]["top1_per_repeat"]
+    assert figures(found) == figures(before)
 
 
 @pytest.mark.parametrize("content", ["", "{}"])

@@ -1,8 +1,9 @@
 """A study's fits as tasks of a Ray cluster that is there already.
 
-Each machine needs the same Python, Ray and shelf-edge, and the pictures where the recipe says they
-are; no folder is shared. A task works in a folder of its own and sends its files back, and only
-the one that asked writes them into the study: so a machine that is lost costs a fit, no more.
+Each machine needs the same Python, Ray and shelf-edge, and the pictures and weights where the
+recipe says they are; no folder is shared. A task works in a folder of its own and sends its files
+back, and only the one that asked writes them into the study: so a machine that is lost costs a fit,
+no more.
 """
 
 from __future__ import annotations
@@ -185,7 +186,9 @@ def _pool(recipe: Recipe) -> Pool:
 
 
 def _check_same(job: Job, pool: Pool) -> None:
-    """Raise UnavailableError where this machine has other pictures than the one that asks."""
+    """Raise UnavailableError where this machine has other pictures, or weights to begin with, than
+    the one that asks."""
+    _check_same_weights(job, pool)
     last = max(job.learns + job.asked)
     if last < len(pool.pictures):
         here = make_job(job.name, job.recipe, pool, job.learns, job.asked, job.teacher)
@@ -195,3 +198,15 @@ def _check_same(job: Job, pool: Pool) -> None:
         f"{platform.node()}: the pictures of the recipe's data are others there; each machine of "
         "the cluster needs the same ones at the same place"
     )
+
+
+def _check_same_weights(job: Job, pool: Pool) -> None:
+    try:
+        weights = pool.weights_of(job.recipe)
+    except UnavailableError as error:
+        raise UnavailableError(f"{platform.node()}: {error}") from None
+    if weights != job.weights:
+        raise UnavailableError(
+            f"{platform.node()}: net.weights: {job.recipe.net.weights}: holds other weights there; "
+            "each machine of the cluster needs the same ones at the same place"
+        )

@@ -56,11 +56,14 @@ class Findings:
         return [self._summary(row) for row in self._layout.plan.rows]
 
     def write_oof(self) -> None:
-        """Write the out-of-fold probabilities of each row that has a whole repeat."""
+        """Write the out-of-fold probabilities of each row that has a whole repeat; remove others,
+        which no row would name."""
         make_folder(self._study / "oof")
-        for name, said in self._said.items():
-            if len(said):
-                self._write_oof(name, said)
+        whole = {self._oof(name): said for name, said in self._said.items() if len(said)}
+        for file, said in whole.items():
+            self._write_oof(file, said)
+        for file in set(self._study.glob("oof/*.npz")) - whole.keys():
+            file.unlink(missing_ok=True)  # another process tidies up, too
 
     def _probabilities(self, row: Row) -> NDArray[np.float32]:
         """Return what a row's nets say, (repeats, n, classes): the repeats that are complete."""
@@ -79,7 +82,7 @@ class Findings:
     def _answered(self, job: Job) -> bool:
         return is_done(self._study, job) and not read_result(self._study, job).diverged
 
-    def _write_oof(self, name: str, probabilities: NDArray[np.float32]) -> None:
+    def _write_oof(self, file: Path, probabilities: NDArray[np.float32]) -> None:
         content = io.BytesIO()
         np.savez_compressed(
             content,
@@ -91,7 +94,7 @@ class Findings:
             box=np.array([picture.box or (0, 0, 0, 0) for picture in self._pictures]),
             classes=np.array(self._classes),
         )
-        replace_file(self._oof(name), lambda path: path.write_bytes(content.getvalue()))
+        replace_file(file, lambda path: path.write_bytes(content.getvalue()))
 
     def _oof(self, name: str) -> Path:
         return self._study / "oof" / f"{name}.npz"

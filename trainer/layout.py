@@ -19,7 +19,7 @@ from trainer.ablation import Row
 from trainer.data import check_labels
 from trainer.folds import Indices, groups_of, split, subset
 from trainer.jobs import Job, Pool, digest_of, make_job
-from trainer.recipe import SEEDS, Recipe, check_choice
+from trainer.recipe import AFTERWARDS, SEEDS, Recipe, check_choice
 from trainer.runs import folder_of_run
 
 
@@ -122,20 +122,33 @@ class Layout:
     def about(self) -> dict[str, Any]:
         """Return what is asked, as study.json begins."""
         plan = self.plan
+        recipes = [plan.recipe, *([plan.teacher] if plan.teacher else [])]
         return {
             "kind": plan.kind,
             "recipe": plan.recipe.name,
             "digest": plan.recipe.digest(training_only=True),
             "teacher": plan.teacher and plan.teacher.digest(training_only=True),
+            "asked": _keys(plan.recipe) | {"teacher": plan.teacher and _keys(plan.teacher)},
+            "weights": {
+                str(recipe.net.weights): digest
+                for recipe in recipes
+                if (digest := self.pool.weights_of(recipe))
+            },
             "data": digest_of([self.pool.prints[i] for i in self.chosen]),
             "n": len(self.chosen),
             "groups": int(self.groups.max()) + 1,
+            "grouping": digest_of(self.groups.tolist()),
             "folds": plan.folds,
             "repeats": plan.repeats,
             "subset": dict(plan.subset) or None,
             "majority": float(np.unique(self.labels, return_counts=True)[1].max())
             / len(self.labels),
         }
+
+
+def _keys(recipe: Recipe) -> dict[str, Any]:
+    """Return the keys that the probabilities depend on, as JSON has them."""
+    return recipe.model_dump(mode="json", exclude=AFTERWARDS - {"temperature"})
 
 
 def _refuse_leaks(plan: Plan) -> None:

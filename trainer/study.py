@@ -9,8 +9,12 @@ STUDY/study.json, written anew after every fit, holds
     kind             kfold or ablate
     recipe, digest   name and digest of the recipe that was asked for
     teacher          digest of the recipe that its teacher is trained by, or null
-    data, n, groups, folds, repeats, subset, majority     digest and number of pictures and of their
-                     groups; how they were parted; what always naming the commonest class gets right
+    asked            the keys of both that a probability depends on, the teacher's as `teacher`
+    weights          by the name of each file of weights that nets begin with, a digest of it
+    data, n          digest and number of pictures
+    groups, grouping           number of their groups; digest of who is in which
+    folds, repeats, subset     how they were parted
+    majority         what always naming the commonest class gets right
     rows             list of
       name, changes, digest      which row; KEY=VALUE against the row it is compared with, of plain
                                  against the recipe, also where full takes no part
@@ -48,8 +52,9 @@ from typing import Any
 
 from edge.errors import EdgeError, UnavailableError, UsageError
 from trainer import cluster
+from trainer.begun import check_goes_on
 from trainer.files import make_folder, refuse_strangers, replace_file, write_json
-from trainer.findings import Findings, read_study
+from trainer.findings import Findings
 from trainer.jobs import LOOK_AGAIN_S, ElsewhereError, Job, is_done, read_result, tidy, work
 from trainer.layout import Layout, Plan
 from trainer.tables import as_csv, as_markdown
@@ -67,20 +72,13 @@ class Study:
         self.layout, self.folder, self._keep_runs = Layout(plan), folder, keep_runs
 
     def check_folder(self) -> None:
-        """Raise UsageError where the folder holds another study: its table would be lost."""
-        file = self.folder / "study.json"
-        if not file.exists():
-            if self.folder.is_dir():
-                begun = (self.folder / "jobs").exists()  # who has lost study.json keeps the fits
-                refuse_strangers(self.folder, OURS if begun else ())
-            return
-        known, own = read_study(file), self.layout.about()
-        for word in ("kind", "recipe", "digest", "teacher", "data", "folds"):
-            if known.get(word) != own[word]:
-                raise UsageError(
-                    f"{self.folder}: holds a study with another {word} ({known.get(word)}); give "
-                    "another folder as --out"
-                )
+        """Raise UsageError where the folder holds another study, or more of this one than is asked
+        for: its table would be lost."""
+        if (self.folder / "study.json").exists():
+            check_goes_on(self.folder, self.layout)
+        elif self.folder.is_dir():
+            begun = (self.folder / "jobs").exists()  # who has lost study.json keeps the fits
+            refuse_strangers(self.folder, OURS if begun else ())
 
     def work(self) -> None:
         """Do what no other process does. One that shares the folder may do some."""
