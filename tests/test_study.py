@@ -585,6 +585,18 @@ def test_a_table_has_as_many_cells_in_each_row(twofold):
     assert {line.count("|") for line in lines} == {13}
 
 
+def test_where_pictures_say_a_kind_the_table_has_how_often_that_is_right(twofold, tmp_path):
+    photos = write_photos(tmp_path / "photos")
+    first, *rows = (photos / "index.csv").read_text().split()
+    (photos / "index.csv").write_text("\n".join([f"{first},coarse", *(f"{r},slot" for r in rows)]))
+    recipe = write_recipe(tmp_path / "recipe.yaml", photos, epochs=1)
+    (row,) = study("kfold", recipe, tmp_path / "study", "--folds", 2, "--repeats", 1)["rows"]
+    assert row["figures"]["coarse_top1"]["mean"] == 1  # both classes are of one kind
+    head, _, line = (tmp_path / "study" / "table.md").read_text().splitlines()
+    assert (head.split("|")[-2].strip(), line.split("|")[-2].strip()) == ("coarse %", "100.00")
+    assert "coarse" not in (twofold[0] / "table.md").read_text()
+
+
 def test_more_repeats_are_added_to_those_that_are_there(twofold, recipe, tmp_path):
     before = study("kfold", recipe, tmp_path, "--folds", 2, "--repeats", 1)
     after = study("kfold", recipe, tmp_path, "--folds", 2, "--repeats", 2)

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from edge.classifier import EMPTY
 from edge.errors import ConfigError, UnavailableError
 from trainer.ablation import Row
-from trainer.evaluate import true_columns
-from trainer.figures import figures
+from trainer.evaluate import coarse_classes, true_columns
+from trainer.figures import coarse_figures, figures
 from trainer.files import make_folder, replace_file
 from trainer.jobs import Job, Result, is_done, read_probabilities, read_result
 from trainer.layout import Layout
@@ -29,7 +29,8 @@ from trainer.statistics import (
 )
 
 FIGURES = (
-    "top1", "top5", "macro_recall", "nll", "brier", "ece", "auroc", "average_precision",
+    "top1", "coarse_top1", "top5", "macro_recall", "nll", "brier", "ece", "auroc",
+    "average_precision",
 )  # fmt: skip
 
 MEASURED = (
@@ -133,7 +134,7 @@ class Findings:
 
     def _measured(self, said: NDArray[np.float32]) -> dict[str, Any]:
         """Return the figures of what a row's nets say, (repeats, n, classes)."""
-        repeats = [figures(p, self._truth, self._classes, self._layout.groups) for p in said]
+        repeats = [self._figures(p) for p in said]
         right = self._right(said)
         return {
             "top1_per_repeat": [found["top1"] for found in repeats],
@@ -144,10 +145,17 @@ class Findings:
             "figures": {
                 name: spread([found[name] for found in repeats])
                 for name in FIGURES
-                if repeats[0][name] is not None
+                if repeats[0].get(name) is not None
             },
             "intervals": self._intervals(said, with_auroc=repeats[0]["auroc"] is not None),
         }
+
+    def _figures(self, p: NDArray[np.float32]) -> dict[str, Any]:
+        """Return the figures of one repeat, (n, classes), by kind too where pictures say one."""
+        found = figures(p, self._truth, self._classes, self._layout.groups)
+        if kinds := coarse_classes(self._pictures):
+            found |= coarse_figures(p, self._truth, self._classes, kinds)
+        return found
 
     def _intervals(self, said: NDArray[np.float32], with_auroc: bool) -> dict[str, Interval]:
         believed = np.clip(said[:, np.arange(self._n), self._truth], 1e-12, 1)

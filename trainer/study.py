@@ -22,9 +22,10 @@ STUDY/study.json, written anew after every fit, holds
       fits, diverged             how many fits are done; why the first of those that diverged did
       repeats                    how many are complete. Without one, all that follows is null
       top1_per_repeat, top1_per_fold     shares; a list, a list of lists
-      figures                    top1, top5, macro_recall, nll, brier, ece, auroc,
+      figures                    top1, coarse_top1, top5, macro_recall, nll, brier, ece, auroc,
                                  average_precision: {mean, std over repeats}, where they are known
-      intervals                  of top1 (Wilson), nll and auroc (groups resampled): [low, high]
+      intervals                  of top1 (Wilson), nll (Student's t) and auroc (groups resampled):
+                                 [low, high]
       difference                 to compared_with in points of top1: {points, std_repeats,
                                  std_folds, interval, only_this_right, only_reference_right}
       seconds_per_fit            {mean, std} of training on one thread, its teacher not counted

@@ -14,8 +14,12 @@ HEADINGS = (
 
 
 def as_markdown(study: Mapping[str, Any]) -> str:
-    """Return the table for people; a row without a whole repeat shows dashes."""
-    lines = [HEADINGS, tuple("---" for _ in HEADINGS), *map(_cells, study["rows"])]
+    """Return the table for people; a row without a whole repeat shows dashes. The share of kinds
+    (coarse classes) that are right stands behind the rest where pictures say one."""
+    by_kind = any("coarse_top1" in (row["figures"] or ()) for row in study["rows"])
+    headings = (*HEADINGS, "coarse %") if by_kind else HEADINGS
+    rows = [(*_cells(row), *([_coarse(row)] if by_kind else [])) for row in study["rows"]]
+    lines = [headings, tuple("---" for _ in headings), *rows]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "".join(
         "| " + " | ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True))
@@ -44,6 +48,11 @@ def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
         f"{row['seconds_per_fit']['mean']:.0f}",
         f"{row['ms_per_image']['mean']:.2f}",
     )
+
+
+def _coarse(row: Mapping[str, Any]) -> str:
+    found = (row["figures"] or {}).get("coarse_top1")
+    return "-" if found is None else f"{100 * found['mean']:.2f}"
 
 
 def _number(value: float | None, scale: float = 1) -> str:
