@@ -26,7 +26,7 @@ from edge.errors import UnavailableError
 from edge.preprocess import to_batch
 from trainer import draw
 from trainer.bundle import write_fp32
-from trainer.evaluate import read_pictures, softmax
+from trainer.evaluate import open_model, read_pictures, softmax
 from trainer.mixture import open_mixture
 from trainer.net import SlotNet
 from trainer.parity import Asked, parity, worst
@@ -110,6 +110,19 @@ def exported(place):
     return bundle, json.loads(report.read_text())
 
 
+@pytest.fixture
+def met(monkeypatch):
+    """The pictures, as bytes, that ranges are measured on and those they are judged on."""
+    noted = []
+
+    def note(path, target, measured_on, judged_on, expected):
+        noted.extend([one.tobytes() for one in part] for part in (measured_on, judged_on))
+        return candidates(path, target, measured_on, judged_on, expected)
+
+    monkeypatch.setattr("trainer.export.candidates", note)
+    return noted
+
+
 def images_of(folder) -> list[np.ndarray]:
     return [cv2.imread(str(file)) for file in sorted(folder.glob("*.png"))]
 
@@ -155,13 +168,33 @@ def test_a_temperature_is_fitted_on_pictures_that_the_run_has_not_seen(exported)
     assert temperature.value == report["temperature"] != 1
 
 
-def test_how_sure_it_is_was_measured_with_temperatures_that_had_not_seen_the_picture(
-    place, tmp_path, monkeypatch
-):
+def test_every_temperature_is_fitted_on_what_the_int8_net_says(place, tmp_path, monkeypatch):
     fitted = []
 
     def note(logits, truth, shift_of, equally):
-        fitted.append({row.tobytes() for row in logits})
+        fitted.append(logits)
+        return 1.0, 0.0
+
+    monkeypatch.setattr("trainer.export.fit_temperature", note)
+    bundle = tmp_path / "m.onnx"
+    asked = ("--out", bundle, "--held-out", place / "new", "--qat", "off")
+    assert trainer("export", place / "run", *asked).returncode == 0
+    images = images_of(place / "new")
+    int8, fp32 = (open_model(one, 1)[0].probabilities(images) for one in (bundle, place / "run"))
+    assert np.abs(int8 - fp32).max() > 1e-3
+    np.testing.assert_allclose(softmax(fitted[0]), int8, atol=1e-6)
+    known = {row.tobytes() for row in fitted[0]}
+    assert all(row.tobytes() in known for logits in fitted for row in logits)
+
+
+def test_how_sure_it_is_was_measured_with_temperatures_that_had_not_seen_the_group(
+    place, tmp_path, monkeypatch
+):
+    """Two pictures a group: what shows the same thing is known with either of them."""
+    fitted = []
+
+    def note(logits, truth, shift_of, equally):
+        fitted.append([row.tobytes() for row in logits])
         return float(len(fitted)), 0.0
 
     monkeypatch.setattr("trainer.export.fit_temperature", note)
@@ -170,19 +203,32 @@ def test_how_sure_it_is_was_measured_with_temperatures_that_had_not_seen_the_pic
         "trainer.export.tempered",
         lambda x, own, classes: scored.append((x, own)) or softmax(x / own.value),
     )
-    asked = ("--held-out", place / "new", "--qat", "off")
+    first, *rows = (place / "new" / "index.csv").read_text().split()
+    pairs = [f"{place / 'new'}/{row.rpartition(',')[0]},p{i // 2}" for i, row in enumerate(rows)]
+    index = tmp_path / "index.csv"
+    index.write_text("\n".join([first, *pairs]))
+    asked = ("--held-out", index, "--qat", "off")
     assert trainer("export", place / "run", "--out", tmp_path / "m.onnx", *asked).returncode == 0
-    assert sum(len(x) for x, _ in scored) == 40
+    pair_of = {row: i // 2 for i, row in enumerate(fitted[0])}
+    assert sum(len(x) for x, _ in scored) == len(pair_of) == 40
     for x, own in scored:
-        known = fitted[int(own.value) - 1]
-        assert not known & {row.tobytes() for row in x.astype(np.float32)}
+        known = {pair_of[row] for row in fitted[int(own.value) - 1]}
+        assert not known & {pair_of[row.tobytes()] for row in x.astype(np.float32)}
 
 
 def test_a_bundle_is_what_onnx_calls_valid(exported):
     onnx.checker.check_model(onnx.load(exported[0]), full_check=True)
 
 
-def test_one_picture_is_enough_to_measure_ranges_on(place, tmp_path):
+def test_ranges_are_measured_on_some_pictures_and_judged_on_others(place, tmp_path, met):
+    asked = ("--out", tmp_path / "m.onnx", "--qat", "off")
+    assert trainer("export", place / "run", *asked).returncode == 0
+    measured_on, judged_on = met
+    assert len(measured_on) == len(judged_on) == 12
+    assert len({*measured_on, *judged_on}) == 24
+
+
+def test_one_picture_is_enough_to_measure_ranges_on(place, tmp_path, met):
     alone = tmp_path / "alone.csv"
     for name in "ab":
         shutil.copy(place / "learnt" / "0.png", tmp_path / f"{name}.png")
@@ -190,6 +236,9 @@ def test_one_picture_is_enough_to_measure_ranges_on(place, tmp_path):
     asked = ("--data", alone, "--qat", "off", "--json")
     done = trainer("export", place / "run", "--out", tmp_path / "m.onnx", *asked)
     assert json.loads(done.stdout)["kl"] < 0.01
+    measured_on, judged_on = met
+    assert measured_on == judged_on
+    assert len(judged_on) == 1
 
 
 def test_the_best_checkpoint_is_said_to_have_been_chosen_on_what_is_measured(
@@ -657,6 +706,34 @@ def test_parity_finds_the_picture_on_which_both_nets_differ():
     assert (first["picture"], first["fp32"]["class"], first["int8"]["class"]) == (
         "b", "empty", "stocked",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("lost", "apart", "within"), [(3, 0, True), (4, 0, False), (0, 15, True), (0, 16, False)]
+)
+def test_three_pictures_of_a_thousand_may_be_lost_and_fifteen_be_called_otherwise(
+    lost, apart, within
+):
+    """lost: FP32 alone was right. apart: both were wrong, each in its own way."""
+    fp32, int8, truth = (np.zeros(1000, np.int64) for _ in range(3))
+    int8[: lost + apart] = 1
+    truth[lost : lost + apart] = 2
+    logits = [5 * np.eye(3, dtype=np.float32)[said] for said in (fp32, int8)]
+    plain = Temperature(value=1, fitted_on="nothing")
+    report = parity(*logits, truth, plain, ("empty", "stocked", "콜라 제로"))
+    assert report["top1_fp32"] - report["top1_int8"] == pytest.approx(lost / 1000)
+    assert report["agreement"] == pytest.approx(1 - (lost + apart) / 1000)
+    assert report["within_contract"] is within
+
+
+def test_divergence_is_counted_from_what_fp32_says():
+    """KL(1/2, 1/2 | 4/5, 1/5) is the logarithm of 5/4; the other way round it would be less."""
+    fp32, int8 = np.log([[[0.5, 0.5]], [[0.8, 0.2]]]).astype(np.float32)
+    truth, plain = np.array([0]), Temperature(value=1, fitted_on="nothing")
+    asked = Asked(["a"], truth, lambda: in_parts(np.zeros((1, 1, 1, 3), np.uint8), 32))
+    classes = ("empty", "stocked")
+    assert parity(fp32, int8, truth, plain, classes)["kl"] == pytest.approx(np.log(5 / 4))
+    assert worst(fp32, int8, asked, plain, classes)[0]["kl"] == pytest.approx(np.log(5 / 4))
 
 
 def test_temper_asks_a_bundle_what_it_said_before_its_own_temperature(tmp_path):
