@@ -27,6 +27,7 @@ from edge.preprocess import to_batch
 from trainer import draw
 from trainer.bundle import write_fp32
 from trainer.evaluate import open_model, read_pictures, softmax
+from trainer.export import Compared, _better
 from trainer.mixture import open_mixture
 from trainer.net import SlotNet
 from trainer.parity import Asked, parity, worst
@@ -734,6 +735,33 @@ def test_divergence_is_counted_from_what_fp32_says():
     classes = ("empty", "stocked")
     assert parity(fp32, int8, truth, plain, classes)["kl"] == pytest.approx(np.log(5 / 4))
     assert worst(fp32, int8, asked, plain, classes)[0]["kl"] == pytest.approx(np.log(5 / 4))
+
+
+@pytest.mark.parametrize(
+    ("within", "closer", "best"),
+    [
+        ((True, False), "after", "before"),
+        ((False, True), "before", "after"),
+        ((True, True), "before", "before"),
+        ((True, True), "after", "after"),
+        ((False, False), "before", "before"),
+        ((False, False), "after", "after"),
+    ],
+)
+def test_what_keeps_the_contract_wins_and_else_what_stays_closer_to_fp32(within, closer, best):
+    plain = Temperature(value=1, fitted_on="nothing")
+    both = [
+        Compared(
+            Candidate(name, None, agreement=1.0 if name == closer else 0.9, kl=0.0),
+            plain,
+            {"top1_int8": 0.9, "agreement": 0.98, "kl": 0.01, "within_contract": kept},
+        )
+        for name, kept in zip(("before", "after"), within, strict=True)
+    ]
+    found = _better(*both)
+    assert found.candidate.rule == best
+    assert tuple(each["within_contract"] for each in found.report["qat"].values()) == within
+    assert found.report["within_contract"] is any(within)
 
 
 def test_temper_asks_a_bundle_what_it_said_before_its_own_temperature(tmp_path):
