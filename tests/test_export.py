@@ -7,6 +7,7 @@ import json
 import logging
 import shutil
 from collections import Counter
+from hashlib import sha256
 
 import cv2
 import numpy as np
@@ -219,6 +220,19 @@ def test_how_sure_it_is_was_measured_with_temperatures_that_had_not_seen_the_gro
 
 def test_a_bundle_is_what_onnx_calls_valid(exported):
     onnx.checker.check_model(onnx.load(exported[0]), full_check=True)
+
+
+def test_a_run_exported_twice_is_one_bundle_with_one_digest(exported, place, tmp_path):
+    bundle, report = exported
+    again = tmp_path / "again.onnx"
+    asked = ("--out", again, "--held-out", place / "new", "--qat", "off")
+    assert trainer("export", place / "run", *asked).returncode == 0
+    found, before = (open_classifier(one).info for one in (again, bundle))
+    assert found == before
+    assert found.digest == sha256(bundle.read_bytes()).hexdigest()
+    timed = {"ms_fp32", "ms_int8", "threads"}
+    assert timed <= set(report)
+    assert not timed & set(found.accuracy["parity"])
 
 
 def test_ranges_are_measured_on_some_pictures_and_judged_on_others(place, tmp_path, met):

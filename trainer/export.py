@@ -63,6 +63,9 @@ REPRESENTATIVE = 400
 """So many different training pictures: ranges are measured on half of them, judged on the rest."""
 TEMPERED = 5
 """In so many parts temperatures are fitted for the figures, each on the others."""
+TOLD_ELSEWHERE = {"accuracy", "worst", "ms_fp32", "ms_int8", "threads"}
+"""What the bundle's parity leaves out of the report: its times differ from export to export, and a
+run's bundle is to have one digest; the worst pictures are named by where they lie."""
 Say = Callable[[int, int], None]
 """Told the step of the fine-tuning, and how many there are."""
 
@@ -149,7 +152,7 @@ def export(
         recipe_hash=found.recipe.digest(),
         data_digest=found.data_digest,
         accuracy=report["accuracy"]
-        | {"parity": {key: report[key] for key in report if key not in ("accuracy", "worst")}},
+        | {"parity": {key: report[key] for key in report if key not in TOLD_ELSEWHERE}},
         quantization=_words(target, few, best.candidate, tried),
         sources=found.recipe.sources,
     )
