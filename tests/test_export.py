@@ -8,6 +8,8 @@ import logging
 import shutil
 from collections import Counter
 from hashlib import sha256
+from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -21,15 +23,17 @@ from onnx import numpy_helper
 from test_trainer import refusal, trainer
 from torch import nn
 from torch.nn.modules.module import register_module_forward_pre_hook
+from torchvision import models
 
 from edge.classifier import EMPTY, Temperature, open_classifier
 from edge.errors import UnavailableError
 from edge.preprocess import to_batch
 from trainer import draw
+from trainer.baselines import BASELINES, Baseline
 from trainer.bundle import write_fp32
 from trainer.evaluate import open_model, read_pictures, softmax
 from trainer.export import Compared, _better
-from trainer.mixture import open_mixture
+from trainer.mixture import Mixture, open_mixture
 from trainer.net import SlotNet
 from trainer.parity import Asked, parity, worst
 from trainer.qat import RoundedActivation, RoundedWeight, fine_tune
@@ -602,9 +606,22 @@ def test_fine_tuning_brings_coarse_weights_back_to_the_nets_own_answers(place, m
     assert after < divergence(steps=0) / 2
 
 
-@pytest.fixture(scope="module")
-def tuned(place, tmp_path_factory):
-    """The net after fine-tuning, in how many places it rounded, and its INT8 graph."""
+def small_densenet(net: Net) -> Baseline:
+    """A DenseNet of two blocks of two; a BatchNorm that no Relu follows is its last layer."""
+    layers = models.DenseNet(8, (2, 2), num_init_features=16, bn_size=2).features
+    return Baseline([layers], layers.norm5.num_features, 32, None)
+
+
+class Tuned(NamedTuple):
+    """A net after fine-tuning, in how many places it rounded, its FP32 file and its INT8 graph."""
+
+    net: nn.Module
+    rounded: int
+    path: Path
+    graph: onnx.ModelProto
+
+
+def fine_tuned(model: SlotNet, mixture: Mixture, path: Path, steps: int) -> Tuned:
     places = set()
 
     class Noting(RoundedActivation):
@@ -612,42 +629,108 @@ def tuned(place, tmp_path_factory):
             places.add(self)
             return super().forward(x)
 
-    found = load_run(place / "run")
-    mixture = open_mixture(found.recipe)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("trainer.qat.RoundedActivation", Noting)
-        patch.setattr("trainer.qat.STEPS", 2)
-        net = fine_tune(found.net, mixture, True, lambda step, steps: None)
-    path = tmp_path_factory.mktemp("tuned") / "fp32.onnx"
-    images = to_batch([mixture.image(i, augmented=False)[0] for i in range(8)], 32)
-    write_fp32(net, found.recipe, path, images)
+        patch.setattr("trainer.qat.STEPS", steps)
+        patch.setattr("trainer.qat.LOOKS", 1)
+        net = fine_tune(model, mixture, True, lambda step, steps: None)
+    crops = [mixture.image(i, augmented=False)[0] for i in range(4)]
+    images = to_batch(crops, mixture.recipe.input_size)
+    write_fp32(net, mixture.recipe, path, images)
+    return Tuned(net, len(places), path, quantized(path, images))
+
+
+def quantized(path: Path, images: np.ndarray) -> onnx.ModelProto:
     ranges = {name: minmax(values) for name, values in histograms(path, images).items()}
-    return net, len(places), quantize(path, Target.X86, ranges)
+    return quantize(path, Target.X86, ranges)
+
+
+def untrained(place, net: Net, size: int) -> tuple[SlotNet, Mixture]:
+    """A net in which no two BatchNorms are alike, and what it would be fed."""
+    torch.manual_seed(0)
+    model = SlotNet(net, 2).eval()
+    for norm in model.modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            nn.init.uniform_(norm.weight, 0.5, 1.5)
+            nn.init.normal_(norm.bias, std=0.1)
+            nn.init.normal_(norm.running_mean, std=0.1)
+            norm.running_var.fill_(4)  # else what a net of random weights says overflows
+    recipe = load_run(place / "run").recipe
+    changes = {"net": net, "input_size": size, "batch": 2}
+    return model, open_mixture(recipe.model_copy(update=changes))
+
+
+@pytest.fixture(scope="module", params=["resnet10", "densenet201"])
+def tuned(request, place, tmp_path_factory):
+    """The trained net with all tweaks, and one that keeps BatchNorms, fine-tuned by two steps."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(BASELINES, "densenet201", small_densenet)
+        if request.param == "densenet201":
+            model, mixture = untrained(place, Net(arch="densenet201"), 32)
+        else:
+            found = load_run(place / "run")
+            model, mixture = found.net, open_mixture(found.recipe)
+        return fine_tuned(model, mixture, tmp_path_factory.mktemp("tuned") / "fp32.onnx", steps=2)
+
+
+def stored_places(graph: onnx.ModelProto) -> int:
+    """Return behind how many nodes a bundle rounds what is not rounded yet.
+
+    A MaxPool answers with what it reads, which is rounded already, and once more as it is stored.
+    """
+    kinds = Counter(node.op_type for node in graph.graph.node)
+    return kinds["QuantizeLinear"] - kinds["MaxPool"]
 
 
 def test_fine_tuning_rounds_just_what_a_bundle_stores_and_not_the_bytes_it_reads(tuned):
-    _, rounded, graph = tuned
-    kinds = Counter(node.op_type for node in graph.graph.node)
-    assert kinds["AveragePool"]  # of the D shortcuts, with a range of its own
-    # A MaxPool answers with what it reads, which is rounded already, and once more as it is stored.
-    assert rounded == kinds["QuantizeLinear"] - kinds["MaxPool"]
+    kinds = {node.op_type for node in tuned.graph.graph.node}
+    assert "AveragePool" in kinds  # which has a range of its own
+    assert tuned.rounded == stored_places(tuned.graph)
+
+
+@pytest.mark.parametrize(
+    ("net", "size"),
+    [
+        (Net(arch="resnet18", width=0.125), 32),
+        (Net(arch="resnet14", width=0.125, c=True, d=True), 32),
+        (Net(arch="vgg16"), 32),
+        (Net(arch="simple_cnn", width=0.25), 16),
+        (Net(arch="inception_v3"), 80),
+    ],
+    ids=lambda value: getattr(value, "arch", ""),
+)
+def test_fine_tuning_rounds_just_what_a_bundle_stores_of_every_kind_of_net(
+    net, size, place, tmp_path
+):
+    model, mixture = untrained(place, net, size)
+    found = fine_tuned(model, mixture, tmp_path / "fp32.onnx", steps=0)
+    assert found.rounded == stored_places(found.graph)
 
 
 def test_what_fine_tuning_rounds_the_bundle_does_not_move(tuned):
     """The first convolution too, whose weights hold the scaling of the picture in the bundle."""
-    net, _, graph = tuned
-    tuned_weights = [m.weight.detach().numpy() for m in net.modules() if isinstance(m, nn.Conv2d)]
-    known = {one.name: numpy_helper.to_array(one) for one in graph.graph.initializer}
-    made_by = {name: node for node in graph.graph.node for name in node.output}
-    for number, conv in enumerate(node for node in graph.graph.node if node.op_type == "Conv"):
-        integers, steps, _ = (known[name] for name in made_by[conv.input[1]].input)
-        stored = integers * steps.reshape(-1, 1, 1, 1)
+    graph = tuned.graph.graph
+    kept = [m for m in tuned.net.modules() if isinstance(m, nn.Conv2d | nn.BatchNorm2d)]
+    tuned_weights = [module.weight.detach().numpy() for module in kept]
+    known = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
+    made_by = {name: node for node in graph.node for name in node.output}
+    readers = [n for n in graph.node if n.op_type in ("Conv", "BatchNormalization")]
+    assert len(readers) == len(kept)
+    for number, reader in enumerate(readers):
+        integers, steps, _ = (known[name] for name in made_by[reader.input[1]].input)
+        stored = integers * steps.reshape(-1, *[1] * (integers.ndim - 1))
         if number == 0:
             stored *= 255 * np.reshape(STD, (1, 3, 1, 1))
         alike = [weights for weights in tuned_weights if weights.shape == stored.shape]
         assert (
             min(np.abs(weights - stored).max() for weights in alike) < 1e-5 * np.abs(stored).max()
         )
+
+
+def test_what_the_quantizer_cannot_do_by_channel_is_no_news_to_who_exports(tuned, caplog):
+    """It says so of each BatchNorm: a hundred lines for a DenseNet."""
+    quantized(tuned.path, np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8))
+    assert caplog.text == ""
 
 
 class TwoBits(RoundedWeight):
