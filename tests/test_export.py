@@ -7,6 +7,9 @@ import json
 import logging
 import shutil
 from collections import Counter
+from hashlib import sha256
+from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -20,14 +23,17 @@ from onnx import numpy_helper
 from test_trainer import refusal, trainer
 from torch import nn
 from torch.nn.modules.module import register_module_forward_pre_hook
+from torchvision import models
 
 from edge.classifier import EMPTY, Temperature, open_classifier
 from edge.errors import UnavailableError
 from edge.preprocess import to_batch
 from trainer import draw
+from trainer.baselines import BASELINES, Baseline
 from trainer.bundle import write_fp32
-from trainer.evaluate import read_pictures, softmax
-from trainer.mixture import open_mixture
+from trainer.evaluate import open_model, read_pictures, softmax
+from trainer.export import Compared, _better
+from trainer.mixture import Mixture, open_mixture
 from trainer.net import SlotNet
 from trainer.parity import Asked, parity, worst
 from trainer.qat import RoundedActivation, RoundedWeight, fine_tune
@@ -110,6 +116,19 @@ def exported(place):
     return bundle, json.loads(report.read_text())
 
 
+@pytest.fixture
+def met(monkeypatch):
+    """The pictures, as bytes, that ranges are measured on and those they are judged on."""
+    noted = []
+
+    def note(path, target, measured_on, judged_on, expected):
+        noted.extend([one.tobytes() for one in part] for part in (measured_on, judged_on))
+        return candidates(path, target, measured_on, judged_on, expected)
+
+    monkeypatch.setattr("trainer.export.candidates", note)
+    return noted
+
+
 def images_of(folder) -> list[np.ndarray]:
     return [cv2.imread(str(file)) for file in sorted(folder.glob("*.png"))]
 
@@ -155,13 +174,33 @@ def test_a_temperature_is_fitted_on_pictures_that_the_run_has_not_seen(exported)
     assert temperature.value == report["temperature"] != 1
 
 
-def test_how_sure_it_is_was_measured_with_temperatures_that_had_not_seen_the_picture(
-    place, tmp_path, monkeypatch
-):
+def test_every_temperature_is_fitted_on_what_the_int8_net_says(place, tmp_path, monkeypatch):
     fitted = []
 
     def note(logits, truth, shift_of, equally):
-        fitted.append({row.tobytes() for row in logits})
+        fitted.append(logits)
+        return 1.0, 0.0
+
+    monkeypatch.setattr("trainer.export.fit_temperature", note)
+    bundle = tmp_path / "m.onnx"
+    asked = ("--out", bundle, "--held-out", place / "new", "--qat", "off")
+    assert trainer("export", place / "run", *asked).returncode == 0
+    images = images_of(place / "new")
+    int8, fp32 = (open_model(one, 1)[0].probabilities(images) for one in (bundle, place / "run"))
+    assert np.abs(int8 - fp32).max() > 1e-3
+    np.testing.assert_allclose(softmax(fitted[0]), int8, atol=1e-6)
+    known = {row.tobytes() for row in fitted[0]}
+    assert all(row.tobytes() in known for logits in fitted for row in logits)
+
+
+def test_how_sure_it_is_was_measured_with_temperatures_that_had_not_seen_the_group(
+    place, tmp_path, monkeypatch
+):
+    """Two pictures a group: what shows the same thing is known with either of them."""
+    fitted = []
+
+    def note(logits, truth, shift_of, equally):
+        fitted.append([row.tobytes() for row in logits])
         return float(len(fitted)), 0.0
 
     monkeypatch.setattr("trainer.export.fit_temperature", note)
@@ -170,19 +209,45 @@ def test_how_sure_it_is_was_measured_with_temperatures_that_had_not_seen_the_pic
         "trainer.export.tempered",
         lambda x, own, classes: scored.append((x, own)) or softmax(x / own.value),
     )
-    asked = ("--held-out", place / "new", "--qat", "off")
+    first, *rows = (place / "new" / "index.csv").read_text().split()
+    pairs = [f"{place / 'new'}/{row.rpartition(',')[0]},p{i // 2}" for i, row in enumerate(rows)]
+    index = tmp_path / "index.csv"
+    index.write_text("\n".join([first, *pairs]))
+    asked = ("--held-out", index, "--qat", "off")
     assert trainer("export", place / "run", "--out", tmp_path / "m.onnx", *asked).returncode == 0
-    assert sum(len(x) for x, _ in scored) == 40
+    pair_of = {row: i // 2 for i, row in enumerate(fitted[0])}
+    assert sum(len(x) for x, _ in scored) == len(pair_of) == 40
     for x, own in scored:
-        known = fitted[int(own.value) - 1]
-        assert not known & {row.tobytes() for row in x.astype(np.float32)}
+        known = {pair_of[row] for row in fitted[int(own.value) - 1]}
+        assert not known & {pair_of[row.tobytes()] for row in x.astype(np.float32)}
 
 
 def test_a_bundle_is_what_onnx_calls_valid(exported):
     onnx.checker.check_model(onnx.load(exported[0]), full_check=True)
 
 
-def test_one_picture_is_enough_to_measure_ranges_on(place, tmp_path):
+def test_a_run_exported_twice_is_one_bundle_with_one_digest(exported, place, tmp_path):
+    bundle, report = exported
+    again = tmp_path / "again.onnx"
+    asked = ("--out", again, "--held-out", place / "new", "--qat", "off")
+    assert trainer("export", place / "run", *asked).returncode == 0
+    found, before = (open_classifier(one).info for one in (again, bundle))
+    assert found == before
+    assert found.digest == sha256(bundle.read_bytes()).hexdigest()
+    timed = {"ms_fp32", "ms_int8", "threads"}
+    assert timed <= set(report)
+    assert not timed & set(found.accuracy["parity"])
+
+
+def test_ranges_are_measured_on_some_pictures_and_judged_on_others(place, tmp_path, met):
+    asked = ("--out", tmp_path / "m.onnx", "--qat", "off")
+    assert trainer("export", place / "run", *asked).returncode == 0
+    measured_on, judged_on = met
+    assert len(measured_on) == len(judged_on) == 12
+    assert len({*measured_on, *judged_on}) == 24
+
+
+def test_one_picture_is_enough_to_measure_ranges_on(place, tmp_path, met):
     alone = tmp_path / "alone.csv"
     for name in "ab":
         shutil.copy(place / "learnt" / "0.png", tmp_path / f"{name}.png")
@@ -190,6 +255,9 @@ def test_one_picture_is_enough_to_measure_ranges_on(place, tmp_path):
     asked = ("--data", alone, "--qat", "off", "--json")
     done = trainer("export", place / "run", "--out", tmp_path / "m.onnx", *asked)
     assert json.loads(done.stdout)["kl"] < 0.01
+    measured_on, judged_on = met
+    assert measured_on == judged_on
+    assert len(judged_on) == 1
 
 
 def test_the_best_checkpoint_is_said_to_have_been_chosen_on_what_is_measured(
@@ -538,9 +606,22 @@ def test_fine_tuning_brings_coarse_weights_back_to_the_nets_own_answers(place, m
     assert after < divergence(steps=0) / 2
 
 
-@pytest.fixture(scope="module")
-def tuned(place, tmp_path_factory):
-    """The net after fine-tuning, in how many places it rounded, and its INT8 graph."""
+def small_densenet(net: Net) -> Baseline:
+    """A DenseNet of two blocks of two; a BatchNorm that no Relu follows is its last layer."""
+    layers = models.DenseNet(8, (2, 2), num_init_features=16, bn_size=2).features
+    return Baseline([layers], layers.norm5.num_features, 32, None)
+
+
+class Tuned(NamedTuple):
+    """A net after fine-tuning, in how many places it rounded, its FP32 file and its INT8 graph."""
+
+    net: nn.Module
+    rounded: int
+    path: Path
+    graph: onnx.ModelProto
+
+
+def fine_tuned(model: SlotNet, mixture: Mixture, path: Path, steps: int) -> Tuned:
     places = set()
 
     class Noting(RoundedActivation):
@@ -548,42 +629,108 @@ def tuned(place, tmp_path_factory):
             places.add(self)
             return super().forward(x)
 
-    found = load_run(place / "run")
-    mixture = open_mixture(found.recipe)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("trainer.qat.RoundedActivation", Noting)
-        patch.setattr("trainer.qat.STEPS", 2)
-        net = fine_tune(found.net, mixture, True, lambda step, steps: None)
-    path = tmp_path_factory.mktemp("tuned") / "fp32.onnx"
-    images = to_batch([mixture.image(i, augmented=False)[0] for i in range(8)], 32)
-    write_fp32(net, found.recipe, path, images)
+        patch.setattr("trainer.qat.STEPS", steps)
+        patch.setattr("trainer.qat.LOOKS", 1)
+        net = fine_tune(model, mixture, True, lambda step, steps: None)
+    crops = [mixture.image(i, augmented=False)[0] for i in range(4)]
+    images = to_batch(crops, mixture.recipe.input_size)
+    write_fp32(net, mixture.recipe, path, images)
+    return Tuned(net, len(places), path, quantized(path, images))
+
+
+def quantized(path: Path, images: np.ndarray) -> onnx.ModelProto:
     ranges = {name: minmax(values) for name, values in histograms(path, images).items()}
-    return net, len(places), quantize(path, Target.X86, ranges)
+    return quantize(path, Target.X86, ranges)
+
+
+def untrained(place, net: Net, size: int) -> tuple[SlotNet, Mixture]:
+    """A net in which no two BatchNorms are alike, and what it would be fed."""
+    torch.manual_seed(0)
+    model = SlotNet(net, 2).eval()
+    for norm in model.modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            nn.init.uniform_(norm.weight, 0.5, 1.5)
+            nn.init.normal_(norm.bias, std=0.1)
+            nn.init.normal_(norm.running_mean, std=0.1)
+            norm.running_var.fill_(4)  # else what a net of random weights says overflows
+    recipe = load_run(place / "run").recipe
+    changes = {"net": net, "input_size": size, "batch": 2}
+    return model, open_mixture(recipe.model_copy(update=changes))
+
+
+@pytest.fixture(scope="module", params=["resnet10", "densenet201"])
+def tuned(request, place, tmp_path_factory):
+    """The trained net with all tweaks, and one that keeps BatchNorms, fine-tuned by two steps."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(BASELINES, "densenet201", small_densenet)
+        if request.param == "densenet201":
+            model, mixture = untrained(place, Net(arch="densenet201"), 32)
+        else:
+            found = load_run(place / "run")
+            model, mixture = found.net, open_mixture(found.recipe)
+        return fine_tuned(model, mixture, tmp_path_factory.mktemp("tuned") / "fp32.onnx", steps=2)
+
+
+def stored_places(graph: onnx.ModelProto) -> int:
+    """Return behind how many nodes a bundle rounds what is not rounded yet.
+
+    A MaxPool answers with what it reads, which is rounded already, and once more as it is stored.
+    """
+    kinds = Counter(node.op_type for node in graph.graph.node)
+    return kinds["QuantizeLinear"] - kinds["MaxPool"]
 
 
 def test_fine_tuning_rounds_just_what_a_bundle_stores_and_not_the_bytes_it_reads(tuned):
-    _, rounded, graph = tuned
-    kinds = Counter(node.op_type for node in graph.graph.node)
-    assert kinds["AveragePool"]  # of the D shortcuts, with a range of its own
-    # A MaxPool answers with what it reads, which is rounded already, and once more as it is stored.
-    assert rounded == kinds["QuantizeLinear"] - kinds["MaxPool"]
+    kinds = {node.op_type for node in tuned.graph.graph.node}
+    assert "AveragePool" in kinds  # which has a range of its own
+    assert tuned.rounded == stored_places(tuned.graph)
+
+
+@pytest.mark.parametrize(
+    ("net", "size"),
+    [
+        (Net(arch="resnet18", width=0.125), 32),
+        (Net(arch="resnet14", width=0.125, c=True, d=True), 32),
+        (Net(arch="vgg16"), 32),
+        (Net(arch="simple_cnn", width=0.25), 16),
+        (Net(arch="inception_v3"), 80),
+    ],
+    ids=lambda value: getattr(value, "arch", ""),
+)
+def test_fine_tuning_rounds_just_what_a_bundle_stores_of_every_kind_of_net(
+    net, size, place, tmp_path
+):
+    model, mixture = untrained(place, net, size)
+    found = fine_tuned(model, mixture, tmp_path / "fp32.onnx", steps=0)
+    assert found.rounded == stored_places(found.graph)
 
 
 def test_what_fine_tuning_rounds_the_bundle_does_not_move(tuned):
     """The first convolution too, whose weights hold the scaling of the picture in the bundle."""
-    net, _, graph = tuned
-    tuned_weights = [m.weight.detach().numpy() for m in net.modules() if isinstance(m, nn.Conv2d)]
-    known = {one.name: numpy_helper.to_array(one) for one in graph.graph.initializer}
-    made_by = {name: node for node in graph.graph.node for name in node.output}
-    for number, conv in enumerate(node for node in graph.graph.node if node.op_type == "Conv"):
-        integers, steps, _ = (known[name] for name in made_by[conv.input[1]].input)
-        stored = integers * steps.reshape(-1, 1, 1, 1)
+    graph = tuned.graph.graph
+    kept = [m for m in tuned.net.modules() if isinstance(m, nn.Conv2d | nn.BatchNorm2d)]
+    tuned_weights = [module.weight.detach().numpy() for module in kept]
+    known = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
+    made_by = {name: node for node in graph.node for name in node.output}
+    readers = [n for n in graph.node if n.op_type in ("Conv", "BatchNormalization")]
+    assert len(readers) == len(kept)
+    for number, reader in enumerate(readers):
+        integers, steps, _ = (known[name] for name in made_by[reader.input[1]].input)
+        stored = integers * steps.reshape(-1, *[1] * (integers.ndim - 1))
         if number == 0:
             stored *= 255 * np.reshape(STD, (1, 3, 1, 1))
         alike = [weights for weights in tuned_weights if weights.shape == stored.shape]
         assert (
             min(np.abs(weights - stored).max() for weights in alike) < 1e-5 * np.abs(stored).max()
         )
+
+
+def test_what_the_quantizer_cannot_do_by_channel_is_no_news_to_who_exports(tuned, caplog):
+    """It says so of each BatchNorm: a hundred lines for a DenseNet."""
+    quantized(tuned.path, np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8))
+    assert caplog.text == ""
 
 
 class TwoBits(RoundedWeight):
@@ -657,6 +804,61 @@ def test_parity_finds_the_picture_on_which_both_nets_differ():
     assert (first["picture"], first["fp32"]["class"], first["int8"]["class"]) == (
         "b", "empty", "stocked",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("lost", "apart", "within"), [(3, 0, True), (4, 0, False), (0, 15, True), (0, 16, False)]
+)
+def test_three_pictures_of_a_thousand_may_be_lost_and_fifteen_be_called_otherwise(
+    lost, apart, within
+):
+    """lost: FP32 alone was right. apart: both were wrong, each in its own way."""
+    fp32, int8, truth = (np.zeros(1000, np.int64) for _ in range(3))
+    int8[: lost + apart] = 1
+    truth[lost : lost + apart] = 2
+    logits = [5 * np.eye(3, dtype=np.float32)[said] for said in (fp32, int8)]
+    plain = Temperature(value=1, fitted_on="nothing")
+    report = parity(*logits, truth, plain, ("empty", "stocked", "콜라 제로"))
+    assert report["top1_fp32"] - report["top1_int8"] == pytest.approx(lost / 1000)
+    assert report["agreement"] == pytest.approx(1 - (lost + apart) / 1000)
+    assert report["within_contract"] is within
+
+
+def test_divergence_is_counted_from_what_fp32_says():
+    """KL(1/2, 1/2 | 4/5, 1/5) is the logarithm of 5/4; the other way round it would be less."""
+    fp32, int8 = np.log([[[0.5, 0.5]], [[0.8, 0.2]]]).astype(np.float32)
+    truth, plain = np.array([0]), Temperature(value=1, fitted_on="nothing")
+    asked = Asked(["a"], truth, lambda: in_parts(np.zeros((1, 1, 1, 3), np.uint8), 32))
+    classes = ("empty", "stocked")
+    assert parity(fp32, int8, truth, plain, classes)["kl"] == pytest.approx(np.log(5 / 4))
+    assert worst(fp32, int8, asked, plain, classes)[0]["kl"] == pytest.approx(np.log(5 / 4))
+
+
+@pytest.mark.parametrize(
+    ("within", "closer", "best"),
+    [
+        ((True, False), "after", "before"),
+        ((False, True), "before", "after"),
+        ((True, True), "before", "before"),
+        ((True, True), "after", "after"),
+        ((False, False), "before", "before"),
+        ((False, False), "after", "after"),
+    ],
+)
+def test_what_keeps_the_contract_wins_and_else_what_stays_closer_to_fp32(within, closer, best):
+    plain = Temperature(value=1, fitted_on="nothing")
+    both = [
+        Compared(
+            Candidate(name, None, agreement=1.0 if name == closer else 0.9, kl=0.0),
+            plain,
+            {"top1_int8": 0.9, "agreement": 0.98, "kl": 0.01, "within_contract": kept},
+        )
+        for name, kept in zip(("before", "after"), within, strict=True)
+    ]
+    found = _better(*both)
+    assert found.candidate.rule == best
+    assert tuple(each["within_contract"] for each in found.report["qat"].values()) == within
+    assert found.report["within_contract"] is any(within)
 
 
 def test_temper_asks_a_bundle_what_it_said_before_its_own_temperature(tmp_path):

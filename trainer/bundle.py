@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
-import logging
 import shutil
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
@@ -22,7 +20,7 @@ from torch import nn
 from edge.classifier import EMPTY, METADATA_KEY, BundleInfo, Temperature, open_classifier
 from edge.errors import UnavailableError
 from trainer.files import replace_file
-from trainer.quantize import Batch, logits_of, open_session
+from trainer.quantize import Batch, logits_of, open_session, quiet
 from trainer.recipe import Recipe
 
 INPUT, OUTPUT = "images", "probabilities"
@@ -34,7 +32,7 @@ SAME = 1e-3
 def to_onnx(net: nn.Module, recipe: Recipe, path: Path) -> None:
     """Write the net as it is: FP32, (n, size, size, 3) bytes in, logits out."""
     size = recipe.input_size
-    with _quiet():
+    with quiet():
         torch.onnx.export(
             net.to(memory_format=torch.contiguous_format),
             (torch.zeros((2, size, size, 3), dtype=torch.uint8),),
@@ -62,7 +60,7 @@ def write_fp32(net: nn.Module, recipe: Recipe, path: Path, images: Batch) -> Non
         raise UnavailableError("the net's answers are no numbers; train it anew, with a lower lr")
     plain = path.with_suffix(".plain")
     to_onnx(net, recipe, plain)
-    with _quiet():
+    with quiet():
         quant_pre_process(plain, path, skip_symbolic_shape=True)
     apart = np.abs(logits_of(open_session(path.read_bytes()), few) - expected).max()
     if apart > SAME * max(1.0, float(np.abs(expected).max())):
@@ -126,16 +124,3 @@ def _add_metadata(model: onnx.ModelProto, info: BundleInfo) -> None:
         node.doc_string = ""
     for value in model.graph.value_info:
         del value.metadata_props[:]
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """The exporter and the quantizer talk about what nobody here can change."""
-    level = logging.root.level
-    logging.root.setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            yield
-        finally:
-            logging.root.setLevel(level)

@@ -33,8 +33,8 @@ LOOKS = 8
 """Batches from which the ranges of activations are taken before anything is rounded."""
 
 STORED: set[Any] = {
-    operator.add, operator.iadd, torch.cat, F.relu, "mean", nn.Conv2d, nn.ReLU, nn.AvgPool2d,
-    F.avg_pool2d,
+    operator.add, operator.iadd, torch.cat, F.relu, "mean", nn.Conv2d, nn.BatchNorm2d, nn.ReLU,
+    nn.AvgPool2d, F.avg_pool2d,
 }  # fmt: skip
 """What the quantizer puts a range behind, unless only a Relu reads it."""
 
@@ -42,6 +42,7 @@ STORED: set[Any] = {
 class RoundedWeight(nn.Module):
     """Weights (out, …) in steps of a 127th of each output channel's largest, or of a 64th.
 
+    Those of a BatchNorm that no convolution took in, (channels,), are stored with one step for all.
     scale: what they are multiplied with in the bundle, where it is rounded.
     """
 
@@ -50,13 +51,14 @@ class RoundedWeight(nn.Module):
         self.top, self.scale = 64 if reduce_range else 127, scale
 
     def forward(self, weight: Tensor) -> Tensor:
-        weight = weight * self.scale
-        largest = weight.detach().abs().flatten(1).amax(dim=1).clamp(min=1e-12)
+        scaled = weight * self.scale
+        rows = scaled if scaled.ndim > 1 else scaled[None]
+        largest = rows.detach().abs().flatten(1).amax(dim=1).clamp(min=1e-12)
         zero = torch.zeros_like(largest, dtype=torch.int32)
         rounded = torch.fake_quantize_per_channel_affine(
-            weight, largest / self.top, zero, 0, -self.top, self.top
+            rows, largest / self.top, zero, 0, -self.top, self.top
         )
-        return rounded / self.scale
+        return rounded.reshape(weight.shape) / self.scale
 
 
 class RoundedActivation(nn.Module):
@@ -81,14 +83,16 @@ def fine_tune(
 ) -> nn.Module:
     """Return the net, BatchNorm folded into its convolutions, with weights that survive rounding.
 
-    net: in evaluation mode. It is a function of the recipe, the data and the thread count. say is
-    told the step and the number of steps.
+    A BatchNorm that follows no convolution stays, as in a DenseNet. net: in evaluation mode. It is
+    a function of the recipe, the data and the thread count. say is told the step and the number of
+    steps.
     """
     student = fuse(net)
     assert isinstance(student, fx.GraphModule)
     student.requires_grad_(True)
     rounding = _with_rounded_activations(student)
-    layers = [m for m in student.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    kinds = nn.Conv2d | nn.Linear | nn.BatchNorm2d
+    layers = [module for module in student.modules() if isinstance(module, kinds)]
     with torch.inference_mode():
         for images, _ in batches(mixture, mixture.steps, mixture.steps + LOOKS):
             rounding(torch.from_numpy(images))
@@ -149,9 +153,10 @@ def _with_rounded_activations(student: fx.GraphModule) -> fx.GraphModule:
 
 
 def _is_stored(node: fx.Node, net: nn.Module) -> bool:
-    return _kind(node, net) in STORED and not all(
-        _kind(user, net) in (nn.ReLU, F.relu) for user in node.users
-    )
+    kind = _kind(node, net)
+    if kind is torch.cat and len(node.all_input_nodes) == 1:
+        return False  # it is its input; the graph has no node for it
+    return kind in STORED and not all(_kind(user, net) in (nn.ReLU, F.relu) for user in node.users)
 
 
 def _kind(node: fx.Node, net: nn.Module) -> Any:

@@ -10,6 +10,9 @@ picture until the end, and their entropy rule with its 128 bins has one threshol
 
 from __future__ import annotations
 
+import contextlib
+import logging
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -199,6 +202,20 @@ def divergence(p: NDArray[np.float64], q: NDArray[np.float64]) -> NDArray[np.flo
     return rows.sum(axis=1)
 
 
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """The exporter and the quantizer talk about what nobody here can change."""
+    level = logging.root.level
+    logging.root.setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        finally:
+            logging.root.setLevel(level)
+
+
+@quiet()
 def quantize(path: Path, target: Target, ranges: dict[str, Range]) -> onnx.ModelProto:
     """Return the graph in INT8, from the picture's bytes to what the logits are made of."""
     model = load_model_with_shape_infer(path)
