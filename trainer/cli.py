@@ -166,8 +166,9 @@ def export(
         make_folder(report_file.parent)
     with fine_tuning_bar() as say:
         found = export_run(
-            run, out, held_out or (), only, data or (), unfinished, target, qat, threads, say
-        )
+            run, out, held_out=held_out or (), only=only, data=data or (), unfinished=unfinished,
+            target=target, qat=qat, threads=threads, say=say,
+        )  # fmt: skip
     if report_file:
         write_json(report_file, found)
     _print(found if as_json else {k: v for k, v in found.items() if k != "worst"}, as_json)
@@ -287,7 +288,10 @@ def report(
     Measured is on --data, else on each run's held-out pictures. Pictures from a folder that holds a
     file NO_PICTURES are never shown.
     """
-    write_report(out, runs or [], data or [], bundles or [], studies or [], threads, pictures)
+    write_report(
+        out, runs or [], data=data or [], bundles=bundles or [], studies=studies or [],
+        threads=threads, pictures=pictures,
+    )  # fmt: skip
     typer.echo(out)
 
 

@@ -54,7 +54,7 @@ from trainer.quantize import (
 )
 from trainer.recipe import Data, Recipe
 from trainer.runs import LEARNT, Run, inherited, load_run
-from trainer.temper import fit_temperature
+from trainer.temper import fit_temperature, on_held_out
 from trainer.thresholds import thresholds_for
 
 log = logging.getLogger(__name__)
@@ -110,6 +110,7 @@ class Compared:
 def export(
     run: Path,
     out: Path,
+    *,
     held_out: Sequence[str] = (),
     only: str | None = None,
     data: Sequence[str] = (),
@@ -323,7 +324,7 @@ def _fitted(int8: NDArray[np.float32], truth: NDArray[np.int64], equally: bool) 
         log.warning("no temperature is fitted: it needs unseen pictures of two classes at least")
         return Temperature(value=1, fitted_on="nothing: no unseen pictures of two classes")
     value, _ = fit_temperature(int8, truth, shift_of=None, equally=equally)
-    return Temperature(value=value, fitted_on=f"INT8 logits of {len(truth)} held-out pictures")
+    return Temperature(value=value, fitted_on=on_held_out(len(truth)))
 
 
 def _crossed(

@@ -40,6 +40,11 @@ USUAL = 0.5
 error would be least surprised by a T of zero; so few say little."""
 
 
+def on_held_out(n: int) -> str:
+    """Return on what a bundle says its temperature was fitted: n pictures that were kept back."""
+    return f"INT8 logits of {n} held-out pictures"
+
+
 def fit_temperature(
     logits: NDArray[np.float32],
     truth: NDArray[np.int64],

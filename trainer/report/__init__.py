@@ -43,6 +43,7 @@ MOST_OTHERS = 5
 def write_report(
     out: Path,
     runs: Sequence[Path],
+    *,
     data: Sequence[str] = (),
     bundles: Sequence[Path] = (),
     studies: Sequence[Path] = (),

@@ -26,6 +26,7 @@ from trainer.recipe import Recipe
 from trainer.report.page import count
 from trainer.runs import ABOUT, fed_to, inherited, load_run
 from trainer.statistics import Interval, interval_of_share
+from trainer.temper import on_held_out
 from trainer.thresholds import thresholds_for
 
 Floats = NDArray[np.float64]
@@ -171,8 +172,7 @@ def _of_run(bundle: Contender, runs: Sequence[Contender]) -> Contender:
     """Return the bundle, knowing what the run knows that it was made from, if that is here."""
     for run in runs:
         if run.recipe == bundle.recipe and run.about.get("data") == bundle.about["data"]:
-            words = f" of {len(run.held_out)} held-out pictures"  # as trainer.export writes them
-            own = bundle.fitted_on.startswith("INT8") and bundle.fitted_on.endswith(words)
+            own = bundle.fitted_on == on_held_out(len(run.held_out))
             return replace(bundle, known=run.known, held_out=run.held_out, fitted_here=own)
     return bundle
 
