@@ -136,7 +136,7 @@ def export(
     report = best.report | {"rule": best.candidate.rule, "candidates": _figures_of(tried)}
     if not report["within_contract"]:
         log.warning(_missed(report))
-    thresholds = thresholds_for(mixture.recipe, best.temperature, mixture.empty_share)
+    thresholds = thresholds_for(mixture.recipe, best.temperature, mixture.shares)
     info = BundleInfo(
         format=thresholds.format,
         name=mixture.recipe.name,
