@@ -9,19 +9,29 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 
 from edge.errors import ModelError
 from edge.preprocess import RESIZE, to_batch
 from edge.types import Image, Score, Slot, SlotCrop
 
 SHIPPED = Path(__file__).parent / "models" / "slots.onnx"
-FORMAT = 1
+FORMAT = 2
+"""The newest that this version reads. 2 is 1 with `thresholds.misplaced_below`."""
 METADATA_KEY = "shelf-edge"
 EMPTY = "empty"
 OTHER = "other"
@@ -52,7 +62,24 @@ class Thresholds(BaseModel):
 
     empty_above: float | None = Field(default=None, ge=0, le=1)
     stocked_below: float | None = Field(default=None, ge=0, le=1)
+    misplaced_below: float | None = Field(default=None, gt=0, lt=1)
+    """Of p(own product | not empty); only where classes are products."""
     chosen_for: str
+
+    @property
+    def format(self) -> int:
+        """Of a bundle with these: the oldest that will do, for daemons that are not up to date."""
+        return 1 if self.misplaced_below is None else 2
+
+    @model_serializer(mode="wrap")
+    def _without_what_older_ones_refuse(
+        self, serialize: SerializerFunctionWrapHandler
+    ) -> dict[str, Any]:
+        """Write misplaced_below only where it says something: format 1 knows no such key."""
+        about: dict[str, Any] = serialize(self)
+        if self.misplaced_below is None:
+            about.pop("misplaced_below", None)
+        return about
 
 
 class Temperature(BaseModel):

@@ -27,8 +27,6 @@ from edge.types import (
     Votes,
 )
 
-MISPLACED_BELOW = 0.2
-"""p(own product | not empty) under which something else stands in the slot."""
 HELD_FOR = timedelta(hours=12)
 """Longest time that "not empty" by staff overrides the model while the picture stays the same."""
 UNDO_FOR = timedelta(minutes=30)
@@ -40,6 +38,7 @@ class Rule:
 
     empty_above: float = 0.8  # p_empty from here up speaks for empty
     stocked_below: float = 0.4  # from here down for stocked; in between says nothing
+    misplaced_below: float = 0.2  # p(own product | not empty) under which another one stands there
     confirm_s: float = 30.0  # seconds the evidence must last
     confirm_looks: int = 3  # looks it must consist of
     max_gap_s: float = 60.0  # a longer silence starts the evidence again
@@ -84,7 +83,8 @@ def speaks_for(score: Score, rule: Rule) -> State | None:
         return State.EMPTY
     if score.p_empty > rule.stocked_below:
         return None
-    if score.p_present is not None and score.p_present < MISPLACED_BELOW * (1 - score.p_empty):
+    least = rule.misplaced_below * (1 - score.p_empty)
+    if score.p_present is not None and score.p_present < least:
         return State.MISPLACED
     return State.STOCKED
 

@@ -37,7 +37,6 @@ log = logging.getLogger(__name__)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SETTLE_LOOKS, SETTLE_S = 3, 5.0  # what the default tolerance adds to confirm_s
 VIDEO_EVERY_S = 5.0
-HALF = Rule(empty_above=0.5, stocked_below=0.5)
 
 Timed = Iterable[tuple[float, Image]]
 
@@ -156,7 +155,7 @@ def play(
     on; later ones are kept back, as the daemon does. Where each is judged by itself, all are.
     """
     alone = rule.confirm_s == 0
-    step = _by_itself(classifier) if alone else _with_memory(recording, classifier, rule)
+    step = _by_itself(classifier, rule) if alone else _with_memory(recording, classifier, rule)
     judge = _judge(recording, rule, tolerance_s)
     known: dict[str, State] = {}
     states: Mapping[str, SlotState] = {}
@@ -221,14 +220,15 @@ def _with_memory(recording: Recording, classifier: Classifier, rule: Rule) -> St
     return step
 
 
-def _by_itself(classifier: Classifier) -> Step:
-    """Return a step that states of each picture what its scores say at one half."""
+def _by_itself(classifier: Classifier, rule: Rule) -> Step:
+    """Return a step that states of each picture what its scores say, empty from one half up."""
+    at_half = replace(rule, empty_above=0.5, stocked_below=0.5)
 
     def step(frame: Frame, slots: Sequence[Slot]) -> dict[str, SlotState]:
         crops = [SlotCrop(slot, cut(frame.image, slot.quad)) for slot in slots]
         states = {}
         for slot, score in zip(slots, classifier.score(crops), strict=True):
-            state = speaks_for(score, HALF) or State.UNKNOWN
+            state = speaks_for(score, at_half) or State.UNKNOWN
             clear = Visibility.CLEAR
             states[slot.slot_id] = SlotState(slot.slot_id, state, clear, score=score.p_empty)
         return states

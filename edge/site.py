@@ -97,6 +97,8 @@ class Decision(Section):
     """p_empty from here up speaks for empty."""
     stocked_below: float | None = Field(default=None, gt=0, lt=1)
     """p_empty from here down speaks for stocked; in between it says nothing."""
+    misplaced_below: float | None = Field(default=None, gt=0, lt=1)
+    """p(own product | not empty) under which another product stands in the slot."""
     confirm_s: float | None = Field(default=None, ge=0)
     """Seconds that the evidence must last."""
     unknown_after_s: float | None = Field(default=None, gt=0)

@@ -9,11 +9,20 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from edge.classifier import FORMAT, MAX_BATCH, METADATA_KEY, SHIPPED, open_classifier
+from edge.classifier import (
+    FORMAT,
+    MAX_BATCH,
+    METADATA_KEY,
+    SHIPPED,
+    Thresholds,
+    open_classifier,
+)
 from edge.errors import ModelError
 from edge.geometry import cut
+from edge.plan import merge_rule
 from edge.render import Renderer
 from edge.scene import Scene
+from edge.site import Decision
 from edge.types import Slot, SlotCrop
 
 SIZE = 8
@@ -135,6 +144,19 @@ def test_the_info_names_the_file_it_came_from_by_its_digest(tmp_path):
     assert info.digest == open_classifier(path, threads=2).info.digest
 
 
+def test_a_bundle_from_before_misplaced_had_a_threshold_leaves_it_to_the_general_value(tmp_path):
+    info = open_classifier(write_bundle(tmp_path / "m.onnx", metadata(format=1))).info
+    assert info.thresholds.misplaced_below is None
+    assert merge_rule(Decision(), info.thresholds).misplaced_below == 0.2
+
+
+def test_only_a_bundle_that_says_more_than_older_daemons_know_asks_for_a_newer_one():
+    plain = Thresholds(chosen_for="this test")
+    assert (plain.format, "misplaced_below" in plain.model_dump()) == (1, False)
+    chosen = Thresholds(misplaced_below=0.1, chosen_for="this test")
+    assert (chosen.format, chosen.model_dump()["misplaced_below"]) == (2, 0.1)
+
+
 def refusal(path) -> str:
     with pytest.raises(ModelError) as caught:
         open_classifier(path)
@@ -185,6 +207,13 @@ def test_damaged_metadata_names_its_key(tmp_path):
     about = metadata()
     del about["temperature"]
     assert "temperature: Field required" in refusal(write_bundle(tmp_path / "m.onnx", about))
+
+
+@pytest.mark.parametrize("value", [0, 1, -0.2, "low"])
+def test_a_threshold_of_misplaced_that_nothing_could_pass_is_refused(tmp_path, value):
+    about = metadata(thresholds={"misplaced_below": value, "chosen_for": "this test"})
+    message = refusal(write_bundle(tmp_path / "m.onnx", about))
+    assert "thresholds.misplaced_below: Input should be" in message
 
 
 def test_a_bundle_without_a_class_called_empty_is_refused(tmp_path):

@@ -16,6 +16,7 @@ from edge.decide import (
     release,
     remove,
     snooze,
+    speaks_for,
     undo_denial,
     wake,
 )
@@ -173,6 +174,14 @@ def test_another_product_in_the_slot_is_misplaced_and_opens_an_incident():
         events += [event] if event else []
     assert state.state is State.MISPLACED
     assert [(event.kind, event.reason) for event in events] == [(EventKind.OPENED, "misplaced")]
+
+
+def test_how_unlikely_the_own_product_must_be_is_the_rules_and_asks_only_about_what_is_there():
+    said = Score(p_empty=0.2, p_present=0.3)  # 0.375 of what is not empty
+    assert speaks_for(said, RULE) is State.STOCKED
+    assert speaks_for(said, replace(RULE, misplaced_below=0.37)) is State.STOCKED
+    assert speaks_for(said, replace(RULE, misplaced_below=0.38)) is State.MISPLACED
+    assert speaks_for(Score(p_empty=0.2), replace(RULE, misplaced_below=0.38)) is State.STOCKED
 
 
 def test_a_misplaced_product_taken_away_updates_the_same_incident():

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import onnx
 import pytest
 import yaml
 from conftest import require_data
@@ -116,6 +117,30 @@ def test_the_daemon_says_how_likely_the_slots_own_product_is_there(recording):
     assert opened == dict.fromkeys(("slot/s0", "slot/s1"), "misplaced") | dict.fromkeys(
         ("slot/s3", "slot/s4"), "empty"
     )
+
+
+def test_the_daemon_says_another_product_stands_there_from_the_bundles_threshold_on(
+    recording, tmp_path
+):
+    """Here it must be so sure of it that it never is."""
+    site = yaml.safe_load((recording / "site.yaml").read_text())
+    model = onnx.load(site["model"])
+    (entry,) = model.metadata_props
+    about = json.loads(entry.value)
+    assert "misplaced_below" not in about["thresholds"]
+    about["thresholds"]["misplaced_below"] = 1e-30
+    entry.value = json.dumps(about)
+    onnx.save(model, tmp_path / "sure.onnx")
+    here = {
+        "model": str(tmp_path / "sure.onnx"),
+        "planogram": str(recording / "planogram.yaml"),
+        "cameras": [{**site["cameras"][0], "url": f"folder:{recording / 'pictures'}"}],
+    }
+    (tmp_path / "site.yaml").write_text(yaml.safe_dump(site | here))
+    lines = edge("run", "-c", tmp_path / "site.yaml").split("\n")
+    states = [json.loads(line.partition(" ")[2]) for line in lines if "/state {" in line]
+    assert {one["state"] for one in states} == {"unknown", "stocked", "empty"}
+    assert min(one["p_present"] for one in states if one["state"] == "stocked") < 0.2
 
 
 def test_a_slot_whose_product_the_model_does_not_know_is_only_told_empty_or_not(recording):

@@ -14,7 +14,8 @@ from goods import GOODS, OTHERS, write_photos
 from test_trainer import refusal, trainer
 
 from trainer.data import read_data
-from trainer.evaluate import open_model, true_columns
+from trainer.evaluate import coarse_classes, open_model, predict, true_columns
+from trainer.figures import presence_figures
 from trainer.temper import fit_temperature, temper
 
 RECIPE = """
@@ -29,7 +30,7 @@ batch: 24
 lr: 0.05
 warmup: 0.1
 ema: 0.1
-costs: {false_alert: 1, missed_alert: 3, empty_share: 0.05}
+costs: {false_alert: 1, missed_alert: 3, empty_share: 0.05, misplaced_share: 0.02}
 """
 SHOWN, STRANGE = list(OTHERS)[::2], list(OTHERS)[1::4]
 """Goods that training shows as `other`, and goods that it never shows."""
@@ -127,6 +128,32 @@ def test_thresholds_of_the_bundle_follow_from_the_costs_of_the_recipe(bundle):
     assert thresholds.empty_above == pytest.approx(odds / (1 + odds), abs=1e-5)
     assert thresholds.stocked_below < thresholds.empty_above
     assert "a false alert at 1 and a missed one at 3" in thresholds.chosen_for
+
+
+def test_the_costs_also_choose_when_another_product_is_told_and_evaluate_asks_as_the_daemon_would(
+    asked, bundle, data
+):
+    from edge.classifier import open_classifier
+
+    info = open_classifier(bundle).info
+    # It learnt to expect any of 7 goods; in the store one slot in 50 holds wrong ones.
+    odds = 3 * (1 / 6) / (0.98 / 0.02)
+    assert info.thresholds.misplaced_below == pytest.approx(odds / (1 + odds), abs=1e-5)
+    assert info.format == 2
+    found = evaluated(bundle, data / "doubtful", "--unknown", data / "strange")
+    assert found["misplaced_below"] == info.thresholds.misplaced_below
+    assert asked["open"]["misplaced_below"] == 0.2, "of a run nothing is chosen yet"
+    pictures = read_data(str(data / "doubtful"))
+    p, _ = predict(open_classifier(bundle), pictures)
+    labels, kinds = [picture.label for picture in pictures], coarse_classes(pictures)
+    kinds |= coarse_classes(read_data(str(data / "strange")))
+    chosen, general = (
+        presence_figures(p, labels, info.classes, kinds, below)
+        for below in (info.thresholds.misplaced_below, 0.2)
+    )
+    assert found["presence"] == chosen
+    assert chosen["all"]["called_misplaced"] < general["all"]["called_misplaced"]
+    assert chosen["all"]["taken_for_own"] > general["all"]["taken_for_own"]
 
 
 def test_the_exported_bundle_is_better_calibrated_than_the_run(runs, bundle, data):

@@ -120,6 +120,32 @@ def test_pictures_are_each_one_look_and_t_counts_them(folder):
         assert found["state_accuracy"] == 1
 
 
+@pytest.mark.parametrize("confirm_s", [0.0, 1.0], ids=["one by one", "as the daemon"])
+def test_another_product_is_told_at_the_threshold_of_the_bundle_unless_site_yaml_has_one(
+    folder, confirm_s
+):
+    """Dark is the slot's own product with p = 0.27 of what is not empty, whatever it is told at."""
+    shots = folder / "shots"
+    shots.mkdir()
+    for number in range(16):
+        cv2.imwrite(str(shots / f"{number}.png"), picture(10 if number < 8 else 0))
+    site = yaml.safe_load((folder / "site.yaml").read_text())
+
+    def stated_of_a(thresholds: dict, decision: dict) -> str:
+        about = metadata(("empty", "a", "other"), thresholds={**thresholds, "chosen_for": "this"})
+        write_bundle(folder / "model.onnx", about, (8.0, 0.0, -2.2))
+        (folder / "site.yaml").write_text(yaml.safe_dump(site | {"decision": decision}))
+        (change,) = run(folder, shots, confirm_s=confirm_s)["changes"]
+        assert (change["slot"], change["from"]) == ("a", "empty")
+        return change["to"]
+
+    assert stated_of_a({}, {}) == "stocked"
+    assert stated_of_a({"misplaced_below": 0.25}, {}) == "stocked"
+    assert stated_of_a({"misplaced_below": 0.3}, {}) == "misplaced"
+    assert stated_of_a({"misplaced_below": 0.3}, {"misplaced_below": 0.25}) == "stocked"
+    assert stated_of_a({}, {"misplaced_below": 0.3}) == "misplaced"
+
+
 def test_a_picture_judged_by_itself_is_drawn_as_seen_clearly(folder):
     cv2.imwrite(str(folder / "one.png"), picture(0))
     files = {"planogram": folder / "planogram.yaml", "config": folder / "site.yaml"}

@@ -8,6 +8,7 @@ pytest.importorskip("torch", reason="the trainer is an extra: pip install -e .[t
 from scipy.stats import t
 
 from edge.classifier import Temperature, Thresholds
+from edge.errors import ConfigError
 from trainer.evaluate import tempered
 from trainer.figures import (
     coarse_figures,
@@ -177,6 +178,12 @@ def test_what_is_sure_to_stand_in_a_slot_is_judged_without_the_chance_that_it_is
     assert found["called_misplaced"] == 0
 
 
+def test_what_counts_as_another_product_is_judged_by_the_threshold_given():
+    p = answers((0.1, 0.1, 0.1, 0.7))
+    found = presence_figures(p, ["banana"], FRUIT, {}, misplaced_below=0.4)["all"]
+    assert (found["called_misplaced"], found["taken_for_own"]) == (1, 0)
+
+
 def test_a_product_that_was_never_learned_is_nobodys_own():
     p = answers((0.1, 0.1, 0.8, 0), (1, 0, 0, 0))
     found = presence_figures(p, ["golden", "lemon"], FRUIT, KINDS | {"golden": "apple"})
@@ -291,6 +298,117 @@ def test_a_threshold_that_somebody_wrote_counts_more_than_costs():
 
 @pytest.mark.parametrize("ratio", [1e-12, 1e12, 1e18])
 def test_however_lopsided_the_costs_the_daemon_can_use_the_thresholds(ratio):
-    costs = Costs(false_alert=ratio, missed_alert=1, empty_share=0.05)
-    found = thresholds_from(costs, trained_share=0.5)
+    costs = Costs(false_alert=ratio, missed_alert=1, empty_share=0.05, misplaced_share=0.01)
+    found = thresholds_from(costs, trained_share=0.5, own_share=1e-4)
     assert 0 < found.stocked_below < found.empty_above < 1
+    assert 0 < found.misplaced_below < 1
+
+
+# --- when to say that another product stands there ------------------------------------------------
+
+PRODUCTS = 6
+
+
+def asked_in_the_store(misplaced_share: float, n: int = 400_000) -> tuple[np.ndarray, np.ndarray]:
+    """What a calibrated model that learnt an empty slot and PRODUCTS products, each as often, says
+    of slots that are not empty: p(own product | not empty), and whether that is what stands there.
+    """
+    rng = np.random.default_rng(4)
+    own = rng.integers(PRODUCTS, size=n)
+    is_own = rng.random(n) >= misplaced_share
+    shown = np.where(is_own, own, (own + rng.integers(1, PRODUCTS, size=n)) % PRODUCTS)
+    where = 1.7 * np.eye(PRODUCTS + 1)  # what pictures of each class look like, empty being last
+    seen = where[shown] + rng.normal(size=(n, PRODUCTS + 1))
+    logits = seen @ where.T  # of all classes the same length: what else there is divides out
+    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    return p[np.arange(n), own] / (1 - p[:, -1]), is_own
+
+
+def cost_of_words(q: np.ndarray, is_own: np.ndarray, threshold: float, costs: Costs) -> float:
+    false, missed = (q < threshold) & is_own, (q >= threshold) & ~is_own
+    return costs.false_alert * false.mean() + costs.missed_alert * missed.mean()
+
+
+@pytest.mark.parametrize("misplaced_share", [0.02, 0.3])
+@pytest.mark.parametrize(("false_alert", "missed_alert"), [(4, 1), (1, 1), (1, 9)])
+def test_at_no_other_threshold_do_words_of_another_product_cost_less(
+    false_alert, missed_alert, misplaced_share
+):
+    costs = Costs(
+        false_alert=false_alert, missed_alert=missed_alert, misplaced_share=misplaced_share
+    )
+    found = thresholds_from(costs, trained_share=None, own_share=1 / PRODUCTS)
+    assert found.empty_above is None
+    q, is_own = asked_in_the_store(misplaced_share)
+    others = [1e-5, *1 / (1 + np.exp(-np.linspace(-9, 9, 73))), 1 - 1e-5]
+    least = min(cost_of_words(q, is_own, threshold, costs) for threshold in others)
+    assert cost_of_words(q, is_own, found.misplaced_below, costs) <= least * 1.01
+
+
+def test_where_products_are_seldom_swapped_the_general_threshold_cries_wolf():
+    costs = Costs(false_alert=1, missed_alert=2, misplaced_share=0.02)
+    found = thresholds_from(costs, trained_share=0.5, own_share=1 / PRODUCTS)
+    q, is_own = asked_in_the_store(0.02)
+    best = cost_of_words(q, is_own, found.misplaced_below, costs)
+    assert best < 0.5 * cost_of_words(q, is_own, 0.2, costs)
+    assert "another product in 0.02 of the slots that are not empty, 0.833 in" in found.chosen_for
+
+
+def test_four_to_one_gives_the_general_value_where_goods_are_mixed_as_in_training():
+    costs = Costs(false_alert=4, missed_alert=1, misplaced_share=7 / 8)
+    assert thresholds_from(costs, 0.5, own_share=1 / 8).misplaced_below == 0.2
+
+
+SOLD = ("cola", "empty", "other", "tea")
+
+
+def of_goods(**changes) -> Recipe:
+    costs = Costs(false_alert=1, missed_alert=3, misplaced_share=0.05)
+    about = {"name": "r", "classes": SOLD, "input_size": 32, "steps": 1, "costs": costs}
+    return Recipe(**about | changes)
+
+
+def misplaced_odds(recipe: Recipe, shares: dict[str, float] | None) -> float:
+    found = thresholds_for(recipe, PLAIN, shares).misplaced_below
+    return found / (1 - found)
+
+
+def test_what_the_model_had_to_expect_in_a_slot_is_what_it_was_shown():
+    """Goods of no slot's count too, how many were empty does not; a product's share is a mean."""
+    store = 3 * (0.05 / 0.95)
+    balanced = of_goods(balanced=True)
+    assert misplaced_odds(balanced, None) == pytest.approx(store * (1 / 3) / (2 / 3), rel=1e-5)
+    shares = {"cola": 0.3, "empty": 0.5, "other": 0.1, "tea": 0.1}
+    assert misplaced_odds(of_goods(), shares) == pytest.approx(store * 0.4 / 0.6, rel=1e-5)
+    assert thresholds_for(of_goods(), PLAIN, None).misplaced_below is None
+
+
+def test_without_a_share_of_wrong_goods_costs_leave_misplaced_to_the_general_value():
+    costs = Costs(false_alert=1, missed_alert=3)
+    found = thresholds_for(of_goods(balanced=True, costs=costs), PLAIN, None)
+    assert found.empty_above is not None
+    assert found.misplaced_below is None
+
+
+def test_each_threshold_that_somebody_wrote_is_kept_and_the_others_follow_from_costs():
+    written = Thresholds(empty_above=0.7, chosen_for="what I saw")
+    found = thresholds_for(of_goods(balanced=True, thresholds=written), PLAIN, None)
+    assert (found.empty_above, found.stocked_below) == (0.7, None)
+    assert 0 < found.misplaced_below < 0.2
+    assert found.chosen_for.startswith("what I saw; the rest for a false alert at 1 and a missed")
+    written = Thresholds(misplaced_below=0.1, chosen_for="what I saw")
+    found = thresholds_for(of_goods(balanced=True, thresholds=written), PLAIN, None)
+    assert found.misplaced_below == 0.1
+    assert found.empty_above == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize("classes", [("empty", "stocked"), ("cola", "empty")])
+def test_who_knows_one_product_cannot_be_told_how_often_another_one_stands_there(classes):
+    said = "to see that another product stands in a slot takes a model of several; this one knows"
+    with pytest.raises(ValueError, match=f"costs.misplaced_share: {said} {', '.join(classes)}"):
+        of_goods(classes=classes)
+    with pytest.raises(ConfigError, match=f"costs.misplaced_share: {said}"):
+        of_goods(classes=()).with_classes(classes)
+    written = Thresholds(misplaced_below=0.1, chosen_for="what I saw")
+    with pytest.raises(ValueError, match=f"thresholds.misplaced_below: {said}"):
+        of_goods(classes=classes, costs=None, thresholds=written)

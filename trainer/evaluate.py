@@ -25,7 +25,7 @@ from edge.errors import EdgeError, UsageError
 from edge.preprocess import resize, to_batch
 from edge.types import Image
 from trainer.data import Unreadable, check_labels, read_data, usable
-from trainer.figures import coarse_figures, figures, presence_figures
+from trainer.figures import GENERAL, coarse_figures, figures, presence_figures
 from trainer.folds import groups_of, seen_of
 from trainer.net import SlotNet
 from trainer.picture import Picture
@@ -155,6 +155,7 @@ def evaluate(
     if run:
         _warn_of_learnt(run, pictures)
     coarse_of = coarse_classes([*pictures, *unknown]) if coarse_of is None else coarse_of
+    below = _misplaced_below(model, run)
     probabilities, elapsed_s = predict(model, pictures)
     truth = true_columns(pictures, classes)
     found = figures(probabilities, truth, classes, groups_of(pictures))
@@ -162,9 +163,10 @@ def evaluate(
         found |= coarse_figures(probabilities, truth, classes, coarse_of)
     if set(classes) != OCCUPANCY:
         labels = [picture.label for picture in pictures]
-        found["presence"] = presence_figures(probabilities, labels, classes, coarse_of)
+        found["misplaced_below"] = below
+        found["presence"] = presence_figures(probabilities, labels, classes, coarse_of, below)
     if strangers:
-        found["unknown"] = _unknown_figures(model, strangers, classes, coarse_of)
+        found["unknown"] = _unknown_figures(model, strangers, classes, coarse_of, below)
     found["ms_per_image"] = round(1e3 * elapsed_s / len(pictures), 3)
     found["threads"] = threads
     return found
@@ -174,6 +176,20 @@ def _unreadable(bundle: Model) -> Unreadable:
     """Return what the recipe behind a bundle does with a file that is no picture."""
     assert isinstance(bundle, Classifier)
     return "skip" if bundle.info.recipe.get("unreadable") == "skip" else "refuse"
+
+
+def _misplaced_below(model: Model, run: Run | None) -> float:
+    """Return a bundle's threshold on p(own product | not empty), as the daemon would take it.
+
+    A run has only what its recipe writes: what follows from costs is chosen at the export, for
+    the temperature that is fitted there.
+    """
+    if run:
+        below = run.recipe.thresholds.misplaced_below
+    else:
+        assert isinstance(model, Classifier)
+        below = model.info.thresholds.misplaced_below
+    return GENERAL.misplaced_below if below is None else below
 
 
 def _warn_of_learnt(run: Run, pictures: Sequence[Picture]) -> None:
@@ -212,10 +228,11 @@ def _unknown_figures(
     strangers: Sequence[Picture],
     classes: Sequence[str],
     coarse_of: Mapping[str, str],
+    misplaced_below: float,
 ) -> dict[str, Any]:
     probabilities, _ = predict(model, strangers)
     labels = [picture.label for picture in strangers]
-    return presence_figures(probabilities, labels, classes, coarse_of)
+    return presence_figures(probabilities, labels, classes, coarse_of, misplaced_below)
 
 
 def small_reader(size: int, room: int = 0) -> Read:

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from edge.classifier import (
     EMPTY,
-    FORMAT,
     MAX_BATCH,
     BundleInfo,
     Temperature,
@@ -141,13 +140,14 @@ def export(
     report = best.report | {"rule": best.candidate.rule, "candidates": _figures_of(tried)}
     if not report["within_contract"]:
         log.warning(_missed(report))
+    thresholds = thresholds_for(mixture.recipe, best.temperature, mixture.shares)
     info = BundleInfo(
-        format=FORMAT,
+        format=thresholds.format,
         name=mixture.recipe.name,
         classes=found.recipe.classes,
         input_size=found.recipe.input_size,
         resize=RESIZE,
-        thresholds=thresholds_for(mixture.recipe, best.temperature, mixture.empty_share),
+        thresholds=thresholds,
         temperature=best.temperature,
         recipe=found.recipe.model_dump(mode="json"),
         recipe_hash=found.recipe.digest(),

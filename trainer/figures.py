@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, precision_recall_fscore_support, roc_auc_score
 
 from edge.classifier import EMPTY, OTHER
-from edge.decide import MISPLACED_BELOW
+from edge.decide import Rule
 from trainer.statistics import interval_of_share
 from trainer.thresholds import aurc, risk_coverage
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
+
+GENERAL = Rule()
 
 
 def figures(
@@ -89,6 +91,7 @@ def presence_figures(
     labels: Sequence[str],
     classes: Sequence[str],
     coarse_of: Mapping[str, str],
+    misplaced_below: float = GENERAL.misplaced_below,
 ) -> dict[str, dict[str, float | None]]:
     """Return how well "is the product that this slot expects what stands in it?" is answered.
 
@@ -96,6 +99,8 @@ def presence_figures(
     another, which is not. labels (n,) may be products that the model never learned; then none is
     there. The questions are also told apart by whether the picture shows a product of the asked
     one's coarse class: who puts a thing back into the wrong slot takes a neighbour of its kind.
+    misplaced_below: under which p(asked product | not empty) the daemon says that another one
+    stands there.
     """
     p = probabilities.astype(np.float64)
     p_full = 1 - p[:, list(classes).index(EMPTY)] if EMPTY in classes else np.ones(len(p))
@@ -103,7 +108,7 @@ def presence_figures(
     names = np.array(classes)[asked]
     p_present, shown = p[:, asked], np.array(labels)[:, None]
     # As edge.decide asks it of a slot that is not empty.
-    misplaced = p_present < MISPLACED_BELOW * p_full[:, None]
+    misplaced = p_present < misplaced_below * p_full[:, None]
     goods = np.broadcast_to(shown != EMPTY, p_present.shape)
     own = shown == names
     kinds = {"all": np.ones_like(own)}

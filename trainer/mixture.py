@@ -111,9 +111,11 @@ class Mixture:
         return step * self.recipe.batch / len(self._everything)
 
     @property
-    def empty_share(self) -> float | None:
-        """How many of the photos show an empty slot; None where all slots are drawn."""
-        return len(self.empties) / len(self.pictures) if self.pictures else None
+    def shares(self) -> dict[str, float] | None:
+        """How many of the photos show what, by label; None where all slots are drawn."""
+        counts = Counter(picture.label for picture in self.pictures)
+        shares = {label: count / len(self.pictures) for label, count in counts.items()}
+        return shares or None
 
     def describe(self) -> str:
         """Return in one line what there is to learn, and to measure on."""

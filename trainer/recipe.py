@@ -143,6 +143,9 @@ class Costs(Section):
     missed_alert: float = Field(gt=0)
     empty_share: float | None = Field(default=None, gt=0, lt=1)
     """How many of a store's slots are empty at a time; absent: as many as in training."""
+    misplaced_share: float | None = Field(default=None, gt=0, lt=1)
+    """In how many of a store's slots that are not empty another product stands at a time; absent:
+    misplaced_below does not follow from costs. Only where classes are products."""
 
 
 class Recipe(Section):
@@ -248,6 +251,8 @@ class Recipe(Section):
         if self.crop_area[0] > self.crop_area[1]:
             raise ValueError("crop_area: the smallest share of the picture, then the largest")
         _check_names(self.classes)
+        if problem := self._misplaced_problem(self.classes):
+            raise ValueError(problem)
         rule, written = Rule(), self.thresholds
         above = rule.empty_above if written.empty_above is None else written.empty_above
         below = rule.stocked_below if written.stocked_below is None else written.stocked_below
@@ -267,11 +272,30 @@ class Recipe(Section):
         if not labels:
             raise ConfigError(["there is nothing to learn from: name your pictures with --data"])
         check_choice(classes)
+        if problem := self._misplaced_problem(classes):
+            raise ConfigError([problem])
         try:
             _check_names(classes)
         except ValueError as error:
             raise ConfigError([f"{error}; rename its folder, or the label in index.csv"]) from None
         return self.model_copy(update={"classes": classes})
+
+    def _misplaced_problem(self, classes: Sequence[str]) -> str:
+        """Return what is wrong with settings of *misplaced*; empty: nothing.
+
+        Who knows one product, or that something stands there, cannot tell that it is another one.
+        """
+        written = {
+            "thresholds.misplaced_below": self.thresholds.misplaced_below,
+            "costs.misplaced_share": self.costs.misplaced_share if self.costs else None,
+        }
+        useless = [key for key, value in written.items() if value is not None]
+        if not useless or not classes or len(set(classes) - {EMPTY}) > 1:
+            return ""
+        return (
+            f"{useless[0]}: to see that another product stands in a slot takes a model of several; "
+            f"this one knows {', '.join(classes)}: leave it out"
+        )
 
     @property
     def only_occupancy(self) -> bool:

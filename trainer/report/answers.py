@@ -198,7 +198,7 @@ def _open_run(path: Path, name: str, threads: int, reads_held_out: bool) -> Cont
         RunModel(run.net, recipe, threads),
         recipe.classes,
         recipe.model_dump(mode="json"),
-        thresholds_for(recipe, recipe.temperature or UNTEMPERED, fed.empty_share if fed else None),
+        thresholds_for(recipe, recipe.temperature or UNTEMPERED, fed.shares if fed else None),
         "FP32, PyTorch",
         json.loads((folder / ABOUT).read_bytes()) | {"steps": step},
         run.curve,
