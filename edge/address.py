@@ -10,7 +10,7 @@ import urllib.parse
 from pathlib import Path
 
 from edge.cameras import KINDS as CAMERA_KINDS
-from edge.redact import register_secret, register_url
+from edge.redact import read_secret, register_secret, register_url
 from edge.section import nearest
 from edge.sinks import OPENERS as SINK_KINDS
 
@@ -143,6 +143,6 @@ def _secret(name: str) -> str | None:
     if not folder:
         return None
     try:
-        return (Path(folder) / name).read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError):
+        return read_secret(Path(folder) / name)
+    except ValueError:
         return None

@@ -16,7 +16,7 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from edge.redact import register_secret
+from edge.redact import read_secret
 from edge.yamlfile import Data, Keys, Problem, YamlFile
 
 
@@ -69,22 +69,6 @@ def _filled(path: Path) -> Path:
         return found
 
     return Path(re.sub(r"\$\{([^}]*)\}", value, str(path)))
-
-
-def read_secret(path: Path) -> str:
-    """Return the password that a file holds, without the line's end. Raises ValueError.
-
-    It is hidden in all output from now on.
-    """
-    try:
-        secret = path.read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise ValueError(f"cannot be read: {reason}") from None
-    if not secret:
-        raise ValueError("is an empty file; it must hold the password")
-    register_secret(secret)
-    return secret
 
 
 def _secret(path: Path) -> Path:

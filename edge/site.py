@@ -23,7 +23,7 @@ from edge.address import (
 from edge.cameras import Opener
 from edge.cameras.blackout import blacked_out
 from edge.planogram import Corners
-from edge.redact import without_login
+from edge.redact import read_secret, without_login
 from edge.section import (
     ExistingFile,
     Name,
@@ -33,7 +33,6 @@ from edge.section import (
     beside,
     existing,
     problems_of,
-    read_secret,
 )
 
 DAEMON_USER = "shelf-edge"  # the daemon's own login at the embedded broker

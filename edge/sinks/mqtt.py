@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,6 +24,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edge.errors import SinkError
+from edge.redact import read_secret
 from edge.sinks.sink import OFFLINE, Destination, Message, OnRequest
 
 log = logging.getLogger(__name__)
@@ -119,7 +121,7 @@ class MqttSink:
         destination = self._destination
         password = destination.password
         if destination.password_file is not None:
-            password = destination.password_file.read_text(encoding="utf-8").rstrip("\r\n")
+            password = _password_in(destination.password_file)
         if destination.username is not None:
             client.username_pw_set(destination.username, password)
         if self._tls:
@@ -258,6 +260,13 @@ class _Connection:
             name = self._client_id
             return f"connection lost soon after the login; is there another client named {name}?"
         return "connection lost"
+
+
+def _password_in(file: Path) -> str:
+    try:
+        return read_secret(file)
+    except ValueError as error:
+        raise ValueError(f"password_file {error}: {file}") from None
 
 
 def _reason(error: Exception) -> str:
