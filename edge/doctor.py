@@ -23,7 +23,7 @@ from edge.classifier import Classifier, open_classifier
 from edge.config import load_planogram, load_site
 from edge.errors import CameraError, ConfigError, EdgeError, UnavailableError, UsageError
 from edge.gate import Gate
-from edge.health import memory_bytes
+from edge.health import is_enough, memory_bytes
 from edge.overlay import write_picture
 from edge.plan import Plan, read_plan
 from edge.site import CameraConfig, Site
@@ -37,7 +37,6 @@ CROPS, ROUNDS = 32, 5
 SPARE_CORE = 0.25  # of one core is what the daemon may take
 CHANGING = 0.2  # of the slots are looked at in a busy minute's average frame
 DECODE_MS = 15.0  # a 1080p key frame, decoded and converted
-LEAST_FREE_BYTES = 500 * 2**20
 EARLIEST_CLOCK = datetime(2026, 1, 1, tzinfo=UTC)
 CONNECT_S = 5.0
 
@@ -180,7 +179,7 @@ def _disk(folder: Path) -> Finding:
         free = shutil.disk_usage(folder).free
     except OSError as error:
         return Finding("disk", None, f"{folder}: {error.strerror}")
-    return Finding("disk", free >= LEAST_FREE_BYTES, f"{free / 2**30:.1f} GiB free")
+    return Finding("disk", is_enough(free), f"{free / 2**30:.1f} GiB free")
 
 
 def _camera(camera: CameraConfig, drawn_on: tuple[int, int] | None) -> Finding:
