@@ -20,7 +20,7 @@ import numpy as np
 
 from edge.address import BROKERS, family_of
 from edge.classifier import Classifier, open_classifier
-from edge.config import load_planogram, load_site
+from edge.config import find_camera, load_planogram, load_site
 from edge.errors import CameraError, ConfigError, EdgeError, UnavailableError, UsageError
 from edge.gate import Gate
 from edge.health import is_enough, memory_bytes
@@ -57,10 +57,7 @@ def take_snapshot(site_path: Path, camera_id: str, output: Path) -> Path:
     on: nobody could tell any more whether their camera was moved. CameraError when none comes.
     """
     site = load_site(site_path)
-    found = [camera for camera in site.cameras if camera.id == camera_id]
-    if not found:
-        known = ", ".join(camera.id for camera in site.cameras)
-        raise UsageError(f"{site_path} has no camera {camera_id!r}; it has: {known}")
+    camera = find_camera(site, camera_id, site_path)
     for known_id, drawn_on in _references(site).items():
         if output.resolve() == drawn_on.resolve():
             raise UsageError(
@@ -68,7 +65,7 @@ def take_snapshot(site_path: Path, camera_id: str, output: Path) -> Path:
                 "another name with -o"
             )
     try:
-        image = _picture(found[0])
+        image = _picture(camera)
     except CameraError as error:
         raise CameraError(f"camera {camera_id}: {error}", error.reason) from None
     return write_picture(output, image)

@@ -106,10 +106,10 @@ def replay(request: Request, progress: Callable[[float], None] = lambda t: None)
     if request.confirm_s is not None:
         rule = replace(rule, confirm_s=request.confirm_s)
     recording = open_recording(request, site)
-    hidden = _blackout(site, recording.slots[0].camera_id)
-    if hidden:
-        frames = ((t, covered(image, hidden)) for t, image in recording.frames)
-        recording = replace(recording, frames=frames, blackout=hidden)
+    camera = site.camera(recording.slots[0].camera_id) if site else None
+    if camera and camera.blackout:
+        frames = ((t, covered(image, camera.blackout)) for t, image in recording.frames)
+        recording = replace(recording, frames=frames, blackout=camera.blackout)
     if request.until_s is not None:
         recording = replace(recording, frames=_until(request.until_s, recording.frames))
     rule = patient(rule, recording.every_s)
@@ -124,7 +124,7 @@ def open_recording(request: Request, site: Site | None) -> Recording:
     kind = _kind(request.source)
     if kind is not None and kind.is_rendered:
         camera = request.camera or "demo"
-        step_s = request.every_s or _every_s(site, camera) or VIDEO_EVERY_S
+        step_s = request.every_s or _every_s(site, camera)
         return _rendered(request.source, camera, step_s)
     if request.planogram is None:
         raise UsageError("a recording needs --planogram FILE: where the slots are on its pictures")
@@ -136,7 +136,7 @@ def open_recording(request: Request, site: Site | None) -> Recording:
         known = ", ".join(planogram.cameras) or "none"
         raise UsageError(f"{request.planogram}: no slots of camera {camera!r}; it has: {known}")
     is_pictures = _is_pictures(request.source)
-    usual_s = 1.0 if is_pictures else _every_s(site, camera) or VIDEO_EVERY_S
+    usual_s = 1.0 if is_pictures else _every_s(site, camera)
     step_s = request.every_s or usual_s
     frames, size = _frames(request.source, step_s), planogram.reference_size(camera)
     return Recording(frames, slots, step_s, is_pictures, truth, size)
@@ -316,15 +316,10 @@ def _live(url: str, every_s: float) -> Iterator[tuple[float, Image]]:
         camera.close()
 
 
-def _blackout(site: Site | None, camera_id: str) -> Sequence[Quad]:
-    found = [one.blackout for one in site.cameras if one.id == camera_id] if site else []
-    return found[0] if found else ()
-
-
-def _every_s(site: Site | None, camera_id: str) -> float | None:
-    """Return how often site.yaml looks through that camera."""
-    found = [one.every_s for one in site.cameras if one.id == camera_id] if site else []
-    return found[0] if found else None
+def _every_s(site: Site | None, camera_id: str) -> float:
+    """Return how often a video is looked at: as site.yaml looks through that camera."""
+    camera = site.camera(camera_id) if site else None
+    return camera.every_s if camera else VIDEO_EVERY_S
 
 
 def _only(cameras: Sequence[str]) -> str:

@@ -260,6 +260,10 @@ class Site(Section):
     def pin_file(self) -> Path:
         return self.web.pin_file or self.state / "pin"
 
+    def camera(self, camera_id: str) -> CameraConfig | None:
+        """Return the camera with this id, if there is one."""
+        return next((camera for camera in self.cameras if camera.id == camera_id), None)
+
     def digest(self) -> str:
         """Return a fingerprint of all that is configured but passwords, 16 hexadecimal digits."""
         shown = self.model_dump(mode="json")
