@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from edge.address import BROKERS, family_of
+from edge.address import family_of
 from edge.classifier import Classifier, open_classifier
 from edge.config import find_camera, load_planogram, load_site
 from edge.errors import CameraError, ConfigError, EdgeError, UnavailableError, UsageError
@@ -26,6 +26,7 @@ from edge.gate import Gate
 from edge.health import is_enough, memory_bytes
 from edge.overlay import write_picture
 from edge.plan import Plan, read_plan
+from edge.sinks.mqtt import PORTS
 from edge.site import CameraConfig, Site
 from edge.statefile import is_held
 from edge.types import Frame, Image, Slot
@@ -230,9 +231,9 @@ def _broker(site: Site) -> Finding:
     url = urlsplit(site.mqtt.url)
     if url.scheme == "stdout":
         return Finding("broker", True, "standard output")
-    if url.scheme not in BROKERS:
+    if url.scheme not in PORTS:
         return Finding("broker", None, f"{url.scheme}: is no broker; the daemon tries it")
-    port = url.port or (8883 if url.scheme == "mqtts" else 1883)
+    port = url.port or PORTS[url.scheme]
     try:
         socket.create_connection((url.hostname or "", port), CONNECT_S).close()
     except OSError as error:

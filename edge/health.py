@@ -56,7 +56,6 @@ class Health:
         cpu_s, passed_s = time.process_time(), now.clock_s - self._reported_s
         busy = (cpu_s - self._cpu_s) / max(1e-3, passed_s)
         self._cpu_s, self._reported_s, self._wanted = cpu_s, now.clock_s, False
-        oldest_at = delivery.backlog.oldest_at
         return messages.encode(
             payloads.HealthPayload(
                 at=now.at,
@@ -67,7 +66,7 @@ class Health:
                 outbox=payloads.OutboxPayload(
                     connected_since=delivery.connected_since,
                     waiting=delivery.backlog.count,
-                    oldest_s=max(0.0, (now.at - oldest_at).total_seconds()) if oldest_at else None,
+                    oldest_s=delivery.backlog.oldest_s(now.at),
                     dropped=delivery.backlog.dropped,
                     last_error=delivery.last_error,
                 ),

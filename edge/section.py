@@ -16,6 +16,7 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo
 from pydantic_core import ErrorDetails, PydanticCustomError
 
+from edge.payloads import NAME
 from edge.redact import read_secret
 from edge.yamlfile import Data, Keys, Problem, YamlFile
 
@@ -33,7 +34,7 @@ class Section(BaseModel):
     )
 
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+Name = Annotated[str, Field(pattern=rf"^{NAME}$")]
 """A word of an MQTT topic."""
 
 
@@ -105,6 +106,11 @@ def nearest(word: str, known: Iterable[str]) -> str:
     if near:
         return f"did you mean {near[0]}?"
     return f"known here: {', '.join(known)}" if known else "nothing is known here"
+
+
+def made_name(text: str) -> str:
+    """Return the text as a Name; empty where nothing in it can stand in one."""
+    return re.sub(r"[^a-z0-9_]+", "-", text.lower()).strip("-_")
 
 
 def problems_of(*found: tuple[str, str]) -> PydanticCustomError:
@@ -211,6 +217,6 @@ def _wrong_kind(wanted: str, value: Data, written: str | None) -> str:
 
 def _no_name(value: str) -> str:
     rule = "must be small letters, digits, - and _, and begin with a letter or digit"
-    proposal = re.sub(r"[^a-z0-9_]+", "-", value.lower()).strip("-_")
+    proposal = made_name(value)
     harmless = proposal and len(value) <= 40 and not re.search("[:@]", value)
     return f"{rule}; did you mean {proposal}?" if harmless else rule

@@ -35,6 +35,7 @@ from edge.section import (
     problems_of,
 )
 
+NO_PAIR = "cert and key must be a pair of PEM files, the key without a password"
 DAEMON_USER = "shelf-edge"  # the daemon's own login at the embedded broker
 RESERVED = ("hours", "privacy", "pictures", "log", "metrics", "updates")
 """Keys of site.yaml that a later version will give a meaning."""
@@ -179,7 +180,7 @@ class Mqtt(Section):
             try:
                 context.load_cert_chain(self.cert, self.key, password="")  # else it would ask
             except OSError:
-                yield "cert", "cert and key must be a pair of PEM files, the key without a password"
+                yield "cert", NO_PAIR
         elif self.cert is not None or self.key is not None:
             yield "cert" if self.key is None else "key", "cert and key are needed together"
 
@@ -195,8 +196,7 @@ class Tls(Section):
         try:
             self.context()
         except OSError:  # ssl.SSLError is one
-            message = "cert and key must be a pair of PEM files, the key without a password"
-            raise problems_of(("cert", message)) from None
+            raise problems_of(("cert", NO_PAIR)) from None
         return self
 
     def context(self) -> ssl.SSLContext:

@@ -48,6 +48,10 @@ class Backlog:
     oldest_at: datetime | None
     dropped: int
 
+    def oldest_s(self, at: datetime) -> float | None:
+        """Return how long the oldest has waited by then; a clock that was set back makes it 0."""
+        return max(0.0, (at - self.oldest_at).total_seconds()) if self.oldest_at else None
+
 
 class Store:
     """One SQLite file. Every method may be called from any thread.

@@ -14,7 +14,7 @@ from conftest import REPOSITORY
 EDGE = REPOSITORY / "edge"
 LAYERS = [
     {"types"},  # the words
-    {"errors", "versions", "signals"},
+    {"errors", "versions", "signals", "priority"},
     {"payloads", "atomicfile"},
     {
         "yamlfile",

@@ -29,6 +29,8 @@ from edge.sinks.sink import OFFLINE, Destination, Message, OnRequest
 
 log = logging.getLogger(__name__)
 
+PORTS = {"mqtt": 1883, "mqtts": 8883}
+"""The schemes of a broker's URL, and the port of each where the URL names none."""
 CONNECT_TIMEOUT_S = 10.0
 ACK_TIMEOUT_S = 15.0  # without any acknowledgement; a slow line that moves is not cut off
 KEEPALIVE_S = 30
@@ -43,7 +45,7 @@ class MqttSink:
         url = urlsplit(destination.url)
         self._tls = url.scheme == "mqtts"
         self._host = url.hostname or "localhost"
-        self._port = url.port or (8883 if self._tls else 1883)
+        self._port = url.port or PORTS[url.scheme]
         self._destination = destination
         self._root = f"stock/{destination.node}"
         self._client_id = f"shelf-edge-{destination.node}"

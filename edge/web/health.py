@@ -72,7 +72,6 @@ def _delivery(board: Board, mqtt: Mqtt, now: datetime) -> Json:
     except StoreError as error:
         trouble = str(error)
     since = delivery.connected_since if delivery else None
-    oldest_at = delivery.backlog.oldest_at if delivery else None
     return {
         "broker": {
             "connected_since": rfc3339(since) if since else None,
@@ -81,7 +80,7 @@ def _delivery(board: Board, mqtt: Mqtt, now: datetime) -> Json:
         },
         "outbox": {
             "waiting": delivery.backlog.count if delivery else 0,
-            "oldest_s": max(0.0, (now - oldest_at).total_seconds()) if oldest_at else None,
+            "oldest_s": delivery.backlog.oldest_s(now) if delivery else None,
             "dropped": delivery.backlog.dropped if delivery else 0,
         },
     }
