@@ -182,7 +182,7 @@ class Store:
             count = db.execute("SELECT count(*) FROM outbox").fetchone()[0]
             oldest = db.execute("SELECT created_at FROM outbox ORDER BY id LIMIT 1").fetchone()
             dropped = db.execute("SELECT value FROM meta WHERE key = 'dropped'").fetchone()[0]
-        return Backlog(count, rows.time(oldest["created_at"]) if oldest else None, dropped)
+        return Backlog(count, rows.to_time(oldest["created_at"]) if oldest else None, dropped)
 
     @contextlib.contextmanager
     def looking_back(self) -> Iterator[sqlite3.Connection]:
