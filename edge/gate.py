@@ -38,7 +38,7 @@ MOVING_SHARE_AROUND = 0.2  # of its margin: who passes by does not hide the slot
 PATTERNED = 8.0  # of 255: the spread of brightness in a strip with tags, edges or gaps
 SAME_PRINT = 0.4  # correlation with what it was; another tag keeps more, a coat none
 NEW_SHARE = 0.03  # of the slot, against the last look
-OTHER_SHARE = 0.1  # of a held slot, against how it was when it was begun to be held
+OTHER_SHARE = 0.1  # of a held slot, against how it was when it was first held
 ADAPT_S, ADAPT_CHANGED_S = 60.0, 900.0
 """How soon the memory of the surroundings follows: the light, and what has changed, such as a tag.
 
@@ -179,7 +179,7 @@ def _hidden(now: Pixels, memory: _Memory, moving: Mask, clock_s: float) -> Mask:
 
 
 def _is_other(now: Pixels, memory: _Memory, held: Sequence[bool]) -> Mask:
-    """Return where a held slot is another picture than when it was begun to be held.
+    """Return which held slots look different from when they were first held.
 
     Looks go on meanwhile, so this one is not compared with the last look: what is taken piece by
     piece would never be much of a change.

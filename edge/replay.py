@@ -151,9 +151,9 @@ def play(
 ) -> Result:
     """Play the recording; rule.confirm_s of 0 judges each look by itself, without gate or memory.
 
-    progress is told the time of each picture. Who interrupts it gets what was seen until then.
-    Raises UsageError where the first picture has another shape than that which the slots were drawn
-    on; later ones are kept back, as the daemon does. Where each is judged by itself, all are.
+    progress is told the time of each picture. An interrupted replay returns what was seen until
+    then. Raises UsageError where the first picture has another shape than that which the slots were
+    drawn on; later ones are kept back, as the daemon does. Where each is judged by itself, all are.
     """
     alone = rule.confirm_s == 0
     step = _by_itself(classifier) if alone else _with_memory(recording, classifier, rule)
