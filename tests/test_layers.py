@@ -37,7 +37,7 @@ LAYERS = [
     {"overlay", "address", "planogram", "grabber", "ledger", "publisher", "album", "training"},
     {"site", "eye", "health", "observe"},
     {"config", "lookout", "broker"},
-    {"plan", "outlet"},
+    {"plan", "outlet", "recording"},
     {"board", "drawing"},
     {"desk", "aim"},
     {"web"},
