@@ -170,9 +170,8 @@ def test_who_interrupts_a_replay_gets_what_was_seen_until_then(folder, video):
         if t >= 20:
             raise KeyboardInterrupt
 
-    found = replay(
-        ReplayRequest(str(video), every_s=0.5, confirm_s=2.0, **files), impatient
-    ).as_json()
+    request = ReplayRequest(str(video), every_s=0.5, confirm_s=2.0, **files)
+    found = replay(request, impatient).as_json()
     assert [one["to"] for one in found["changes"]] == ["empty"]
     assert (found["seconds"], found["broken_off"]) == (20.0, True)
 
