@@ -10,12 +10,10 @@ import urllib.parse
 from pathlib import Path
 
 from edge.cameras import KINDS as CAMERA_KINDS
-from edge.redact import register_secret, register_url
+from edge.redact import read_secret, register_secret, register_url
 from edge.section import nearest
 from edge.sinks import OPENERS as SINK_KINDS
-
-BROKERS = ("mqtt", "mqtts")
-"""The sinks whose URL is a broker's: a host and a port."""
+from edge.sinks.mqtt import PORTS
 
 Address = tuple[str, int]
 """(host, port)"""
@@ -94,9 +92,9 @@ def broker_url(url: str) -> str:
         word = scheme if re.fullmatch(r"[A-Za-z]{1,15}", scheme) else ""
         raise ValueError(f"unknown scheme {word}; {nearest(word, known)}".replace(" ;", ";"))
     url = fill_in(url)
-    if scheme not in BROKERS:
+    if scheme not in PORTS:
         return url  # what the rest of it means, the sink itself knows
-    parts = _host(url, f"{scheme}://host:{8883 if scheme == 'mqtts' else 1883}")
+    parts = _host(url, f"{scheme}://host:{PORTS[scheme]}")
     if parts.username or parts.password:
         raise ValueError("holds a login; write username and password_file instead")
     if parts.path.strip("/") or parts.query or parts.fragment:
@@ -143,6 +141,6 @@ def _secret(name: str) -> str | None:
     if not folder:
         return None
     try:
-        return (Path(folder) / name).read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError):
+        return read_secret(Path(folder) / name)
+    except ValueError:
         return None

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
-import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -28,6 +26,7 @@ from edge.errors import AlignmentError, CameraError
 from edge.eye import Eye
 from edge.geometry import project
 from edge.plan import Plan
+from edge.priority import give_way
 from edge.types import Frame, Image, Slot
 
 log = logging.getLogger(__name__)
@@ -110,8 +109,7 @@ class Aims:
         self._thread.join(1.0)
 
     def _run(self) -> None:
-        if sys.platform == "linux":  # elsewhere a thread has no priority of its own
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+        give_way(NICENESS)
         while not self._over:
             aims = self._aims
             for aim in aims:

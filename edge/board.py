@@ -58,7 +58,7 @@ class Shot:
 
     taken_at: datetime
     version: int
-    """Another one when the picture is another: the milliseconds of its time since 1970."""
+    """Changes with the picture: the time it was taken, in milliseconds since 1970."""
     image: Image | None = None
     quad: Quad | None = None
     kept: bytes = b""
@@ -115,7 +115,7 @@ class Notice:
     deeds: tuple[Deed, ...] = ()
     """What happened to incidents in the last half hour or longer, newest first."""
     version: int = 0
-    """Another one when something that people can see has changed."""
+    """Changes whenever something visible to people has changed."""
 
 
 class Board:

@@ -142,9 +142,10 @@ def replay(
 ) -> None:
     """Run a recording through the whole pipeline and say what would have been stated."""
     from edge.overlay import write_picture
-    from edge.replay import Request, replay
+    from edge.recording import ReplayRequest
+    from edge.replay import replay
 
-    request = Request(
+    request = ReplayRequest(
         source, planogram, config, camera, truth, every_s, confirm_s, tolerance_s, until_s
     )
     result = replay(request, progress=_progress(as_json))

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge.errors import ConfigError
+from edge.errors import ConfigError, UsageError
 from edge.pin import read_pin
 from edge.planogram import Planogram
 from edge.section import nearest, validate
-from edge.site import RESERVED, Site
+from edge.site import RESERVED, CameraConfig, Site
 from edge.yamlfile import Data, Keys, Problem, YamlFile, read_yaml
 
 NO_SITE = "write one (README: your own camera), or try `edge demo`, which needs none"
@@ -56,6 +56,15 @@ def load_site(path: Path) -> Site:
     if site is None:
         raise _error(file.problems)
     return site
+
+
+def find_camera(site: Site, camera_id: str, site_path: Path) -> CameraConfig:
+    """Return the camera that somebody asked for. Raises UsageError, which names those there are."""
+    camera = site.camera(camera_id)
+    if camera is None:
+        known = ", ".join(camera.id for camera in site.cameras)
+        raise UsageError(f"{site_path} has no camera {camera_id!r}; it has: {known}")
+    return camera
 
 
 def load_planogram(path: Path) -> Planogram:

@@ -18,14 +18,15 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from edge.address import BROKERS, family_of
+from edge.address import family_of
 from edge.classifier import Classifier, open_classifier
-from edge.config import load_planogram, load_site
+from edge.config import find_camera, load_planogram, load_site
 from edge.errors import CameraError, ConfigError, EdgeError, UnavailableError, UsageError
 from edge.gate import Gate
-from edge.health import memory_bytes
+from edge.health import is_enough, memory_bytes
 from edge.overlay import write_picture
 from edge.plan import Plan, read_plan
+from edge.sinks.mqtt import PORTS
 from edge.site import CameraConfig, Site
 from edge.statefile import is_held
 from edge.types import Frame, Image, Slot
@@ -37,7 +38,6 @@ CROPS, ROUNDS = 32, 5
 SPARE_CORE = 0.25  # of one core is what the daemon may take
 CHANGING = 0.2  # of the slots are looked at in a busy minute's average frame
 DECODE_MS = 15.0  # a 1080p key frame, decoded and converted
-LEAST_FREE_BYTES = 500 * 2**20
 EARLIEST_CLOCK = datetime(2026, 1, 1, tzinfo=UTC)
 CONNECT_S = 5.0
 
@@ -58,10 +58,7 @@ def take_snapshot(site_path: Path, camera_id: str, output: Path) -> Path:
     on: nobody could tell any more whether their camera was moved. CameraError when none comes.
     """
     site = load_site(site_path)
-    found = [camera for camera in site.cameras if camera.id == camera_id]
-    if not found:
-        known = ", ".join(camera.id for camera in site.cameras)
-        raise UsageError(f"{site_path} has no camera {camera_id!r}; it has: {known}")
+    camera = find_camera(site, camera_id, site_path)
     for known_id, drawn_on in _references(site).items():
         if output.resolve() == drawn_on.resolve():
             raise UsageError(
@@ -69,7 +66,7 @@ def take_snapshot(site_path: Path, camera_id: str, output: Path) -> Path:
                 "another name with -o"
             )
     try:
-        image = _picture(found[0])
+        image = _picture(camera)
     except CameraError as error:
         raise CameraError(f"camera {camera_id}: {error}", error.reason) from None
     return write_picture(output, image)
@@ -180,7 +177,7 @@ def _disk(folder: Path) -> Finding:
         free = shutil.disk_usage(folder).free
     except OSError as error:
         return Finding("disk", None, f"{folder}: {error.strerror}")
-    return Finding("disk", free >= LEAST_FREE_BYTES, f"{free / 2**30:.1f} GiB free")
+    return Finding("disk", is_enough(free), f"{free / 2**30:.1f} GiB free")
 
 
 def _camera(camera: CameraConfig, drawn_on: tuple[int, int] | None) -> Finding:
@@ -234,9 +231,9 @@ def _broker(site: Site) -> Finding:
     url = urlsplit(site.mqtt.url)
     if url.scheme == "stdout":
         return Finding("broker", True, "standard output")
-    if url.scheme not in BROKERS:
+    if url.scheme not in PORTS:
         return Finding("broker", None, f"{url.scheme}: is no broker; the daemon tries it")
-    port = url.port or (8883 if url.scheme == "mqtts" else 1883)
+    port = url.port or PORTS[url.scheme]
     try:
         socket.create_connection((url.hostname or "", port), CONNECT_S).close()
     except OSError as error:

@@ -38,7 +38,7 @@ MOVING_SHARE_AROUND = 0.2  # of its margin: who passes by does not hide the slot
 PATTERNED = 8.0  # of 255: the spread of brightness in a strip with tags, edges or gaps
 SAME_PRINT = 0.4  # correlation with what it was; another tag keeps more, a coat none
 NEW_SHARE = 0.03  # of the slot, against the last look
-OTHER_SHARE = 0.1  # of a held slot, against how it was when it was begun to be held
+OTHER_SHARE = 0.1  # of a held slot, against how it was when it was first held
 ADAPT_S, ADAPT_CHANGED_S = 60.0, 900.0
 """How soon the memory of the surroundings follows: the light, and what has changed, such as a tag.
 
@@ -154,21 +154,21 @@ class _Memory:
 
 def _moving(now: Pixels, memory: _Memory) -> Mask:
     """Return where something differs from the picture before, in the slot or around it."""
-    places = memory.thumbnails
-    light = light_of_each(now, memory.previous, places.outside)
+    thumbnails = memory.thumbnails
+    light = light_of_each(now, memory.previous, thumbnails.outside)
     changed = differing(now, memory.previous, light)
-    inside, outside = share_of(changed, places.inside), share_of(changed, places.outside)
+    inside, outside = share_of(changed, thumbnails.inside), share_of(changed, thumbnails.outside)
     return (inside >= MOVING_SHARE) | (outside >= MOVING_SHARE_AROUND)
 
 
 def _hidden(now: Pixels, memory: _Memory, moving: Mask, clock_s: float) -> Mask:
     """Return where what stands below the slot differs from what it was for long."""
-    places = memory.thumbnails
+    thumbnails = memory.thumbnails
     light = light_of_all(now, memory.standing)
     changed = differing(now, memory.standing, light, HIDING)
-    hidden = share_of(changed, places.rail) >= places.hidden_share
+    hidden = share_of(changed, thumbnails.rail) >= thumbnails.hidden_share
     # Where neighbours stand for the rail, their print goes with the products that are taken.
-    hidden |= places.has_rail & _lost_print(now, memory.standing, places.rail)
+    hidden |= thumbnails.has_rail & _lost_print(now, memory.standing, thumbnails.rail)
 
     settled = hidden & ~moving
     memory.changed_s = np.where(settled, np.fmin(memory.changed_s, clock_s), np.inf)
@@ -179,20 +179,20 @@ def _hidden(now: Pixels, memory: _Memory, moving: Mask, clock_s: float) -> Mask:
 
 
 def _is_other(now: Pixels, memory: _Memory, held: Sequence[bool]) -> Mask:
-    """Return where a held slot is another picture than when it was begun to be held.
+    """Return which held slots look different from when they were first held.
 
     Looks go on meanwhile, so this one is not compared with the last look: what is taken piece by
     piece would never be much of a change.
     """
-    which = [place for place, is_held in enumerate(held) if is_held]
-    memory.held = {place: memory.held.get(place, memory.looked[place].copy()) for place in which}
+    which = [index for index, is_held in enumerate(held) if is_held]
+    memory.held = {index: memory.held.get(index, memory.looked[index].copy()) for index in which}
     other = np.zeros(len(now), bool)
     if which:
-        before = np.stack([memory.held[place] for place in which])
-        places = memory.thumbnails
-        light = light_of_each(now[which], before, places.outside[which])
+        before = np.stack([memory.held[index] for index in which])
+        thumbnails = memory.thumbnails
+        light = light_of_each(now[which], before, thumbnails.outside[which])
         changed = differing(now[which], before, light)
-        other[which] = share_of(changed, places.inside[which]) >= OTHER_SHARE
+        other[which] = share_of(changed, thumbnails.inside[which]) >= OTHER_SHARE
     return other
 
 

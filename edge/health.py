@@ -16,6 +16,8 @@ from edge.types import Moment
 
 EVERY_S = 60.0
 LAST_BATCHES = 500
+LEAST_FREE_BYTES = 500 * 2**20
+"""With less room than this on the disk of the state, somebody has to make some."""
 
 
 class Health:
@@ -54,7 +56,6 @@ class Health:
         cpu_s, passed_s = time.process_time(), now.clock_s - self._reported_s
         busy = (cpu_s - self._cpu_s) / max(1e-3, passed_s)
         self._cpu_s, self._reported_s, self._wanted = cpu_s, now.clock_s, False
-        oldest_at = delivery.backlog.oldest_at
         return messages.encode(
             payloads.HealthPayload(
                 at=now.at,
@@ -65,7 +66,7 @@ class Health:
                 outbox=payloads.OutboxPayload(
                     connected_since=delivery.connected_since,
                     waiting=delivery.backlog.count,
-                    oldest_s=max(0.0, (now.at - oldest_at).total_seconds()) if oldest_at else None,
+                    oldest_s=delivery.backlog.oldest_s(now.at),
                     dropped=delivery.backlog.dropped,
                     last_error=delivery.last_error,
                 ),
@@ -88,6 +89,11 @@ def disk_free_bytes(folder: Path) -> int | None:
         return shutil.disk_usage(folder).free
     except OSError:
         return None
+
+
+def is_enough(free_bytes: int | None) -> bool:
+    """Say whether a disk has the room that the daemon needs; no where that cannot be told."""
+    return free_bytes is not None and free_bytes >= LEAST_FREE_BYTES
 
 
 def memory_bytes() -> int:

@@ -89,7 +89,7 @@ class Ledger:
     def begin(
         self, events: Iterable[QueuedEvent], documents: Mapping[str, bytes], now: Moment
     ) -> None:
-        """Write what there is, and what is there no longer.
+        """Write every configured slot and camera, and empty the topics of those that are gone.
 
         Raises StoreError and has written nothing; it may be called again.
         """
@@ -158,7 +158,7 @@ class Ledger:
 
     @property
     def store(self) -> Store:
-        """For who reads the past, which may be another thread."""
+        """For readers of the past, who may be in another thread."""
         return self._store
 
     @property

@@ -99,8 +99,8 @@ def inventory(slots: Iterable[Slot], states: Mapping[str, SlotState]) -> bytes:
     """Return the stock-taking: how many facings of each product are stocked, empty and so on.
 
     A slot of which nothing is known yet counts as unknown. Slots that share a SKU are one line,
-    under the first one's name. A payload has one line a word: a slot without a SKU whose name is
-    another one's SKU counts there too.
+    under the first one's name. Lines are keyed by SKU, else by name; a slot without a SKU whose
+    name equals another slot's SKU is counted on that line.
     """
     lines: dict[str, dict[str, Any]] = {}
     for slot in slots:

@@ -81,7 +81,7 @@ def _destination(site: Site, stack: contextlib.ExitStack) -> Destination:
 
 
 def _passwords(mqtt: Mqtt) -> dict[str, str]:
-    """Return the embedded broker's; a remote one's is read anew at each connection.
+    """Return the embedded broker's passwords; a remote broker's are read anew at each connection.
 
     Raises UnavailableError where a file has become unreadable since site.yaml was checked.
     """

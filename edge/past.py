@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from edge.history import Deed, Entry, Incident, Spent
-from edge.rows import text, time
+from edge.rows import to_text, to_time
 
 TABLES = """
 CREATE TABLE spent (
@@ -116,8 +116,8 @@ def _incident_row(one: Incident) -> tuple[str | float | None, ...]:
         one.incident_id,
         one.slot_id,
         one.opened_at.isoformat(),
-        text(one.acked_at),
-        text(one.closed_at),
+        to_text(one.acked_at),
+        to_text(one.closed_at),
         one.reason,
         one.open_s,
     )
@@ -128,8 +128,8 @@ def _incident(row: sqlite3.Row) -> Incident:
         row["incident_id"],
         row["slot_id"],
         datetime.fromisoformat(row["opened_at"]),
-        time(row["acked_at"]),
-        time(row["closed_at"]),
+        to_time(row["acked_at"]),
+        to_time(row["closed_at"]),
         row["reason"],
         row["open_s"],
     )

@@ -18,6 +18,10 @@ from pydantic import (
 
 from edge.types import CameraReason, CameraStatus, EventKind, State, Visibility
 
+NAME = r"[a-z0-9][a-z0-9_-]*"
+"""How a node, a camera and a slot may be called: each is a word of an MQTT topic."""
+LONGEST_SNOOZE_MIN = 14 * 24 * 60
+
 
 def rfc3339(moment: datetime) -> str:
     """Return the moment in UTC to the millisecond: 2026-11-24T03:26:00.123Z."""
@@ -40,7 +44,7 @@ Time = Annotated[
         }
     ),
 ]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+Name = Annotated[str, Field(pattern=rf"^{NAME}$")]
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
 
@@ -105,7 +109,7 @@ class CloudEvent(Payload):
 
     specversion: Literal["1.0"] = "1.0"
     id: str
-    source: Annotated[str, Field(pattern=r"^/stock/[a-z0-9][a-z0-9_-]*$")]
+    source: Annotated[str, Field(pattern=rf"^/stock/{NAME}$")]
     subject: str
     time: Time
     datacontenttype: Literal["application/json"] = "application/json"
@@ -234,7 +238,7 @@ class ReleaseRequest(IncidentRequest):
 
 
 class SnoozeRequest(IncidentRequest):
-    minutes: Annotated[int, Field(ge=0, le=14 * 24 * 60, description="0 ends a snooze")]
+    minutes: Annotated[int, Field(ge=0, le=LONGEST_SNOOZE_MIN, description="0 ends a snooze")]
     by: Person | None = None
 
 

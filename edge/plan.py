@@ -49,8 +49,9 @@ class Plan:
 
     def rule_of(self, camera_id: str) -> Rule:
         """Return the rule for a camera: one that is looked through rarely is waited for longer."""
-        every_s = {camera.id: camera.every_s for camera in self.config.site.cameras}[camera_id]
-        return patient(self.rule, every_s)
+        camera = self.config.site.camera(camera_id)
+        assert camera is not None, camera_id
+        return patient(self.rule, camera.every_s)
 
     def slots_of(self, camera_id: str) -> tuple[Slot, ...]:
         return tuple(slot for slot in self.slots if slot.camera_id == camera_id)

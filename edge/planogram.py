@@ -1,4 +1,4 @@
-"""planogram.yaml: which camera sees which slot where.."""
+"""planogram.yaml: which camera sees which slot where."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ BATCH_EVENTS = 20  # on their way at once: a long backlog need not wait for each
 MAX_ANSWERS = 100  # who waits for more than these has given up
 
 # The order after each (re)connect, by the first word of the topic; all others come last.
-_PLACES = {"info": 0, "camera": 1, "slot": 2}
+_RANKS = {"info": 0, "camera": 1, "slot": 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ class Publisher:
         self._waited_until_row = self._store.newest_row()
         self._answers.clear()
         self._sent_version = 0
-        self._send_documents(sorted(self._store.documents(), key=_place))
+        self._send_documents(sorted(self._store.documents(), key=_rank))
         self._sink.send([Message("status", ONLINE, retain=True)])
         self._connected_since = datetime.now(UTC)
         self._last_error = None
@@ -172,7 +172,7 @@ class Publisher:
             self._store.forget(fresh[: error.arrived])
             raise
         self._told = {event.event_id for event in events}
-        self._store.forget(events, dropped=[fresh[place] for place in refused])
+        self._store.forget(events, dropped=[fresh[index] for index in refused])
 
     def _message(self, event: QueuedEvent) -> Message:
         waited = event.row <= self._waited_until_row
@@ -185,7 +185,7 @@ class Publisher:
             self._store.forget_removed(documents)
 
     def _send(self, messages: Sequence[Message]) -> list[int]:
-        """Send all; return the places of those that will never be accepted."""
+        """Send all; return the indexes of those that will never be accepted."""
         try:
             self._sink.send(messages)
             return []
@@ -193,14 +193,14 @@ class Publisher:
             if not error.permanent:
                 raise
         refused = []
-        for place, message in enumerate(messages):
+        for index, message in enumerate(messages):
             try:
                 self._sink.send([message])
             except SinkError as error:
                 if not error.permanent:
                     raise
                 log.error("a message is given up: %s", error)
-                refused.append(place)
+                refused.append(index)
         return refused
 
     def _say_goodbye(self) -> None:
@@ -215,5 +215,5 @@ class Publisher:
         log.log(logging.DEBUG if told_before else logging.WARNING, "delivery: %s; retried", error)
 
 
-def _place(document: Document) -> tuple[int, int]:
-    return _PLACES.get(document.topic.partition("/")[0], len(_PLACES)), document.version
+def _rank(document: Document) -> tuple[int, int]:
+    return _RANKS.get(document.topic.partition("/")[0], len(_RANKS)), document.version

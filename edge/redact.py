@@ -10,6 +10,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote
@@ -45,6 +46,22 @@ def register_secret(value: str) -> None:
 def _anywhere_or_alone(secret: str) -> str:
     escaped = re.escape(secret)
     return escaped if len(secret) >= SHORT else rf"(?<!\w){escaped}(?!\w)"
+
+
+def read_secret(path: Path) -> str:
+    """Return the password that a file holds, without the line's end. Raises ValueError.
+
+    It is hidden in all output from now on.
+    """
+    try:
+        secret = path.read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise ValueError(f"cannot be read: {reason}") from None
+    if not secret:
+        raise ValueError("is an empty file; it must hold the password")
+    register_secret(secret)
+    return secret
 
 
 def register_url(url: str) -> None:

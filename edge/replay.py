@@ -5,58 +5,34 @@ Replay sees what the daemon would see: one picture each every_s and nothing in b
 
 from __future__ import annotations
 
-import glob
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import takewhile
-from pathlib import Path
 from typing import Any
 
-from edge.cameras import KINDS, Kind, open_camera, path_of, scheme_of
 from edge.cameras.blackout import covered
-from edge.cameras.picture import ENDINGS
 from edge.classifier import Classifier, open_classifier
-from edge.config import load_planogram, load_site
+from edge.config import load_site
 from edge.decide import Rule, decide, expire, speaks_for
-from edge.errors import CameraError, SourceEndedError, UsageError
+from edge.errors import UsageError
 from edge.gate import Gate
 from edge.geometry import cut
 from edge.observe import observe
 from edge.overlay import draw_slots
 from edge.plan import merge_rule, patient
-from edge.site import Decision, Site
-from edge.truth import Change, Judge, Truth, read_truth
-from edge.types import Frame, Image, Moment, Quad, Slot, SlotCrop, SlotState, State, Visibility
+from edge.recording import BrokenOffError, Recording, ReplayRequest, Timed, open_recording
+from edge.site import Decision
+from edge.truth import Change, Judge
+from edge.types import Frame, Image, Slot, SlotCrop, SlotState, State, Visibility
 from edge.view import View, is_another_aspect
 
 log = logging.getLogger(__name__)
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SETTLE_LOOKS, SETTLE_S = 3, 5.0  # what the default tolerance adds to confirm_s
-VIDEO_EVERY_S = 5.0
-
-Timed = Iterable[tuple[float, Image]]
-
-
-class _BrokenOff(CameraError):
-    """A live camera failed; what it has shown until then counts."""
-
-
-@dataclass(frozen=True)
-class Recording:
-    """What is played: pictures with their times, the slots on them and, if known, the truth."""
-
-    frames: Timed
-    slots: tuple[Slot, ...]
-    every_s: float
-    is_pictures: bool
-    truth: Truth | None
-    reference_size: tuple[int, int] | None = None
-    """Of the picture that the slots were drawn on, width and height; None: not known."""
-    blackout: Sequence[Quad] = ()
 
 
 @dataclass(frozen=True)
@@ -82,22 +58,7 @@ class Result:
         }
 
 
-@dataclass(frozen=True)
-class Request:
-    """What `edge replay` was asked for; None: not said."""
-
-    source: str
-    planogram: Path | None = None
-    config: Path | None = None
-    camera: str | None = None
-    truth: Path | None = None
-    every_s: float | None = None
-    confirm_s: float | None = None
-    tolerance_s: float | None = None
-    until_s: float | None = None
-
-
-def replay(request: Request, progress: Callable[[float], None] = lambda t: None) -> Result:
+def replay(request: ReplayRequest, progress: Callable[[float], None] = lambda t: None) -> Result:
     """Play what was asked for. Raises UsageError, ConfigError, ModelError or CameraError."""
     site = load_site(request.config) if request.config else None
     classifier = open_classifier(site.bundle if site else None, threads=os.cpu_count() or 1)
@@ -105,40 +66,14 @@ def replay(request: Request, progress: Callable[[float], None] = lambda t: None)
     if request.confirm_s is not None:
         rule = replace(rule, confirm_s=request.confirm_s)
     recording = open_recording(request, site)
-    hidden = _blackout(site, recording.slots[0].camera_id)
-    if hidden:
-        frames = ((t, covered(image, hidden)) for t, image in recording.frames)
-        recording = replace(recording, frames=frames, blackout=hidden)
+    camera = site.camera(recording.slots[0].camera_id) if site else None
+    if camera and camera.blackout:
+        frames = ((t, covered(image, camera.blackout)) for t, image in recording.frames)
+        recording = replace(recording, frames=frames, blackout=camera.blackout)
     if request.until_s is not None:
         recording = replace(recording, frames=_until(request.until_s, recording.frames))
     rule = patient(rule, recording.every_s)
     return play(recording, classifier, rule, request.tolerance_s, progress)
-
-
-def open_recording(request: Request, site: Site | None) -> Recording:
-    """Find out what is to be played. Raises UsageError, ConfigError or CameraError.
-
-    site: a video is looked at as often as it says of the camera, where the request says nothing.
-    """
-    kind = _kind(request.source)
-    if kind is not None and kind.is_rendered:
-        camera = request.camera or "demo"
-        step_s = request.every_s or _every_s(site, camera) or VIDEO_EVERY_S
-        return _rendered(request.source, camera, step_s)
-    if request.planogram is None:
-        raise UsageError("a recording needs --planogram FILE: where the slots are on its pictures")
-    planogram = load_planogram(request.planogram)
-    truth = read_truth(request.truth) if request.truth else None
-    camera = request.camera or (truth.camera if truth else None) or _only(list(planogram.cameras))
-    slots = planogram.slots_of(camera)
-    if not slots:
-        known = ", ".join(planogram.cameras) or "none"
-        raise UsageError(f"{request.planogram}: no slots of camera {camera!r}; it has: {known}")
-    is_pictures = _is_pictures(request.source)
-    usual_s = 1.0 if is_pictures else _every_s(site, camera) or VIDEO_EVERY_S
-    step_s = request.every_s or usual_s
-    frames, size = _frames(request.source, step_s), planogram.reference_size(camera)
-    return Recording(frames, slots, step_s, is_pictures, truth, size)
 
 
 def play(
@@ -150,9 +85,9 @@ def play(
 ) -> Result:
     """Play the recording; rule.confirm_s of 0 judges each look by itself, without gate or memory.
 
-    progress is told the time of each picture. Who interrupts it gets what was seen until then.
-    Raises UsageError where the first picture has another shape than that which the slots were drawn
-    on; later ones are kept back, as the daemon does. Where each is judged by itself, all are.
+    progress is told the time of each picture. An interrupted replay returns what was seen until
+    then. Raises UsageError where the first picture has another shape than that which the slots were
+    drawn on; later ones are kept back, as the daemon does. Where each is judged by itself, all are.
     """
     alone = rule.confirm_s == 0
     step = _by_itself(classifier, rule) if alone else _with_memory(recording, classifier, rule)
@@ -176,7 +111,7 @@ def play(
                 judge.look(t, {slot_id: state.state for slot_id, state in states.items()})
             progress(t)
             last = image
-    except (KeyboardInterrupt, _BrokenOff) as end:
+    except (KeyboardInterrupt, BrokenOffError) as end:
         if last is None:
             raise
         broken_off = True
@@ -246,13 +181,6 @@ def _judge(recording: Recording, rule: Rule, tolerance_s: float | None) -> Judge
     return Judge(recording.truth, tolerance_s)
 
 
-def _rendered(source: str, camera_id: str, every_s: float) -> Recording:
-    from edge.cameras.demo import demo_recording
-
-    frames, slots, truth = demo_recording(source, camera_id, every_s)
-    return Recording(frames, slots, every_s, False, Truth.model_validate(truth))
-
-
 def _check_aspect(image: Image, drawn_on: tuple[int, int] | None, alone: bool) -> None:
     """alone: pictures that are each judged by themselves may be of any shape; it is told."""
     if drawn_on is None or not is_another_aspect(image, drawn_on):
@@ -269,65 +197,3 @@ def _check_aspect(image: Image, drawn_on: tuple[int, int] | None, alone: bool) -
 
 def _until(end_s: float, frames: Timed) -> Timed:
     return takewhile(lambda timed: timed[0] <= end_s, frames)
-
-
-def _kind(source: str) -> Kind | None:
-    """Return the kind of camera of a URL, None for a path."""
-    return KINDS.get(scheme_of(source))
-
-
-def _is_pictures(source: str) -> bool:
-    kind = _kind(source)
-    if kind is not None:
-        return kind.is_stills
-    path = Path(source)
-    if path.is_file():
-        return path.suffix.lower() in ENDINGS
-    return path.is_dir() or glob.has_magic(source)
-
-
-def _frames(source: str, every_s: float) -> Timed:
-    """Return the pictures of a path, a glob or a camera URL, with their times in seconds."""
-    from edge.cameras import file, folder
-
-    kind = _kind(source)
-    if kind is not None and not kind.is_recording:
-        return _live(source, every_s)
-    path = Path(source) if kind is None else path_of(source)
-    if _is_pictures(source):
-        return folder.frames(source if kind is None else str(path), every_s)
-    return file.frames(path, every_s)
-
-
-def _live(url: str, every_s: float) -> Iterator[tuple[float, Image]]:
-    """Yield what a camera shows from now on, until it ends or fails."""
-    begun_s = Moment.now().clock_s
-    camera = open_camera(url, every_s)
-    try:
-        while True:
-            try:
-                image = camera.read()
-            except SourceEndedError:
-                return
-            except CameraError as error:
-                raise _BrokenOff(str(error), error.reason) from None
-            yield Moment.now().clock_s - begun_s, image
-    finally:
-        camera.close()
-
-
-def _blackout(site: Site | None, camera_id: str) -> Sequence[Quad]:
-    found = [one.blackout for one in site.cameras if one.id == camera_id] if site else []
-    return found[0] if found else ()
-
-
-def _every_s(site: Site | None, camera_id: str) -> float | None:
-    """Return how often site.yaml looks through that camera."""
-    found = [one.every_s for one in site.cameras if one.id == camera_id] if site else []
-    return found[0] if found else None
-
-
-def _only(cameras: Sequence[str]) -> str:
-    if len(cameras) != 1:
-        raise UsageError(f"which camera? --camera ID, one of: {', '.join(cameras) or 'none'}")
-    return cameras[0]

@@ -49,16 +49,16 @@ def slot_row(state: SlotState) -> tuple[str | float | bytes | None, ...]:
         state.slot_id,
         state.state.value,
         state.visibility.value,
-        text(state.since),
-        text(state.last_seen),
+        to_text(state.since),
+        to_text(state.last_seen),
         state.score,
         state.p_present,
         state.incident_id,
         state.ack.by if state.ack else None,
-        text(state.ack.at) if state.ack else None,
-        text(state.snooze_until),
+        to_text(state.ack.at) if state.ack else None,
+        to_text(state.snooze_until),
         state.seq,
-        text(state.opened_at),
+        to_text(state.opened_at),
         state.votes.looks if state.votes else None,
         state.votes.of if state.votes else None,
         _DENIAL.dump_json(state.denial).decode() if state.denial else None,
@@ -66,20 +66,20 @@ def slot_row(state: SlotState) -> tuple[str | float | bytes | None, ...]:
 
 
 def slot_state(row: sqlite3.Row) -> SlotState:
-    acked_at, looks = time(row["ack_at"]), row["votes_looks"]
+    acked_at, looks = to_time(row["ack_at"]), row["votes_looks"]
     return SlotState(
         slot_id=row["slot_id"],
         state=State(row["state"]),
         visibility=Visibility(row["visibility"]),
-        since=time(row["since"]),
-        last_seen=time(row["last_seen"]),
+        since=to_time(row["since"]),
+        last_seen=to_time(row["last_seen"]),
         score=row["score"],
         p_present=row["p_present"],
         incident_id=row["incident_id"],
         ack=Ack(row["ack_by"], acked_at) if acked_at else None,
-        snooze_until=time(row["snooze_until"]),
+        snooze_until=to_time(row["snooze_until"]),
         seq=row["seq"],
-        opened_at=time(row["opened_at"]),
+        opened_at=to_time(row["opened_at"]),
         votes=None if looks is None else Votes(looks, row["votes_of"]),
         denial=_DENIAL.validate_json(row["denial"]) if row["denial"] else None,
     )
@@ -107,9 +107,9 @@ def queued_event(row: sqlite3.Row) -> QueuedEvent:
     )
 
 
-def text(moment: datetime | None) -> str | None:
+def to_text(moment: datetime | None) -> str | None:
     return moment.isoformat() if moment else None
 
 
-def time(text: str | None) -> datetime | None:
+def to_time(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None

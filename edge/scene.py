@@ -20,11 +20,11 @@ from edge.rendered.people import Part, Posture, arm, body
 from edge.rendered.shelf import Shelf, build_shelf
 from edge.rendered.timeline import Timeline
 from edge.rendered.visits import Visit
+from edge.truth import OCCLUDED
 from edge.types import Slot, State
 
 CAMERA_ID = "demo"
 TRUTH_FPS = 5.0
-OCCLUDED = "occluded"
 HIDDEN = 0.08
 """A slot counts as occluded when somebody hides more than this share of it."""
 GLIMPSE_S = 2.5

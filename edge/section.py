@@ -16,7 +16,8 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from edge.redact import register_secret
+from edge.payloads import NAME
+from edge.redact import read_secret
 from edge.yamlfile import Data, Keys, Problem, YamlFile
 
 
@@ -33,7 +34,7 @@ class Section(BaseModel):
     )
 
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+Name = Annotated[str, Field(pattern=rf"^{NAME}$")]
 """A word of an MQTT topic."""
 
 
@@ -71,22 +72,6 @@ def _filled(path: Path) -> Path:
     return Path(re.sub(r"\$\{([^}]*)\}", value, str(path)))
 
 
-def read_secret(path: Path) -> str:
-    """Return the password that a file holds, without the line's end. Raises ValueError.
-
-    It is hidden in all output from now on.
-    """
-    try:
-        secret = path.read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise ValueError(f"cannot be read: {reason}") from None
-    if not secret:
-        raise ValueError("is an empty file; it must hold the password")
-    register_secret(secret)
-    return secret
-
-
 def _secret(path: Path) -> Path:
     read_secret(path)
     return path
@@ -121,6 +106,11 @@ def nearest(word: str, known: Iterable[str]) -> str:
     if near:
         return f"did you mean {near[0]}?"
     return f"known here: {', '.join(known)}" if known else "nothing is known here"
+
+
+def made_name(text: str) -> str:
+    """Return the text as a Name; empty where nothing in it can stand in one."""
+    return re.sub(r"[^a-z0-9_]+", "-", text.lower()).strip("-_")
 
 
 def problems_of(*found: tuple[str, str]) -> PydanticCustomError:
@@ -227,6 +217,6 @@ def _wrong_kind(wanted: str, value: Data, written: str | None) -> str:
 
 def _no_name(value: str) -> str:
     rule = "must be small letters, digits, - and _, and begin with a letter or digit"
-    proposal = re.sub(r"[^a-z0-9_]+", "-", value.lower()).strip("-_")
+    proposal = made_name(value)
     harmless = proposal and len(value) <= 40 and not re.search("[:@]", value)
     return f"{rule}; did you mean {proposal}?" if harmless else rule

@@ -23,7 +23,7 @@ from edge.address import (
 from edge.cameras import Opener
 from edge.cameras.blackout import blacked_out
 from edge.planogram import Corners
-from edge.redact import without_login
+from edge.redact import read_secret, without_login
 from edge.section import (
     ExistingFile,
     Name,
@@ -33,9 +33,9 @@ from edge.section import (
     beside,
     existing,
     problems_of,
-    read_secret,
 )
 
+NO_PAIR = "cert and key must be a pair of PEM files, the key without a password"
 DAEMON_USER = "shelf-edge"  # the daemon's own login at the embedded broker
 RESERVED = ("hours", "privacy", "pictures", "log", "metrics", "updates")
 """Keys of site.yaml that a later version will give a meaning."""
@@ -182,7 +182,7 @@ class Mqtt(Section):
             try:
                 context.load_cert_chain(self.cert, self.key, password="")  # else it would ask
             except OSError:
-                yield "cert", "cert and key must be a pair of PEM files, the key without a password"
+                yield "cert", NO_PAIR
         elif self.cert is not None or self.key is not None:
             yield "cert" if self.key is None else "key", "cert and key are needed together"
 
@@ -198,8 +198,7 @@ class Tls(Section):
         try:
             self.context()
         except OSError:  # ssl.SSLError is one
-            message = "cert and key must be a pair of PEM files, the key without a password"
-            raise problems_of(("cert", message)) from None
+            raise problems_of(("cert", NO_PAIR)) from None
         return self
 
     def context(self) -> ssl.SSLContext:
@@ -262,6 +261,10 @@ class Site(Section):
     @property
     def pin_file(self) -> Path:
         return self.web.pin_file or self.state / "pin"
+
+    def camera(self, camera_id: str) -> CameraConfig | None:
+        """Return the camera with this id, if there is one."""
+        return next((camera for camera in self.cameras if camera.id == camera_id), None)
 
     def digest(self) -> str:
         """Return a fingerprint of all that is configured but passwords, 16 hexadecimal digits."""

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import logging
 import sqlite3
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
@@ -15,6 +16,7 @@ from edge.errors import StoreError
 
 log = logging.getLogger(__name__)
 
+FILE = "state.db"
 SCHEMA_VERSION = 2
 LOCK_WAIT_S = 5.0
 
@@ -106,6 +108,15 @@ def open_or_begin_anew(path: Path) -> tuple[sqlite3.Connection, bool]:
             aside,
         )
         return _open(path)
+
+
+@contextlib.contextmanager
+def open_to_read(path: Path) -> Iterator[sqlite3.Connection]:
+    """Give a connection to a file that is there, only to read from: it blocks no writer."""
+    address = f"{path.absolute().as_uri()}?mode=ro"
+    with contextlib.closing(sqlite3.connect(address, uri=True)) as db:
+        db.row_factory = sqlite3.Row
+        yield db
 
 
 def is_damage(error: Exception) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 from edge.config import load_site
 from edge.errors import UnavailableError
-from edge.statefile import is_held
+from edge.statefile import FILE, is_held, open_to_read
 
 
 def read_status(site_path: Path) -> dict[str, Any]:
@@ -18,11 +18,11 @@ def read_status(site_path: Path) -> dict[str, Any]:
     Raises UnavailableError where no daemon has written anything yet.
     """
     state = load_site(site_path).state
-    file = state / "state.db"
+    file = state / FILE
     try:
-        db = sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)
-        rows = db.execute("SELECT topic, payload FROM document ORDER BY topic").fetchall()
-        waiting = db.execute("SELECT count(*) FROM outbox").fetchone()[0]
+        with open_to_read(file) as db:
+            rows = db.execute("SELECT topic, payload FROM document ORDER BY topic").fetchall()
+            waiting = db.execute("SELECT count(*) FROM outbox").fetchone()[0]
     except sqlite3.Error as error:
         raise UnavailableError(
             f"{file}: no daemon has written there yet, or it cannot be read ({error}); "

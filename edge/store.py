@@ -21,7 +21,7 @@ from edge import past, rows
 from edge.errors import StoreError
 from edge.history import Deed, Entry
 from edge.rows import QueuedEvent
-from edge.statefile import hold, is_damage, open_or_begin_anew
+from edge.statefile import FILE, hold, is_damage, open_or_begin_anew, open_to_read
 from edge.types import SlotState
 
 log = logging.getLogger(__name__)
@@ -48,6 +48,10 @@ class Backlog:
     oldest_at: datetime | None
     dropped: int
 
+    def oldest_s(self, at: datetime) -> float | None:
+        """Return how long the oldest has waited by then; a clock that was set back makes it 0."""
+        return max(0.0, (at - self.oldest_at).total_seconds()) if self.oldest_at else None
+
 
 class Store:
     """One SQLite file. Every method may be called from any thread.
@@ -69,7 +73,7 @@ class Store:
         StoreError where it cannot be written, where another daemon holds it, and where a newer
         version of the program wrote it.
         """
-        self.path = directory / "state.db"
+        self.path = directory / FILE
         self.news = threading.Event()
         """Set after each record(), so that delivery need not ask again and again."""
         self.files = 0
@@ -178,17 +182,12 @@ class Store:
             count = db.execute("SELECT count(*) FROM outbox").fetchone()[0]
             oldest = db.execute("SELECT created_at FROM outbox ORDER BY id LIMIT 1").fetchone()
             dropped = db.execute("SELECT value FROM meta WHERE key = 'dropped'").fetchone()[0]
-        return Backlog(count, rows.time(oldest["created_at"]) if oldest else None, dropped)
+        return Backlog(count, rows.to_time(oldest["created_at"]) if oldest else None, dropped)
 
     @contextlib.contextmanager
     def looking_back(self) -> Iterator[sqlite3.Connection]:
         """Give a connection of its own, to read from: a long read blocks no writer."""
-        address = f"{self.path.absolute().as_uri()}?mode=ro"
-        with (
-            self._explained("read", another=True),
-            contextlib.closing(sqlite3.connect(address, uri=True)) as db,
-        ):
-            db.row_factory = sqlite3.Row
+        with self._explained("read", another=True), open_to_read(self.path) as db:
             yield db
 
     def deeds(self, since: datetime) -> list[Deed]:

@@ -66,6 +66,7 @@ class Shop:
         self.cameras = [self._camera("aisle"), self._camera("fridge")]
         self.recent: list[dict[str, Any]] = []
         self.pictures = pictures
+        self.disk: dict[str, Any] = {"free_bytes": 41_300_000_000, "enough": True}
         self.acts: list[dict[str, Any]] = []
         self.refuse: tuple[int, str] | None = None
         """Status and code with which acts are answered, where they are refused."""
@@ -211,7 +212,7 @@ class Shop:
             "outbox": {"waiting": 3, "oldest_s": 300.0, "dropped": 1},
             "model": {"name": "default", "p50_ms": 3.2,
                       "p95_ms": 5.9, "looks": 123456},
-            "disk": {"free_bytes": 41_300_000_000}, "cpu_percent": 7.4,
+            "disk": self.disk, "cpu_percent": 7.4,
             "memory_bytes": 212_000_000, "uptime_s": 183_000.0 + 3600 * self.hours_on,
             "versions": {"shelf-edge": "0.4", "python": "3.12"}, "sign_in_failures": 2,
         })  # fmt: skip

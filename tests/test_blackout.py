@@ -21,7 +21,8 @@ from edge.drawing.viewfinder import OwnCameras
 from edge.errors import ConfigError
 from edge.eye import Eye
 from edge.geometry import contains, paint_over
-from edge.replay import Request, replay
+from edge.recording import ReplayRequest
+from edge.replay import replay
 from edge.types import Moment
 
 LEFT = ((0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0))
@@ -151,7 +152,7 @@ def test_a_replay_with_the_site_sees_what_the_daemon_would(site, tmp_path):
     planogram = tmp_path / "planogram.yaml"
     planogram.write_text(yaml.safe_dump({"version": 1, "cameras": {"aisle": {"slots": slots}}}))
     source = str(tmp_path / "1.png")
-    result = replay(Request(source, planogram, site, camera="aisle", confirm_s=0))
+    result = replay(ReplayRequest(source, planogram, site, camera="aisle", confirm_s=0))
     assert result.last is not None
     assert not result.last[:, :150].any()
 

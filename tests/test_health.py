@@ -36,5 +36,5 @@ def test_the_page_is_told_of_a_state_folder_that_is_gone_too(tmp_path):
     model = SimpleNamespace(info=SimpleNamespace(name="m", classes=("empty", "stocked")))
     notice = Notice(Plan(config, model, Rule(), ()), SimpleNamespace(health=b""), NOON)
     told = health_json(Board(), notice, NOON.at)
-    assert told["disk"] == {"free_bytes": None}
+    assert told["disk"] == {"free_bytes": None, "enough": False}
     assert told["memory_bytes"] > 1e6

@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from conftest import REPOSITORY
 EDGE = REPOSITORY / "edge"
 LAYERS = [
     {"types"},  # the words
-    {"errors", "versions", "signals"},
+    {"errors", "versions", "signals", "priority"},
     {"payloads", "atomicfile"},
     {
         "yamlfile",
@@ -37,7 +38,7 @@ LAYERS = [
     {"overlay", "address", "planogram", "grabber", "ledger", "publisher", "album", "training"},
     {"site", "eye", "health", "observe"},
     {"config", "lookout", "broker"},
-    {"plan", "outlet"},
+    {"plan", "outlet", "recording"},
     {"board", "drawing"},
     {"desk", "aim"},
     {"web"},
@@ -56,8 +57,9 @@ def imports(path: Path) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}:{node.lineno}: imports are written in full"
-            if node.module == "edge":  # `from edge import messages`, but not `__version__`
-                yield from (f"edge.{a.name}" for a in node.names if not a.name.startswith("_"))
+            if node.module in ("edge", "trainer"):  # `import messages`, but not `__version__`
+                names = [one.name for one in node.names if not one.name.startswith("_")]
+                yield from (f"{node.module}.{name}" for name in names)
             elif node.module:
                 yield node.module
 
@@ -65,6 +67,12 @@ def imports(path: Path) -> Iterator[str]:
 def part(path: Path) -> str:
     """Return the module or folder of edge that a file belongs to."""
     return path.relative_to(EDGE).parts[0].removesuffix(".py")
+
+
+def module(path: Path) -> str:
+    """Return the full name of the module in a file."""
+    name = ".".join(path.relative_to(REPOSITORY).with_suffix("").parts)
+    return name.removesuffix(".__init__")
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(EDGE)))
@@ -75,9 +83,16 @@ def test_a_module_imports_only_from_lower_layers(path):
         assert package not in ("trainer", "torch"), f"{path} imports {name}; edge runs without it"
         other = rest.partition(".")[0]
         if package == "edge" and other != own:
-            for module in (own, other):
-                assert module in HEIGHT, f"{module} has no place in LAYERS yet"
+            for one in (own, other):
+                assert one in HEIGHT, f"{one} has no place in LAYERS yet"
             assert HEIGHT[other] < HEIGHT[own], f"{path} may not import edge.{other}"
+
+
+def test_the_trainers_modules_import_each_other_without_a_cycle():
+    trainer = {module(path): path for path in (REPOSITORY / "trainer").rglob("*.py")}
+    graph = {name: trainer.keys() & set(imports(path)) for name, path in trainer.items()}
+    assert graph["trainer.__main__"] == {"trainer.cli"}
+    TopologicalSorter(graph).prepare()  # raises CycleError, which names the modules
 
 
 def test_the_table_names_only_what_there_is():
@@ -93,8 +108,7 @@ def loaded_by(code: str) -> set[str]:
 
 
 def test_the_daemon_never_loads_torch():
-    names = [".".join(path.relative_to(REPOSITORY).with_suffix("").parts) for path in FILES]
-    modules = [name.removesuffix(".__init__") for name in names if "__main__" not in name]
+    modules = [module(path) for path in FILES if path.stem != "__main__"]
     assert "edge.cli" in modules
     loaded = loaded_by("import " + ", ".join(modules))
     assert "edge.cli" in loaded

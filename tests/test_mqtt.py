@@ -15,6 +15,7 @@ from cutter import Cutter
 from mosquitto import Mosquitto, Subscriber, free_port, retained, wait_for
 
 from edge.errors import SinkError, UsageError
+from edge.redact import redact
 from edge.sinks import Destination, Sink, open_sink
 from edge.sinks.sink import Message
 
@@ -183,6 +184,22 @@ def test_a_wrong_password_is_told_without_it_and_may_be_corrected_in_its_file(tm
         password.write_text("r1ght & long\n")
         sink = connect(broker.port, username="store", password_file=password)
         assert sink.lost is None
+
+
+def test_a_password_changed_while_the_daemon_runs_is_hidden_from_then_on(tmp_path, broker, connect):
+    password = tmp_path / "password"
+    for word in ("Loquat-31", "Kumquat-62"):
+        password.write_text(f"{word}\n")
+        assert redact(f"refused: {word}") == f"refused: {word}"
+        connect(broker.port, username="store", password_file=password)
+        assert redact(f"refused: {word}") == "refused: ***"
+
+
+def test_a_password_file_that_was_emptied_is_named(tmp_path, broker, connect):
+    password = tmp_path / "password"
+    password.write_text("\n")
+    with pytest.raises(SinkError, match=f"password_file is an empty file; .*: {password}"):
+        connect(broker.port, username="store", password_file=password)
 
 
 def test_a_password_file_that_is_missing_is_named(tmp_path, broker, connect):

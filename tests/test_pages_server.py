@@ -14,7 +14,9 @@ import sys
 import threading
 import time
 from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -24,11 +26,16 @@ from daemon import Daemon, write_site
 from pages import serve_pages, site_of
 from test_grabber import wait_for
 
+from edge.board import Board, Notice
 from edge.config import load_site
 from edge.doctor import diagnose
 from edge.errors import ConfigError, UnavailableError
+from edge.health import LEAST_FREE_BYTES
 from edge.pin import set_pin
+from edge.plan import read_plan
+from edge.types import Moment
 from edge.web import guard, open_web, server
+from edge.web.health import health_json
 
 PIN = "246813"
 WRITE = {"X-Stock": "1"}
@@ -437,6 +444,19 @@ def test_doctor_looks_at_the_disk_on_which_the_state_will_lie(tmp_path, shelf, m
     change(site, state=str(long), web={"listen": "127.0.0.1:0", "pin_file": str(tmp_path / "pin")})
     told = disk_in(diagnose(site))
     assert (told["ok"], told["says"]) == (None, f"{long}: File name too long")
+
+
+@pytest.mark.parametrize(("missing", "enough"), [(0, True), (1, False)])
+def test_doctor_and_the_page_agree_on_what_is_too_little_room(
+    tmp_path, shelf, monkeypatch, missing, enough
+):
+    site = write_site(tmp_path, shelf.url("/still.jpg"), {"url": "stdout:"})
+    found = SimpleNamespace(free=LEAST_FREE_BYTES - missing)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: found)
+    assert disk_in(diagnose(site))["ok"] is enough
+    notice = Notice(read_plan(site), SimpleNamespace(health=b""), Moment.now())
+    told = health_json(Board(), notice, datetime.now(UTC))
+    assert told["disk"] == {"free_bytes": found.free, "enough": enough}
 
 
 def disk_in(diagnosis):

@@ -16,7 +16,8 @@ from http_camera import HttpCamera
 from test_classifier import metadata, write_bundle
 
 from edge.errors import CameraError, ConfigError, UsageError
-from edge.replay import Request, replay
+from edge.recording import ReplayRequest
+from edge.replay import replay
 
 WIDTH, HEIGHT, FPS = 320, 180, 10
 SLOTS = {"a": (40, 40, 110, 120), "b": (200, 40, 270, 120)}
@@ -71,7 +72,7 @@ def video(folder: Path) -> Path:
 
 def run(folder: Path, source: object, **options) -> dict:
     defaults = {"planogram": folder / "planogram.yaml", "truth": folder / "truth.json"}
-    request = Request(str(source), config=folder / "site.yaml", **(defaults | options))
+    request = ReplayRequest(str(source), config=folder / "site.yaml", **(defaults | options))
     return replay(request).as_json()
 
 
@@ -149,7 +150,7 @@ def test_another_product_is_told_at_the_threshold_of_the_bundle_unless_site_yaml
 def test_a_picture_judged_by_itself_is_drawn_as_seen_clearly(folder):
     cv2.imwrite(str(folder / "one.png"), picture(0))
     files = {"planogram": folder / "planogram.yaml", "config": folder / "site.yaml"}
-    drawn = replay(Request(str(folder / "one.png"), confirm_s=0.0, **files)).last
+    drawn = replay(ReplayRequest(str(folder / "one.png"), confirm_s=0.0, **files)).last
     assert drawn is not None
     x0, _, x1, y1 = SLOTS["a"]
     inside = drawn[y1 - 25 : y1 - 5, x0 + 5 : x1 - 5]
@@ -164,7 +165,7 @@ def test_a_night_is_no_change(folder):
         shelf = picture(2.0)  # a stocked, b empty
         cv2.imwrite(str(pictures / f"{number:02}.png"), shelf // 40 if dark else shelf)
     files = {"planogram": folder / "planogram.yaml", "config": folder / "site.yaml"}
-    found = replay(Request(str(pictures), every_s=1.0, confirm_s=3.0, **files)).as_json()
+    found = replay(ReplayRequest(str(pictures), every_s=1.0, confirm_s=3.0, **files)).as_json()
     assert found["changes"] == []
 
 
@@ -179,9 +180,9 @@ def test_pictures_on_which_the_daemon_would_find_no_slot_are_refused(folder, vid
     for number in range(12):  # one odd picture among those that fit is kept back
         shape = picture(2.0) if number == 7 else picture(2.0)[:, 40:280]
         cv2.imwrite(str(mixed / f"{number:02}.png"), shape)
-    found = replay(Request(str(mixed), every_s=1.0, confirm_s=3.0, **files)).as_json()
+    found = replay(ReplayRequest(str(mixed), every_s=1.0, confirm_s=3.0, **files)).as_json()
     assert found["seconds"] == 12.0
-    alone = replay(Request(str(video), confirm_s=0.0, until_s=1.0, **files)).as_json()
+    alone = replay(ReplayRequest(str(video), confirm_s=0.0, until_s=1.0, **files)).as_json()
     assert alone["looks"] == 2
     assert "pictures of 320 x 180" in caplog.text
     with pytest.raises(UsageError, match=r"pictures of 320 x 180, .* of 240 x 180: another as"):
@@ -195,7 +196,8 @@ def test_who_interrupts_a_replay_gets_what_was_seen_until_then(folder, video):
         if t >= 20:
             raise KeyboardInterrupt
 
-    found = replay(Request(str(video), every_s=0.5, confirm_s=2.0, **files), impatient).as_json()
+    request = ReplayRequest(str(video), every_s=0.5, confirm_s=2.0, **files)
+    found = replay(request, impatient).as_json()
     assert [one["to"] for one in found["changes"]] == ["empty"]
     assert (found["seconds"], found["broken_off"]) == (20.0, True)
 
@@ -204,12 +206,12 @@ def test_a_live_camera_that_breaks_off_leaves_its_figures(folder, caplog):
     with HttpCamera() as server:
         url = server.url("/sized.mjpg")
         files = {"planogram": folder / "planogram.yaml", "config": folder / "site.yaml"}
-        found = replay(Request(url, every_s=0.01, confirm_s=0.0, **files)).as_json()
+        found = replay(ReplayRequest(url, every_s=0.01, confirm_s=0.0, **files)).as_json()
         assert found["looks"] >= 2 * 5
         assert found["broken_off"]
         assert "the camera ended the stream; what follows is of the first" in caplog.text
     with pytest.raises(CameraError):
-        replay(Request(url, every_s=0.01, **files))
+        replay(ReplayRequest(url, every_s=0.01, **files))
 
 
 def test_figures_are_printed_before_a_picture_that_cannot_be_written(folder, video):
@@ -227,7 +229,7 @@ def test_without_truth_the_changes_are_listed_all_the_same(folder, video):
 
 
 def test_the_rendered_store_brings_its_slots_and_its_truth(folder):
-    request = Request("demo:?seed=3&minutes=0.5", config=folder / "site.yaml")
+    request = ReplayRequest("demo:?seed=3&minutes=0.5", config=folder / "site.yaml")
     found = replay(request).as_json()
     assert (found["slots"], found["looks"]) == (24, 24 * 6)
     assert found["truth_changes"] == 0
@@ -259,7 +261,7 @@ def test_a_file_that_is_no_video_is_named(folder):
 def recorded(name: str, source: str, **options) -> dict:
     folder = require_data(f"sequences/{name}")
     return replay(
-        Request(
+        ReplayRequest(
             str(folder / source), folder / "planogram.yaml", truth=folder / "truth.json", **options
         )
     ).as_json()
@@ -287,7 +289,7 @@ def test_photos_of_a_shelf_filling_up_are_judged_one_by_one():
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [7])
 def test_half_an_hour_of_the_rendered_store(seed):
-    found = replay(Request(f"demo:?seed={seed}&minutes=30")).as_json()
+    found = replay(ReplayRequest(f"demo:?seed={seed}&minutes=30")).as_json()
     assert found["truth_changes"] >= 30
     assert found["precision"] >= 0.98
     assert found["recall"] >= 0.98

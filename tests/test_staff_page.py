@@ -301,6 +301,7 @@ def test_health_tells_of_cameras_broker_outbox_and_this_machine(site, broker):
         assert found["outbox"] == {"waiting": 0, "oldest_s": None, "dropped": 0}
         assert found["model"]["name"] == "brightness"
         assert found["disk"]["free_bytes"] > 0
+        assert found["disk"]["enough"] is True
         assert found["memory_bytes"] > 1e6
         assert found["uptime_s"] > 0
         assert found["sign_in_failures"] == 0

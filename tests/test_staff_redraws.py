@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from browser import DESK
 from playwright.sync_api import Page, expect
 from shop import Shop
@@ -78,6 +79,17 @@ def test_trouble_that_is_fixed_is_gone_from_health(visit):
     expect(page.locator(".vital--bad dt")).to_have_text(["메시지 서버", "전송 대기"])
     expect(page.locator(".verdict")).to_contain_text("살펴볼 것이 2가지 있어요")
     expect(page.get_by_role("link", name="위치 다시 맞추기")).to_have_count(0)
+
+
+@pytest.mark.parametrize("free_bytes", [41_300_000_000, None])
+def test_a_disk_with_too_little_room_is_trouble_whatever_its_figure(visit, free_bytes):
+    shop = Shop()
+    page = visit(shop, "/#health")
+    settled(page, "health")
+    expect(page.locator(".vital--bad dt", has_text="저장 공간")).to_have_count(0)
+    shop.disk = {"free_bytes": free_bytes, "enough": False}
+    load_again(page, "health")
+    expect(page.locator(".vital--bad dt", has_text="저장 공간")).to_be_visible()
 
 
 def test_the_trouble_of_a_camera_keeps_the_focus_while_news_come(visit):

@@ -14,6 +14,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from edge.payloads import NAME
+
 MOST_ROWS = 2000
 MOST_PROBLEMS = 50
 LONGEST = 200  # letters of a name
@@ -31,7 +33,7 @@ id       id slot slotid 슬롯 아이디
 COLUMNS = {word: line.split()[0] for line in WORDS.splitlines() for word in line.split()}
 KNOWN = "name (품명, 상품명), sku (바코드), row (단), column (칸), facings (페이싱), id"
 
-ID = re.compile(r"[a-z0-9][a-z0-9_-]*")
+ID = re.compile(NAME)
 BARCODE = re.compile(r"\d{6,14}")
 ROUNDED = re.compile(r"\d([.,]\d+)?E\+?\d+", re.IGNORECASE)
 

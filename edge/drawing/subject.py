@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import glob
-import re
 from pathlib import Path
 
 from edge.cameras.picture import ENDINGS, read_picture
-from edge.config import load_site
+from edge.config import find_camera, load_site
 from edge.errors import ConfigError, UsageError
+from edge.section import made_name
 from edge.site import Site
 
 PLANOGRAM = "planogram.yaml"
@@ -27,7 +27,7 @@ def site_of_picture(picture: Path, planogram: Path | None) -> Site:
     picture.
     """
     read_picture(picture)
-    camera_id = re.sub(r"[^a-z0-9_]+", "-", picture.stem.lower()).strip("-_") or "picture"
+    camera_id = made_name(picture.stem) or "picture"
     url = f"folder:{glob.escape(str(picture.absolute()))}"
     return Site.model_validate(
         {
@@ -44,9 +44,8 @@ def site_of_camera(site_path: Path, camera_id: str | None, planogram: Path | Non
     if planogram is not None:
         raise UsageError("-o is for a picture; a site's planogram is the one that it names")
     site = load_site(site_path)
-    known = [camera.id for camera in site.cameras]
-    if camera_id is not None and camera_id not in known:
-        raise UsageError(f"{site_path} has no camera {camera_id!r}; it has: {', '.join(known)}")
+    if camera_id is not None:
+        find_camera(site, camera_id, site_path)
     return site
 
 

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,15 +24,20 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edge.errors import SinkError
+from edge.redact import read_secret
 from edge.sinks.sink import OFFLINE, Destination, Message, OnRequest
 
 log = logging.getLogger(__name__)
 
+PORTS = {"mqtt": 1883, "mqtts": 8883}
+"""The schemes of a broker's URL, and the port of each where the URL names none."""
 CONNECT_TIMEOUT_S = 10.0
 ACK_TIMEOUT_S = 15.0  # without any acknowledgement; a slow line that moves is not cut off
 KEEPALIVE_S = 30
 SOON_S = 3.0  # two clients of one name take the connection from each other again and again
-MAX_PAYLOAD_BYTES = 256 * 1024  # nothing of design is larger; a broker would cut us off for it
+MAX_PAYLOAD_BYTES = (
+    256 * 1024
+)  # nothing we send is larger by design; a broker would cut us off for it
 
 
 class MqttSink:
@@ -41,7 +47,7 @@ class MqttSink:
         url = urlsplit(destination.url)
         self._tls = url.scheme == "mqtts"
         self._host = url.hostname or "localhost"
-        self._port = url.port or (8883 if self._tls else 1883)
+        self._port = url.port or PORTS[url.scheme]
         self._destination = destination
         self._root = f"stock/{destination.node}"
         self._client_id = f"shelf-edge-{destination.node}"
@@ -119,7 +125,7 @@ class MqttSink:
         destination = self._destination
         password = destination.password
         if destination.password_file is not None:
-            password = destination.password_file.read_text(encoding="utf-8").rstrip("\r\n")
+            password = _password_in(destination.password_file)
         if destination.username is not None:
             client.username_pw_set(destination.username, password)
         if self._tls:
@@ -258,6 +264,13 @@ class _Connection:
             name = self._client_id
             return f"connection lost soon after the login; is there another client named {name}?"
         return "connection lost"
+
+
+def _password_in(file: Path) -> str:
+    try:
+        return read_secret(file)
+    except ValueError as error:
+        raise ValueError(f"password_file {error}: {file}") from None
 
 
 def _reason(error: Exception) -> str:

@@ -58,7 +58,6 @@ ANSWERS: tuple[tuple[type[EdgeError], int, str], ...] = (
     (MovingError, 423, "moving"),
     (NoVersionError, 404, "no_version"),
     (NotWritableError, 403, "not_writable"),
-    (ChangedError, 409, "changed"),
     (ModelError, 503, "no_model"),
     (EdgeError, 500, "failed"),
 )

@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from edge.board import Board, Notice
 from edge.errors import StoreError
-from edge.health import disk_free_bytes, memory_bytes
+from edge.health import disk_free_bytes, is_enough, memory_bytes
 from edge.payloads import rfc3339
 from edge.redact import without_login
 from edge.site import Mqtt
@@ -38,6 +38,7 @@ def health_json(board: Board, notice: Notice, now: datetime) -> Json:
     site, model = notice.plan.config.site, notice.plan.classifier.info
     measured: Json = json.loads(notice.ledger.health or b"{}")
     looks = measured.get("inference", {})
+    free_bytes = disk_free_bytes(site.state)
     return {
         "cameras": _cameras(board, notice),
         **_delivery(board, site.mqtt, now),
@@ -47,7 +48,7 @@ def health_json(board: Board, notice: Notice, now: datetime) -> Json:
             "p95_ms": looks.get("p95_ms"),
             "looks": looks.get("looks", 0),
         },
-        "disk": {"free_bytes": disk_free_bytes(site.state)},
+        "disk": {"free_bytes": free_bytes, "enough": is_enough(free_bytes)},
         "cpu_percent": measured.get("cpu_percent"),
         "memory_bytes": memory_bytes(),
         "uptime_s": round(notice.now.clock_s - board.begun_s, 1),
@@ -71,7 +72,6 @@ def _delivery(board: Board, mqtt: Mqtt, now: datetime) -> Json:
     except StoreError as error:
         trouble = str(error)
     since = delivery.connected_since if delivery else None
-    oldest_at = delivery.backlog.oldest_at if delivery else None
     return {
         "broker": {
             "connected_since": rfc3339(since) if since else None,
@@ -80,7 +80,7 @@ def _delivery(board: Board, mqtt: Mqtt, now: datetime) -> Json:
         },
         "outbox": {
             "waiting": delivery.backlog.count if delivery else 0,
-            "oldest_s": max(0.0, (now - oldest_at).total_seconds()) if oldest_at else None,
+            "oldest_s": delivery.backlog.oldest_s(now) if delivery else None,
             "dropped": delivery.backlog.dropped if delivery else 0,
         },
     }

@@ -8,7 +8,6 @@ import errno
 import logging
 import os
 import socket
-import sys
 import threading
 from collections.abc import Coroutine, Iterator, Sequence
 from concurrent.futures import Future
@@ -22,6 +21,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from edge.address import family_of
 from edge.errors import UnavailableError
+from edge.priority import give_way
 from edge.site import Site
 from edge.web.app import create_app
 from edge.web.guard import Guard
@@ -138,8 +138,7 @@ class Pages:
         self.address = address_of(site, listener.getsockname()[1])
 
     def _run(self) -> None:
-        if sys.platform == "linux":  # where a thread has a priority of its own
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+        give_way(NICENESS)
         asyncio.set_event_loop(self._loop)
         self._loop.run_forever()
         self._loop.run_until_complete(self._loop.shutdown_asyncgens())

@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from edge.board import Board, Shot, version_of
-from edge.payloads import Name, Person
+from edge.payloads import LONGEST_SNOOZE_MIN, Name, Person
 from edge.types import Asked
 from edge.web import health, report
 from edge.web.events import Hub
@@ -45,7 +45,7 @@ class Act(BaseModel):
     slot: Name
     incident_id: Annotated[str, Field(min_length=1, max_length=64)]
     by: Person = NOBODY
-    minutes: Annotated[int, Field(ge=0, le=14 * 24 * 60)] = 15
+    minutes: Annotated[int, Field(ge=0, le=LONGEST_SNOOZE_MIN)] = 15
 
     def request(self) -> bytes:
         """Return the payload of the request of that name."""

@@ -7,7 +7,6 @@ import { keepLoaded } from "./loader.js";
 import { cameraWords, heading, realignLink } from "./parts.js";
 
 const EVERY_MS = 15_000;
-const LITTLE_DISK = 1e9;
 const LONG_WAIT_S = 120;
 
 /** @returns {any} a <section> with tick() */
@@ -145,7 +144,7 @@ function disk({ disk: one }) {
   return {
     key: "disk",
     title: t("health.disk"),
-    fine: one.free_bytes !== null && one.free_bytes > LITTLE_DISK, // null: nobody can tell
+    fine: one.enough,
     sign: "check",
     lines: one.free_bytes === null ? [] : [t("health.free", { n: number(one.free_bytes / 1e9, 1) })],
   };

@@ -1,0 +1,13 @@
+"""Which thread has to wait where the processor is wanted by several."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+
+
+def give_way(niceness: int) -> None:
+    """Let others go before the thread that calls this: 0 none, 19 everybody."""
+    if sys.platform == "linux":  # elsewhere a thread has no priority of its own
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)
