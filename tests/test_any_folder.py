@@ -6,6 +6,7 @@ import gc
 import io
 import json
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -27,7 +28,7 @@ from PIL import Image
 
 from edge.classifier import SHIPPED, open_classifier
 from edge.errors import ConfigError, UnavailableError
-from trainer.data import read_data
+from trainer.data import read_data, usable
 from trainer.decode import UnreadableError, look, read_pixels
 from trainer.evaluate import predict, small_reader
 from trainer.folds import subset
@@ -337,6 +338,49 @@ def test_a_run_that_skips_is_the_run_of_the_other_pictures(recipe, folder):
         weights.append(torch.load(folder.parent / "run" / "last.pt", weights_only=True)["model"])
         shutil.rmtree(folder.parent / "run")
     assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
+
+
+def test_no_long_photo_is_decoded_to_see_whether_it_can_be_read(folder, monkeypatch):
+    for name in ("large.jpg", "grey.jpg"):
+        image = noise(900, 900).convert("L" if name == "grey.jpg" else "RGB")
+        write(folder / "stocked" / name, coded(image, "JPEG"))
+    pictures, decode = read_data(str(folder)), cv2.imdecode
+    sizes = []
+    monkeypatch.setattr(cv2, "imdecode", lambda *of: sizes.append(len(of[0])) or decode(*of))
+    assert usable(pictures, "skip") == pictures
+    assert len(sizes) == 3, "the short ones"
+    assert max(sizes) < 64 << 10
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_what_is_not_left_out_can_be_decoded_whatever_is_damaged_in_its_header(tmp_path, mode):
+    whole = coded(noise(400, 400).convert(mode), "JPEG", quality=90)
+    header, chance = whole.index(b"\xff\xda") + 14, random.Random(mode)
+    known = {True: 0, False: 0}
+    for i in range(300):
+        content = bytearray(whole)
+        for _ in range(chance.choice((1, 1, 3))):
+            content[chance.randrange(3, header)] = chance.choice((0, 255, chance.randrange(256)))
+        file = write(tmp_path / f"{i}.jpg", content)
+        pictured = Picture(file, "empty", "g", {})
+        try:
+            usable([pictured], "skip")
+        except UnavailableError:
+            known[False] += 1
+        else:
+            known[True] += 1
+            assert pictured.read().shape[2] == 3
+        file.unlink()
+    assert min(known.values()) > 20
+
+
+def test_it_is_said_what_takes_long_before_a_training(folder, monkeypatch, caplog):
+    pictures = read_data(str(folder))
+    usable(pictures, "skip")
+    assert not caplog.messages
+    monkeypatch.setattr("trainer.data.PATIENCE_S", -1)
+    usable(pictures, "skip")
+    assert caplog.messages == ["checking 3 files: whether they can be read as pictures"]
 
 
 # -- folders, classes and labels -------------------------------------------------------------------
@@ -804,16 +848,22 @@ def megabytes():
 before_mb, began_s = megabytes(), time.process_time()
 pictures = read_data(sys.argv[1])
 read_s = time.process_time() - began_s
-kept = usable(pictures, "refuse")
+began_s = time.process_time()
+kept = usable(pictures, sys.argv[2])
+check_s = time.process_time() - began_s
 digest(kept)
 recipe = Recipe(name="r", input_size=32, steps=9, data=({"data": sys.argv[1]},))
 list(batches(Mixture(recipe, [kept]), 0, 4))
-print(len(kept), len({p.label for p in kept}), read_s, megabytes() - before_mb)
+print(len(kept), len({p.label for p in kept}), read_s, check_s, megabytes() - before_mb)
 """
 
 
-@pytest.mark.parametrize("layout", ["index", "folders"])
-def test_twenty_thousand_photos_are_listed_in_two_seconds_and_not_loaded(tmp_path, layout):
+@pytest.mark.parametrize(
+    ("layout", "unreadable"), [("index", "refuse"), ("folders", "refuse"), ("folders", "skip")]
+)
+def test_twenty_thousand_photos_are_listed_in_two_seconds_and_not_loaded(
+    tmp_path, layout, unreadable
+):
     photos = [write(tmp_path / f"{i}.jpg", coded(noise(600 + i, 800), "JPEG")) for i in range(4)]
     data, rows = tmp_path / "data", ["file,label,group"]
     for product in range(100):
@@ -826,11 +876,13 @@ def test_twenty_thousand_photos_are_listed_in_two_seconds_and_not_loaded(tmp_pat
     if layout == "index":
         (data / "index.csv").write_text("\n".join(rows))
     done = subprocess.run(
-        [sys.executable, "-c", LOOK_AT_ALL, data], capture_output=True, text=True, check=True
-    )
-    pictures, classes, read_s, grown_mb = map(float, done.stdout.split())
+        [sys.executable, "-c", LOOK_AT_ALL, data, unreadable],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    pictures, classes, read_s, check_s, grown_mb = map(float, done.stdout.split())
     assert (pictures, classes) == (20_000, 100)
     assert read_s < 2
+    assert check_s < 20, "to decode them all takes several times as long"
     assert grown_mb < 150
 
 
