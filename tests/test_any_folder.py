@@ -374,6 +374,25 @@ def test_what_is_not_left_out_can_be_decoded_whatever_is_damaged_in_its_header(t
     assert min(known.values()) > 20
 
 
+@pytest.mark.parametrize("damaged", [False, True])
+def test_whoever_evaluates_a_run_decodes_no_more_than_what_is_asked_about(
+    recipe, folder, tmp_path, monkeypatch, caplog, damaged
+):
+    if damaged:
+        write(folder / "stocked" / "4.png", UNREADABLE["damaged PNG"][1]())
+    fit(recipe, folder, "--set", "unreadable=skip")
+    other = write(tmp_path / "other" / "empty" / "1.png", coded(noise(), "PNG")).parent.parent
+    decode, decoded = cv2.imdecode, []
+    monkeypatch.setattr(cv2, "imdecode", lambda *of: decoded.append(of) or decode(*of))
+    caplog.clear()
+    assert count(folder.parent / "run", other) == 1
+    asked = 2  # whether it can be read, and of what class it is
+    assert len(decoded) == asked + 4 * damaged, "only of what was left out a look does not tell"
+    assert count(folder.parent / "run", folder) == 3
+    assert "3 of the 3 pictures show what was learnt" in caplog.text
+    assert "came, went or changed" not in caplog.text
+
+
 def test_it_is_said_what_takes_long_before_a_training(folder, monkeypatch, caplog):
     pictures = read_data(str(folder))
     usable(pictures, "skip")

@@ -34,7 +34,7 @@ from trainer.walk import count_archives
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-Unreadable = Literal["refuse", "skip"]
+Unreadable = Literal["refuse", "skip", "overlook"]
 PATIENCE_S = 3.0
 """After so long it is said what is waited for."""
 UNPACK = "unpack first (for Korean names: unzip -O cp949 FILE), and give the folder"
@@ -116,7 +116,8 @@ def usable(pictures: Sequence[Picture], unreadable: Unreadable) -> list[Picture]
     refuse: files are only looked at, which takes a second for 20,000 of them; what is damaged
     within is told when its turn comes. skip: it is settled from here on which pictures there are,
     and picture number i is the same in every run; those left out are named in a warning each. Of a
-    JPEG as cameras write them its header tells that, others are decoded for it.
+    JPEG as cameras write them its header tells that, others are decoded for it. overlook: files are
+    only looked at, and left out as with skip; what is damaged within may be among those that stay.
 
     Raises UnavailableError with the unreadable files, where they are refused or no other is left.
     """

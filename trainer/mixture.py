@@ -27,7 +27,14 @@ from edge.preprocess import to_batch
 from edge.types import Image
 from trainer import draw
 from trainer.augment import vary
-from trainer.data import LeaveOut, check_labels, digest, read_source, warn_of_contradictions
+from trainer.data import (
+    LeaveOut,
+    Unreadable,
+    check_labels,
+    digest,
+    read_source,
+    warn_of_contradictions,
+)
 from trainer.hold_out import hold_out
 from trainer.picture import Picture
 from trainer.pixels import Pixels
@@ -208,12 +215,15 @@ class Mixture:
         return goods.cut(self._pixels_of(goods))
 
 
-def open_mixture(recipe: Recipe, left_out: LeaveOut | None = None) -> Mixture:
+def open_mixture(
+    recipe: Recipe, left_out: LeaveOut | None = None, unreadable: Unreadable | None = None
+) -> Mixture:
     """Return what a recipe's net is fed, and what it keeps back: `hold_out` of it, and `held_out`.
 
-    Raises where data is missing or wrong.
+    unreadable: stands in for the recipe's. Raises where data is missing or wrong.
     """
-    photos = [read_source(source, recipe.unreadable) for source in recipe.data]
+    unreadable = unreadable or recipe.unreadable
+    photos = [read_source(source, unreadable) for source in recipe.data]
     if recipe.series and (recipe.hold_out or left_out or recipe.optimizer == "logistic"):
         photos = in_series(photos)
     warn_of_contradictions([picture for pictures in photos for picture in pictures])
@@ -223,7 +233,7 @@ def open_mixture(recipe: Recipe, left_out: LeaveOut | None = None) -> Mixture:
     if left_out:
         *photos, held_out = left_out.kept([*photos, held_out], whole_groups=recipe.series)
     for source in recipe.held_out:
-        held_out += read_source(source, recipe.unreadable)
+        held_out += read_source(source, unreadable)
     mixture = Mixture(recipe, photos, held_out, left_out)
     if not recipe.balanced:  # else each class was asked for already
         check_choice({picture.label for picture in mixture.pictures})
