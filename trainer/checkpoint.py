@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from dataclasses import asdict, dataclass, field
+import logging
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from edge.errors import UnavailableError
 from trainer.files import replace_file, write_json
 from trainer.net import SlotNet
 from trainer.weights import DAMAGED
+
+log = logging.getLogger(__name__)
 
 LAST, BEST, CURVE = "last.pt", "best.pt", "curve.json"
 
@@ -32,7 +35,10 @@ class CurveRow:
 
 @dataclass
 class State:
-    """Everything that a step changes. losses: of the steps since the curve's newest row."""
+    """Everything that a step changes. losses: of the steps since the curve's newest row.
+
+    held_out: digest of the pictures that the curve's accuracy is of, None where that is not known.
+    """
 
     model: SlotNet
     optimizer: torch.optim.Optimizer
@@ -42,6 +48,7 @@ class State:
     step: int = 0
     losses: list[float] = field(default_factory=list)
     curve: list[CurveRow] = field(default_factory=list)
+    held_out: str | None = None
 
     def saved(self) -> dict[str, Any]:
         return {
@@ -53,6 +60,7 @@ class State:
             "scaler": self.scaler.state_dict(),
             "losses": self.losses,
             "curve": [asdict(row) for row in self.curve],
+            "held_out": self.held_out,
         }
 
     @property
@@ -76,6 +84,7 @@ class State:
             self.scaler.load_state_dict(saved["scaler"])
         self.losses = saved["losses"]
         self.curve = [CurveRow(**row) for row in saved["curve"]]
+        self.held_out = saved.get("held_out")
 
 
 def resume(run: Path, state: State) -> None:
@@ -87,6 +96,25 @@ def resume(run: Path, state: State) -> None:
         state.restore(
             read_checkpoint(run / LAST, f"delete it to begin anew, or put {BEST} in its place")
         )
+
+
+def measure_on(run: Path, state: State, held_out: str, leads: bool) -> None:
+    """Let what is measured from here on be of the held-out pictures with this digest.
+
+    What was measured on others is forgotten, and which state was the best there: a curve has one
+    yardstick. A run that is at its end stays as it is. leads: whether this process writes.
+    """
+    if state.step == state.steps:
+        return
+    if state.held_out not in (None, held_out):
+        log.warning(
+            "%s: its held-out pictures changed; what was measured on the others is forgotten, and "
+            "%s begins anew", run, BEST,
+        )  # fmt: skip
+        state.curve = [replace(row, held_out=None) for row in state.curve]
+        if leads:
+            (run / BEST).unlink(missing_ok=True)
+    state.held_out = held_out
 
 
 def read_checkpoint(path: Path, way_out: str) -> dict[str, Any]:

@@ -16,8 +16,8 @@ import torch
 from torch import nn
 
 from edge.errors import UnavailableError, UsageError
-from trainer.checkpoint import CurveRow, State, resume, save
-from trainer.data import check_labels
+from trainer.checkpoint import CurveRow, State, measure_on, resume, save
+from trainer.data import check_labels, digest
 from trainer.lesson import Test, open_lesson
 from trainer.logistic import solve
 from trainer.memory import keep_memory
@@ -90,6 +90,8 @@ def fit(
     check_labels(held_out, recipe.classes)
     with workers(recipe.batch) as team, asked_to_stop() as asked, claimed(run, mixture, team.leads):
         state = prepare(mixture, run, team, teacher)
+        if held_out:
+            measure_on(run, state, digest(held_out), team.leads)
         if recipe.optimizer == "logistic":
             finish(mixture, run, say, held_out, state, team)
             stop_if(asked(), run, state)
