@@ -275,6 +275,40 @@ def stop_at(recipe: Recipe, run: Path, step: int) -> int:
     return end.value.exit_code
 
 
+def test_a_run_does_not_go_on_while_its_pictures_have_other_names_and_so_another_order(tmp_path):
+    photos, run = write_photos(tmp_path / "photos"), tmp_path / "run"
+    (photos / "index.csv").unlink()
+    for i in range(8):
+        label = photos / ("stocked" if i % 2 else "empty")
+        label.mkdir(exist_ok=True)
+        (photos / f"{i}.png").rename(label / f"{i}.png")
+    recipe = tiny(photos)
+    stop_at(recipe, run, step=17)
+    old, new = photos / "empty" / "0.png", photos / "empty" / "9.png"
+    old.rename(new)
+    with pytest.raises(
+        UsageError, match="its pictures have another order than when it was stopped"
+    ):
+        trained(recipe, run)
+    assert checkpoint(run)["step"] == 17
+    new.rename(old)
+    (photos / "stocked" / "7.png").rename(photos / "stocked" / "8.png")  # still the last
+    trained(recipe, run)
+    trained(recipe, tmp_path / "undisturbed")
+    assert_the_same(tmp_path / "undisturbed", run)
+
+
+def test_a_finished_run_may_have_its_pictures_in_another_order(tmp_path):
+    photos = write_photos(tmp_path / "photos")
+    recipe, run = tiny(photos, epochs=1), tmp_path / "run"
+    trained(recipe, run)
+    before = load_run(run).curve
+    first, *rows = (photos / "index.csv").read_text().split()
+    (photos / "index.csv").write_text("\n".join([first, *rows[::-1]]))
+    trained(recipe, run)
+    assert load_run(run).curve == before
+
+
 def test_a_run_that_goes_on_with_other_held_out_pictures_measures_on_those_alone(
     photos, recipe, run, tmp_path, caplog
 ):

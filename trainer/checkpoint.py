@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch.optim.swa_utils import AveragedModel
 
-from edge.errors import UnavailableError
+from edge.errors import UnavailableError, UsageError
 from trainer.files import replace_file, write_json
 from trainer.net import SlotNet
 from trainer.weights import DAMAGED
@@ -37,7 +37,8 @@ class CurveRow:
 class State:
     """Everything that a step changes. losses: of the steps since the curve's newest row.
 
-    held_out: digest of the pictures that the curve's accuracy is of, None where that is not known.
+    held_out: digest of the pictures that the curve's accuracy is of, None where that is not known;
+    order: that of the pictures that are learnt from, as they are numbered.
     """
 
     model: SlotNet
@@ -49,6 +50,7 @@ class State:
     losses: list[float] = field(default_factory=list)
     curve: list[CurveRow] = field(default_factory=list)
     held_out: str | None = None
+    order: str | None = None
 
     def saved(self) -> dict[str, Any]:
         return {
@@ -61,6 +63,7 @@ class State:
             "losses": self.losses,
             "curve": [asdict(row) for row in self.curve],
             "held_out": self.held_out,
+            "order": self.order,
         }
 
     @property
@@ -87,15 +90,26 @@ class State:
         self.held_out = saved.get("held_out")
 
 
-def resume(run: Path, state: State) -> None:
+def resume(run: Path, state: State, order: str) -> None:
     """Give the state what the folder's last checkpoint holds, if there is one.
 
-    Raises UnavailableError where it cannot be read.
+    order: digest of the pictures to learn from, as they are numbered.
+
+    Raises UnavailableError where it cannot be read, UsageError where it was stopped when they were
+    numbered otherwise: it would see some of them again too soon and others not.
     """
-    if (run / LAST).exists():
-        state.restore(
-            read_checkpoint(run / LAST, f"delete it to begin anew, or put {BEST} in its place")
+    state.order = order
+    if not (run / LAST).exists():
+        return
+    way_out = f"delete it to begin anew, or put {BEST} in its place"
+    saved = read_checkpoint(run / LAST, way_out)
+    if saved.get("order", order) != order and saved["step"] < saved["steps"]:
+        raise UsageError(
+            f"{run}: its pictures have another order than when it was stopped, and it would come "
+            "to another result: some were renamed, or moved in their index; undo that, or give "
+            "another folder as --out"
         )
+    state.restore(saved)
 
 
 def measure_on(run: Path, state: State, held_out: str, leads: bool) -> None:

@@ -136,7 +136,11 @@ class Mixture:
         return f"{said}: {', '.join(classes[:12])}{more}"
 
     def digest(self) -> str:
-        return digest([picture for pictures in self.photos for picture in pictures])
+        return digest(self.pictures)
+
+    def order(self) -> str:
+        """Return a digest that differs also where the same pictures are numbered otherwise."""
+        return digest(self.pictures, in_order=True)
 
     def image(self, i: int, augmented: bool = True) -> tuple[Image, str]:
         """Return picture number i and its label."""

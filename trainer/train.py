@@ -166,7 +166,7 @@ def prepare(mixture: Mixture, run: Path, team: Workers, teacher: Path | None = N
     average = running_mean(model, recipe.ema * mixture.steps)
     scaler = torch.amp.GradScaler(team.device, enabled=half is torch.float16)
     state = State(model, make_optimizer(model, recipe), average, scaler, mixture.steps)
-    resume(run, state)
+    resume(run, state, mixture.order())
     if state.step < team.highest(state.step):
         raise UsageError(f"{run}: process {team.rank} sees an older run; all need the same folder")
     if state.step == 0 and recipe.net.settle:
