@@ -95,6 +95,12 @@ class Mixture:
             self._kinds = {label: self._kinds_of(label) for label in self.recipe.classes}
         elif not pictures:
             raise UsageError("there is no picture to learn from; name data in the recipe or --data")
+        else:
+            labels = {picture.label for picture in pictures}
+            check_choice(labels)
+            for label in self.recipe.classes:
+                if label not in labels:
+                    raise _no_picture_of(label)
 
     @property
     def steps(self) -> int:
@@ -125,10 +131,7 @@ class Mixture:
     def describe(self) -> str:
         """Return in one line what there is to learn, and to measure on."""
         counts = Counter(picture.label for picture in self.pictures)
-        classes = [
-            f"{name} {'drawn' if self._may_draw(name) and not counts[name] else counts[name]}"
-            for name in self.recipe.classes
-        ]
+        classes = [f"{name} {counts[name] or 'drawn'}" for name in self.recipe.classes]
         said = f"{len(self.pictures)} pictures of {len(classes)} classes"
         if self.held_out:
             said += f", {len(self.held_out)} more held out"
@@ -186,10 +189,7 @@ class Mixture:
                     kinds.append((partial(make, stocked=label != EMPTY), GOODS_MAY_CROP))
                     shares.append(share)
         if not shares:
-            raise UsageError(
-                f"there is no picture of the class '{label}' to learn from; name data in the "
-                "recipe or with --data"
-            )
+            raise _no_picture_of(label)
         return kinds, np.cumsum(shares) / sum(shares)
 
     def _may_draw(self, label: str) -> bool:
@@ -238,10 +238,14 @@ def open_mixture(
         *photos, held_out = left_out.kept([*photos, held_out], whole_groups=recipe.series)
     for source in recipe.held_out:
         held_out += read_source(source, unreadable)
-    mixture = Mixture(recipe, photos, held_out, left_out)
-    if not recipe.balanced:  # else each class was asked for already
-        check_choice({picture.label for picture in mixture.pictures})
-    return mixture
+    return Mixture(recipe, photos, held_out, left_out)
+
+
+def _no_picture_of(label: str) -> UsageError:
+    return UsageError(
+        f"there is no picture of the class '{label}' to learn from; name data in the recipe or "
+        "with --data"
+    )
 
 
 def _choose(items: Sequence[T], rng: Generator) -> T:
