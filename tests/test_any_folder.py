@@ -674,6 +674,26 @@ def test_a_column_of_ones_own_in_capitals_is_not_the_label(folder):
     assert (found.label, found.group, found.columns["Label"]) == ("empty", "a", "Cola 500 ml")
 
 
+def test_spaces_around_the_cells_of_an_index_are_no_part_of_them(folder):
+    write(folder / " 4.png", coded(picture, "PNG"))
+    rows = "file, label, group, split\nempty/1.png , empty, g1, val\n 4.png,\tempty ,g1,val\n"
+    write(folder / "index.csv", rows.encode())
+    found = read_data(str(folder), split="val")
+    assert [(p.label, p.group) for p in found] == [("empty", "g1")] * 2
+    assert [p.file for p in found] == [folder / "empty" / "1.png", folder / " 4.png"]
+
+
+def test_an_index_that_was_written_on_windows_finds_its_files(folder):
+    write(folder / "a\\b.png", coded(picture, "PNG"))
+    rows = "file,label,group\nempty\\1.png,empty,a\na\\b.png,empty,b\nempty\\9.png,empty,c"
+    index = write(folder / "index.csv", rows.encode())
+    with pytest.raises(ConfigError, match=r"index.csv:4: no such picture: .*empty.9\.png"):
+        read_data(str(folder))
+    index.write_text(rows.rpartition("\n")[0])
+    found = [picture.file for picture in read_data(str(folder))]
+    assert found == [folder / "empty" / "1.png", folder / "a\\b.png"]
+
+
 @pytest.mark.parametrize(
     ("row", "words"),
     [
