@@ -36,7 +36,7 @@ from trainer.hold_out import hold_out, warn_of_unmeasured
 from trainer.mixture import batches, open_mixture
 from trainer.picture import Picture
 from trainer.pixels import STEP, Pixels, Room, spare_memory
-from trainer.recipe import Data, Recipe, load_recipe
+from trainer.recipe import Data, Recipe, changed, load_recipe
 
 RECIPE = """
 name: tiny
@@ -462,6 +462,41 @@ def test_folders_that_are_joined_to_one_class_are_told(tmp_path, caplog, names, 
         write(tmp_path / f"{name}.png", coded(picture, "PNG"))
     assert len(read_data(str(tmp_path))) == len(names)
     assert caplog.messages == [each.format(tmp_path) for each in words]
+
+
+def test_a_data_set_that_is_parted_already_is_told_how_to_keep_its_parts_apart(tmp_path, caplog):
+    parts = [tmp_path / "상품" / name for name in ("1.Training", "2.Validation")]
+    for shade, part in enumerate(parts):
+        for i, name in enumerate(("과자/8801_A", "과자/8802_B", "음료/8803_C")[: 3 - shade]):
+            content = coded(Image.new("L", (9, 9), 50 * i + shade), "PNG")
+            write(part / "[원천]" / name / "1.png", content)
+    said = (
+        f"2 classes, as '8801_A', lie in folders both to learn from and to measure on, and are "
+        f"joined; to keep these apart: --data {parts[0]} --set "
+    )
+    held_out = f'held_out=[{{data: "{parts[1]}"}}]'
+    assert len(read_data(str(tmp_path))) == 5
+    assert caplog.messages == [f"{said}'{held_out}'"]
+    caplog.clear()
+    about = {"name": "r", "input_size": 32, "steps": 1, "data": ({"data": str(parts[0])},)}
+    mixture = open_mixture(changed(Recipe(**about), [held_out]))
+    assert (len(mixture.pictures), len(mixture.held_out)) == (3, 2)
+    assert not caplog.messages
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("Training/snacks/8801_A/1", "Validation/snacks/8802_B/2"),  # no class is in both
+        ("shop 1/snacks/8801_A/1", "shop 2/snacks/8801_A/2"),
+        ("trains/red/8801_A/1", "valley/red/8801_A/2"),
+    ],
+)
+def test_other_folders_that_hold_the_same_classes_are_meant_to_be_joined(tmp_path, caplog, names):
+    for name in names:
+        write(tmp_path / f"{name}.png", coded(picture, "PNG"))
+    assert len(read_data(str(tmp_path))) == len(names)
+    assert not caplog.messages
 
 
 def test_empty_is_a_class_however_deep_its_pictures_lie(recipe, tmp_path):
