@@ -71,6 +71,11 @@ def rotated(kind: str = "JPEG", mode: str = "RGB") -> bytes:
     return coded(upright.convert(mode), kind, exif=about)
 
 
+def animated() -> bytes:
+    frames = [Image.new("RGB", (60, 40), colour) for colour in ("red", "blue")]
+    return coded(picture, "WEBP", save_all=True, append_images=frames)
+
+
 def of_sixteen_bits(*colour: int) -> bytes:
     return cv2.imencode(".png", np.full((40, 60, len(colour)), colour, np.uint16))[1].tobytes()
 
@@ -120,6 +125,10 @@ READABLE: dict[str, tuple[str, Callable[[], bytes], tuple[int, ...]]] = {
     "JPEG called .jfif": ("a.jfif", lambda: coded(picture, "JPEG"), ORANGE),
     "grey with a transparent grey": (
         "a.png", lambda: coded(picture.convert("L"), "PNG", transparency=124), WHITE),
+    "rotated PNG without alpha": ("a.png", lambda: rotated("PNG"), ORANGE),
+    "rotated WebP without alpha": ("a.webp", lambda: rotated("WEBP"), ORANGE),
+    "rotated CMYK JPEG": ("a.jpg", lambda: rotated("JPEG", "CMYK"), ORANGE),
+    "animated WebP, its first frame": ("a.webp", animated, ORANGE),
     "rotated PNG with alpha": ("a.png", lambda: rotated("PNG", "RGBA"), ORANGE),
     "rotated WebP with alpha": ("a.webp", lambda: rotated("WEBP", "RGBA"), ORANGE),
     "nested folders": ("shelf 2/left/a.jpg", lambda: coded(picture, "JPEG"), ORANGE),
@@ -552,6 +561,9 @@ def test_leaving_out_what_is_not_there_is_refused(recipe, folder):
         "name=2024-01-01",
         "seed=-1",
         "seed=2147483648",
+        "lr=.nan",
+        "mixup=.inf",
+        "costs={false_alert: .inf, missed_alert: 1, empty_share: 0.1}",
     ],
 )
 def test_a_value_that_no_step_could_use_is_refused_at_once(recipe, folder, change):

@@ -184,6 +184,12 @@ def test_every_recipe_of_the_project_can_be_read():
         ("net: {arch: resnet5}", ":5: net.arch: must be"),
         ("temperature: {value: 1, fitted: x}", "temperature.fitted: unknown key"),
         ("lr: 0", ":5: lr: 0 must be above 0"),
+        ("lr: .nan", ":5: lr: must be a finite number"),
+        ("mixup: .inf", ":5: mixup: must be a finite number"),
+        (
+            "costs: {false_alert: .inf, missed_alert: 1, empty_share: 0.1}",
+            ":5: costs.false_alert: must be a finite number",
+        ),
         ("steps: 2", "stands here twice"),
     ],
 )
