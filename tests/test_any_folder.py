@@ -6,6 +6,7 @@ import gc
 import io
 import json
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -27,7 +28,7 @@ from PIL import Image
 
 from edge.classifier import SHIPPED, open_classifier
 from edge.errors import ConfigError, UnavailableError
-from trainer.data import read_data
+from trainer.data import read_data, usable
 from trainer.decode import UnreadableError, look, read_pixels
 from trainer.evaluate import predict, small_reader
 from trainer.folds import subset
@@ -35,7 +36,7 @@ from trainer.hold_out import hold_out, warn_of_unmeasured
 from trainer.mixture import batches, open_mixture
 from trainer.picture import Picture
 from trainer.pixels import STEP, Pixels, Room, spare_memory
-from trainer.recipe import Data, Recipe, load_recipe
+from trainer.recipe import Data, Recipe, changed, load_recipe
 
 RECIPE = """
 name: tiny
@@ -68,6 +69,11 @@ def rotated(kind: str = "JPEG", mode: str = "RGB") -> bytes:
     about = Image.Exif()
     about[0x0112] = 6
     return coded(upright.convert(mode), kind, exif=about)
+
+
+def animated() -> bytes:
+    frames = [Image.new("RGB", (60, 40), colour) for colour in ("red", "blue")]
+    return coded(picture, "WEBP", save_all=True, append_images=frames)
 
 
 def of_sixteen_bits(*colour: int) -> bytes:
@@ -119,6 +125,10 @@ READABLE: dict[str, tuple[str, Callable[[], bytes], tuple[int, ...]]] = {
     "JPEG called .jfif": ("a.jfif", lambda: coded(picture, "JPEG"), ORANGE),
     "grey with a transparent grey": (
         "a.png", lambda: coded(picture.convert("L"), "PNG", transparency=124), WHITE),
+    "rotated PNG without alpha": ("a.png", lambda: rotated("PNG"), ORANGE),
+    "rotated WebP without alpha": ("a.webp", lambda: rotated("WEBP"), ORANGE),
+    "rotated CMYK JPEG": ("a.jpg", lambda: rotated("JPEG", "CMYK"), ORANGE),
+    "animated WebP, its first frame": ("a.webp", animated, ORANGE),
     "rotated PNG with alpha": ("a.png", lambda: rotated("PNG", "RGBA"), ORANGE),
     "rotated WebP with alpha": ("a.webp", lambda: rotated("WEBP", "RGBA"), ORANGE),
     "nested folders": ("shelf 2/left/a.jpg", lambda: coded(picture, "JPEG"), ORANGE),
@@ -339,6 +349,68 @@ def test_a_run_that_skips_is_the_run_of_the_other_pictures(recipe, folder):
     assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
 
 
+def test_no_long_photo_is_decoded_to_see_whether_it_can_be_read(folder, monkeypatch):
+    for name in ("large.jpg", "grey.jpg"):
+        image = noise(900, 900).convert("L" if name == "grey.jpg" else "RGB")
+        write(folder / "stocked" / name, coded(image, "JPEG"))
+    pictures, decode = read_data(str(folder)), cv2.imdecode
+    sizes = []
+    monkeypatch.setattr(cv2, "imdecode", lambda *of: sizes.append(len(of[0])) or decode(*of))
+    assert usable(pictures, "skip") == pictures
+    assert len(sizes) == 3, "the short ones"
+    assert max(sizes) < 64 << 10
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_what_is_not_left_out_can_be_decoded_whatever_is_damaged_in_its_header(tmp_path, mode):
+    whole = coded(noise(400, 400).convert(mode), "JPEG", quality=90)
+    header, chance = whole.index(b"\xff\xda") + 14, random.Random(mode)
+    known = {True: 0, False: 0}
+    for i in range(300):
+        content = bytearray(whole)
+        for _ in range(chance.choice((1, 1, 3))):
+            content[chance.randrange(3, header)] = chance.choice((0, 255, chance.randrange(256)))
+        file = write(tmp_path / f"{i}.jpg", content)
+        pictured = Picture(file, "empty", "g", {})
+        try:
+            usable([pictured], "skip")
+        except UnavailableError:
+            known[False] += 1
+        else:
+            known[True] += 1
+            assert pictured.read().shape[2] == 3
+        file.unlink()
+    assert min(known.values()) > 20
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_whoever_evaluates_a_run_decodes_no_more_than_what_is_asked_about(
+    recipe, folder, tmp_path, monkeypatch, caplog, damaged
+):
+    if damaged:
+        write(folder / "stocked" / "4.png", UNREADABLE["damaged PNG"][1]())
+    fit(recipe, folder, "--set", "unreadable=skip")
+    other = write(tmp_path / "other" / "empty" / "1.png", coded(noise(), "PNG")).parent.parent
+    decode, decoded = cv2.imdecode, []
+    monkeypatch.setattr(cv2, "imdecode", lambda *of: decoded.append(of) or decode(*of))
+    caplog.clear()
+    assert count(folder.parent / "run", other) == 1
+    asked = 2  # whether it can be read, and of what class it is
+    assert len(decoded) == asked + 4 * damaged, "only of what was left out a look does not tell"
+    assert count(folder.parent / "run", folder) == 3
+    assert "3 of the 3 pictures show what was learnt" in caplog.text
+    assert "came, went or changed" not in caplog.text
+
+
+def test_it_is_said_what_takes_long_before_a_training(folder, monkeypatch, caplog):
+    pictures = read_data(str(folder))
+    usable(pictures, "skip")
+    assert not caplog.messages
+    monkeypatch.setattr("trainer.data.PATIENCE_S", -1)
+    usable(pictures, "skip")
+    assert caplog.messages == ["checking 3 files: whether they can be read as pictures"]
+
+
 # -- folders, classes and labels -------------------------------------------------------------------
 
 
@@ -401,6 +473,41 @@ def test_folders_that_are_joined_to_one_class_are_told(tmp_path, caplog, names, 
     assert caplog.messages == [each.format(tmp_path) for each in words]
 
 
+def test_a_data_set_that_is_parted_already_is_told_how_to_keep_its_parts_apart(tmp_path, caplog):
+    parts = [tmp_path / "상품" / name for name in ("1.Training", "2.Validation")]
+    for shade, part in enumerate(parts):
+        for i, name in enumerate(("과자/8801_A", "과자/8802_B", "음료/8803_C")[: 3 - shade]):
+            content = coded(Image.new("L", (9, 9), 50 * i + shade), "PNG")
+            write(part / "[원천]" / name / "1.png", content)
+    said = (
+        f"2 classes, as '8801_A', lie in folders both to learn from and to measure on, and are "
+        f"joined; to keep these apart: --data {parts[0]} --set "
+    )
+    held_out = f'held_out=[{{data: "{parts[1]}"}}]'
+    assert len(read_data(str(tmp_path))) == 5
+    assert caplog.messages == [f"{said}'{held_out}'"]
+    caplog.clear()
+    about = {"name": "r", "input_size": 32, "steps": 1, "data": ({"data": str(parts[0])},)}
+    mixture = open_mixture(changed(Recipe(**about), [held_out]))
+    assert (len(mixture.pictures), len(mixture.held_out)) == (3, 2)
+    assert not caplog.messages
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("Training/snacks/8801_A/1", "Validation/snacks/8802_B/2"),  # no class is in both
+        ("shop 1/snacks/8801_A/1", "shop 2/snacks/8801_A/2"),
+        ("trains/red/8801_A/1", "valley/red/8801_A/2"),
+    ],
+)
+def test_other_folders_that_hold_the_same_classes_are_meant_to_be_joined(tmp_path, caplog, names):
+    for name in names:
+        write(tmp_path / f"{name}.png", coded(picture, "PNG"))
+    assert len(read_data(str(tmp_path))) == len(names)
+    assert not caplog.messages
+
+
 def test_empty_is_a_class_however_deep_its_pictures_lie(recipe, tmp_path):
     for shade, name in enumerate(("empty/camera 1/a.png", "stocked/camera 1/a.png")):
         write(tmp_path / "data" / name, coded(Image.new("L", (9, 9), shade), "PNG"))
@@ -454,6 +561,9 @@ def test_leaving_out_what_is_not_there_is_refused(recipe, folder):
         "name=2024-01-01",
         "seed=-1",
         "seed=2147483648",
+        "lr=.nan",
+        "mixup=.inf",
+        "costs={false_alert: .inf, missed_alert: 1, empty_share: 0.1}",
     ],
 )
 def test_a_value_that_no_step_could_use_is_refused_at_once(recipe, folder, change):
@@ -609,6 +719,26 @@ def test_a_column_of_ones_own_in_capitals_is_not_the_label(folder):
     write(folder / "index.csv", rows.encode())
     (found,) = read_data(str(folder))
     assert (found.label, found.group, found.columns["Label"]) == ("empty", "a", "Cola 500 ml")
+
+
+def test_spaces_around_the_cells_of_an_index_are_no_part_of_them(folder):
+    write(folder / " 4.png", coded(picture, "PNG"))
+    rows = "file, label, group, split\nempty/1.png , empty, g1, val\n 4.png,\tempty ,g1,val\n"
+    write(folder / "index.csv", rows.encode())
+    found = read_data(str(folder), split="val")
+    assert [(p.label, p.group) for p in found] == [("empty", "g1")] * 2
+    assert [p.file for p in found] == [folder / "empty" / "1.png", folder / " 4.png"]
+
+
+def test_an_index_that_was_written_on_windows_finds_its_files(folder):
+    write(folder / "a\\b.png", coded(picture, "PNG"))
+    rows = "file,label,group\nempty\\1.png,empty,a\na\\b.png,empty,b\nempty\\9.png,empty,c"
+    index = write(folder / "index.csv", rows.encode())
+    with pytest.raises(ConfigError, match=r"index.csv:4: no such picture: .*empty.9\.png"):
+        read_data(str(folder))
+    index.write_text(rows.rpartition("\n")[0])
+    found = [picture.file for picture in read_data(str(folder))]
+    assert found == [folder / "empty" / "1.png", folder / "a\\b.png"]
 
 
 @pytest.mark.parametrize(
@@ -804,16 +934,22 @@ def megabytes():
 before_mb, began_s = megabytes(), time.process_time()
 pictures = read_data(sys.argv[1])
 read_s = time.process_time() - began_s
-kept = usable(pictures, "refuse")
+began_s = time.process_time()
+kept = usable(pictures, sys.argv[2])
+check_s = time.process_time() - began_s
 digest(kept)
 recipe = Recipe(name="r", input_size=32, steps=9, data=({"data": sys.argv[1]},))
 list(batches(Mixture(recipe, [kept]), 0, 4))
-print(len(kept), len({p.label for p in kept}), read_s, megabytes() - before_mb)
+print(len(kept), len({p.label for p in kept}), read_s, check_s, megabytes() - before_mb)
 """
 
 
-@pytest.mark.parametrize("layout", ["index", "folders"])
-def test_twenty_thousand_photos_are_listed_in_two_seconds_and_not_loaded(tmp_path, layout):
+@pytest.mark.parametrize(
+    ("layout", "unreadable"), [("index", "refuse"), ("folders", "refuse"), ("folders", "skip")]
+)
+def test_twenty_thousand_photos_are_listed_in_two_seconds_and_not_loaded(
+    tmp_path, layout, unreadable
+):
     photos = [write(tmp_path / f"{i}.jpg", coded(noise(600 + i, 800), "JPEG")) for i in range(4)]
     data, rows = tmp_path / "data", ["file,label,group"]
     for product in range(100):
@@ -826,11 +962,13 @@ def test_twenty_thousand_photos_are_listed_in_two_seconds_and_not_loaded(tmp_pat
     if layout == "index":
         (data / "index.csv").write_text("\n".join(rows))
     done = subprocess.run(
-        [sys.executable, "-c", LOOK_AT_ALL, data], capture_output=True, text=True, check=True
-    )
-    pictures, classes, read_s, grown_mb = map(float, done.stdout.split())
+        [sys.executable, "-c", LOOK_AT_ALL, data, unreadable],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    pictures, classes, read_s, check_s, grown_mb = map(float, done.stdout.split())
     assert (pictures, classes) == (20_000, 100)
     assert read_s < 2
+    assert check_s < 20, "to decode them all takes several times as long"
     assert grown_mb < 150
 
 

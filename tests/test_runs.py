@@ -34,6 +34,7 @@ from edge.errors import UnavailableError, UsageError
 from trainer.checkpoint import LAST, State
 from trainer.files import replace_file
 from trainer.mixture import Mixture, open_mixture
+from trainer.recipe import Recipe
 from trainer.runs import LEARNT, asked_at, claimed, fed_to, inherited, load_run
 from trainer.train import (
     Clock,
@@ -254,18 +255,96 @@ def test_whoever_stops_a_training_keeps_what_it_has(photos, tmp_path, number):
 
 
 def test_a_run_that_was_stopped_goes_on_to_the_same_result(recipe, run, tmp_path):
-    stopped, mixture = tmp_path / "stopped", open_mixture(recipe)
-
-    def ctrl_c_in_the_middle_of_an_epoch(state: State, epoch_ends: bool) -> None:
-        if state.step == 16:
-            signal.raise_signal(signal.SIGINT)
-
-    with pytest.raises(StoppedError) as end:
-        fit(mixture, stopped, ctrl_c_in_the_middle_of_an_epoch, mixture.held_out)
-    assert end.value.exit_code == 130
+    stopped = tmp_path / "stopped"
+    assert stop_at(recipe, stopped, step=17) == 130
     assert checkpoint(stopped)["step"] == 17
     trained(recipe, stopped)
     assert_the_same(run, stopped)
+
+
+def stop_at(recipe: Recipe, run: Path, step: int) -> int:
+    """Train until Ctrl-C, which is pressed in the middle of this step; return the exit code."""
+    mixture = open_mixture(recipe)
+
+    def ctrl_c(state: State, epoch_ends: bool) -> None:
+        if state.step == step - 1:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(StoppedError) as end:
+        fit(mixture, run, ctrl_c, mixture.held_out)
+    return end.value.exit_code
+
+
+def test_a_run_does_not_go_on_while_its_pictures_have_other_names_and_so_another_order(tmp_path):
+    photos, run = write_photos(tmp_path / "photos"), tmp_path / "run"
+    (photos / "index.csv").unlink()
+    for i in range(8):
+        label = photos / ("stocked" if i % 2 else "empty")
+        label.mkdir(exist_ok=True)
+        (photos / f"{i}.png").rename(label / f"{i}.png")
+    recipe = tiny(photos)
+    stop_at(recipe, run, step=17)
+    old, new = photos / "empty" / "0.png", photos / "empty" / "9.png"
+    old.rename(new)
+    with pytest.raises(
+        UsageError, match="its pictures have another order than when it was stopped"
+    ):
+        trained(recipe, run)
+    assert checkpoint(run)["step"] == 17
+    new.rename(old)
+    (photos / "stocked" / "7.png").rename(photos / "stocked" / "8.png")  # still the last
+    trained(recipe, run)
+    trained(recipe, tmp_path / "undisturbed")
+    assert_the_same(tmp_path / "undisturbed", run)
+
+
+def test_a_finished_run_may_have_its_pictures_in_another_order(tmp_path):
+    photos = write_photos(tmp_path / "photos")
+    recipe, run = tiny(photos, epochs=1), tmp_path / "run"
+    trained(recipe, run)
+    before = load_run(run).curve
+    first, *rows = (photos / "index.csv").read_text().split()
+    (photos / "index.csv").write_text("\n".join([first, *rows[::-1]]))
+    trained(recipe, run)
+    assert load_run(run).curve == before
+
+
+def test_a_run_that_goes_on_with_other_held_out_pictures_measures_on_those_alone(
+    photos, recipe, run, tmp_path, caplog
+):
+    stopped = tmp_path / "stopped"
+    stop_at(recipe, stopped, step=17)
+    assert checkpoint(stopped)["curve"][-1]["held_out"] is not None
+    (stopped / "best.pt").write_text("the best on the first ones")
+    others = write_photos(tmp_path / "others", 6, seed=3)
+    stop_at(tiny(photos, held_out=[{"data": str(others)}]), stopped, step=19)
+    assert caplog.text.count("its held-out pictures changed") == 1
+    trained(tiny(photos, held_out=[{"data": str(others)}]), stopped)
+    assert caplog.text.count("its held-out pictures changed") == 1
+
+    curve = load_run(stopped).curve
+    assert [row.held_out is None for row in curve] == [row.step < 18 for row in curve]
+    kept = torch.load(stopped / "best.pt", weights_only=True)
+    best = max(curve[8:], key=lambda row: row.held_out)
+    assert kept["step"] == best.step
+    asked = trainer("evaluate", stopped / "best.pt", "--data", others, "--json")
+    assert json.loads(asked.stdout)["top1"] == best.held_out
+    first, second = checkpoint(run)["average"], checkpoint(stopped)["average"]
+    assert all(torch.equal(first[key], second[key]) for key in first)
+
+    trained(recipe, stopped)  # which is at its end: nothing is measured any more
+    assert load_run(stopped).curve == curve
+    assert torch.load(stopped / "best.pt", weights_only=True)["step"] == best.step
+
+
+def test_who_measures_on_nothing_for_a_while_keeps_what_was_measured(photos, recipe, run, tmp_path):
+    stopped = tmp_path / "stopped"
+    stop_at(recipe, stopped, step=17)
+    stop_at(tiny(photos), stopped, step=21)
+    trained(recipe, stopped)
+    before, after = (checkpoint(each)["curve"] for each in (run, stopped))
+    measured = [row["held_out"] for row in after]
+    assert measured == [None if row["step"] in (18, 20) else row["held_out"] for row in before]
 
 
 @pytest.mark.parametrize(

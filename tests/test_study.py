@@ -720,6 +720,31 @@ def test_too_few_groups_and_pictures_are_refused_with_what_to_do(recipe, tmp_pat
     assert not (tmp_path / "s").exists()
 
 
+def test_too_few_pictures_for_the_inner_folds_are_told_as_those(recipe, tmp_path):
+    photos = write_photos(tmp_path / "photos", 6)
+    more = ("--data", photos, "--folds", 3, "--repeats", 1, "--out", tmp_path / "s")
+    message = refusal("kfold", recipe, *more, "--ensemble")
+    assert (
+        "too few pictures are left for the inner folds of --ensemble: --folds 3: no cl" in message
+    )
+    assert message.strip().endswith("take fewer folds, or more pictures; or leave --ensemble out")
+    assert not (tmp_path / "s").exists()
+    assert trainer("kfold", recipe, *more).returncode == 0, "each class has three pictures"
+
+
+@pytest.mark.parametrize("kind", ["kfold", "ablate"])
+def test_a_picture_under_two_labels_is_told_once_by_a_study(recipe, tmp_path, caplog, kind):
+    photos = write_photos(tmp_path / "photos", 8)
+    shutil.copy(photos / "0.png", photos / "copy.png")
+    with (photos / "index.csv").open("a") as index:
+        index.write("\ncopy.png,stocked,other")
+    more = ("--rows", "plain") if kind == "ablate" else ("--workers", 2)
+    study(kind, recipe, tmp_path / "s", "--data", photos, "--folds", 2, "--repeats", 1, *more)
+    assert caplog.text.count("one picture, two labels") == 1
+    assert "0.png ('empty')" in caplog.text
+    assert "copy.png ('stocked')" in caplog.text
+
+
 def test_a_label_that_is_no_class_is_refused_before_there_is_a_folder(recipe, photos, tmp_path):
     more = ("--data", f"{photos}=cola", "--folds", 2, "--out", tmp_path / "s")
     refused = trainer("kfold", recipe, *more)

@@ -95,17 +95,21 @@ def test_an_unnamed_photo_is_no_photo_that_others_were_cut_from(tmp_path):
     assert kept == [pictures[1], *pictures[4:]]
 
 
-def test_a_class_without_any_picture_is_refused(tmp_path):
-    write_photos(tmp_path, "ss")
-    with pytest.raises(UsageError, match="no picture of the class 'empty'"):
-        mixture(tmp_path, drawn=0)
+@pytest.mark.parametrize("balanced", [True, False])
+def test_a_class_without_any_picture_is_refused(tmp_path, balanced):
+    write_photos(tmp_path, "es")
+    about = {"drawn": 0, "balanced": balanced, "classes": ("empty", "stocked", "third")}
+    with pytest.raises(UsageError, match="no picture of the class 'third' to learn from"):
+        mixture(tmp_path, **about)
+    about["classes"] = ("empty", "stocked")
+    assert mixture(tmp_path, **about).describe().endswith("empty 1, stocked 1")
 
 
-def test_only_what_is_drawn_is_called_drawn(tmp_path):
+def test_what_is_drawn_needs_no_picture(tmp_path):
     write_photos(tmp_path, "ss")
     assert mixture(tmp_path, drawn=1).describe().endswith("empty drawn, stocked 2")
-    about = {"drawn": 0, "balanced": False, "classes": ("empty", "stocked", "third")}
-    assert mixture(tmp_path, **about).describe().endswith("empty 0, stocked 2, third 0")
+    with pytest.raises(UsageError, match="no picture of the class 'empty' to learn from"):
+        mixture(tmp_path, drawn=0)
 
 
 def test_there_must_be_an_empty_slot_to_alter(tmp_path):
@@ -180,6 +184,12 @@ def test_every_recipe_of_the_project_can_be_read():
         ("net: {arch: resnet5}", ":5: net.arch: must be"),
         ("temperature: {value: 1, fitted: x}", "temperature.fitted: unknown key"),
         ("lr: 0", ":5: lr: 0 must be above 0"),
+        ("lr: .nan", ":5: lr: must be a finite number"),
+        ("mixup: .inf", ":5: mixup: must be a finite number"),
+        (
+            "costs: {false_alert: .inf, missed_alert: 1, empty_share: 0.1}",
+            ":5: costs.false_alert: must be a finite number",
+        ),
         ("steps: 2", "stands here twice"),
     ],
 )

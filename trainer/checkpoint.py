@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import io
-from dataclasses import asdict, dataclass, field
+import logging
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch.optim.swa_utils import AveragedModel
 
-from edge.errors import UnavailableError
+from edge.errors import UnavailableError, UsageError
 from trainer.files import replace_file, write_json
 from trainer.net import SlotNet
 from trainer.weights import DAMAGED
+
+log = logging.getLogger(__name__)
 
 LAST, BEST, CURVE = "last.pt", "best.pt", "curve.json"
 
@@ -32,7 +35,11 @@ class CurveRow:
 
 @dataclass
 class State:
-    """Everything that a step changes. losses: of the steps since the curve's newest row."""
+    """Everything that a step changes. losses: of the steps since the curve's newest row.
+
+    held_out: digest of the pictures that the curve's accuracy is of, None where that is not known;
+    order: that of the pictures that are learnt from, as they are numbered.
+    """
 
     model: SlotNet
     optimizer: torch.optim.Optimizer
@@ -42,6 +49,8 @@ class State:
     step: int = 0
     losses: list[float] = field(default_factory=list)
     curve: list[CurveRow] = field(default_factory=list)
+    held_out: str | None = None
+    order: str | None = None
 
     def saved(self) -> dict[str, Any]:
         return {
@@ -53,6 +62,8 @@ class State:
             "scaler": self.scaler.state_dict(),
             "losses": self.losses,
             "curve": [asdict(row) for row in self.curve],
+            "held_out": self.held_out,
+            "order": self.order,
         }
 
     @property
@@ -76,17 +87,48 @@ class State:
             self.scaler.load_state_dict(saved["scaler"])
         self.losses = saved["losses"]
         self.curve = [CurveRow(**row) for row in saved["curve"]]
+        self.held_out = saved.get("held_out")
 
 
-def resume(run: Path, state: State) -> None:
+def resume(run: Path, state: State, order: str) -> None:
     """Give the state what the folder's last checkpoint holds, if there is one.
 
-    Raises UnavailableError where it cannot be read.
+    order: digest of the pictures to learn from, as they are numbered.
+
+    Raises UnavailableError where it cannot be read, UsageError where it was stopped when they were
+    numbered otherwise: it would see some of them again too soon and others not.
     """
-    if (run / LAST).exists():
-        state.restore(
-            read_checkpoint(run / LAST, f"delete it to begin anew, or put {BEST} in its place")
+    state.order = order
+    if not (run / LAST).exists():
+        return
+    way_out = f"delete it to begin anew, or put {BEST} in its place"
+    saved = read_checkpoint(run / LAST, way_out)
+    if saved.get("order", order) != order and saved["step"] < saved["steps"]:
+        raise UsageError(
+            f"{run}: its pictures have another order than when it was stopped, and it would come "
+            "to another result: some were renamed, or moved in their index; undo that, or give "
+            "another folder as --out"
         )
+    state.restore(saved)
+
+
+def measure_on(run: Path, state: State, held_out: str, leads: bool) -> None:
+    """Let what is measured from here on be of the held-out pictures with this digest.
+
+    What was measured on others is forgotten, and which state was the best there: a curve has one
+    yardstick. A run that is at its end stays as it is. leads: whether this process writes.
+    """
+    if state.step == state.steps:
+        return
+    if state.held_out not in (None, held_out):
+        log.warning(
+            "%s: its held-out pictures changed; what was measured on the others is forgotten, and "
+            "%s begins anew", run, BEST,
+        )  # fmt: skip
+        state.curve = [replace(row, held_out=None) for row in state.curve]
+        if leads:
+            (run / BEST).unlink(missing_ok=True)
+    state.held_out = held_out
 
 
 def read_checkpoint(path: Path, way_out: str) -> dict[str, Any]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import os
+import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 from unicodedata import normalize
 
 from edge.errors import ConfigError, UnavailableError, UsageError
@@ -19,9 +21,9 @@ from trainer.boxes import from_boxes
 from trainer.decode import (
     THREADS,
     UnreadableError,
+    check,
     fingerprints,
     look,
-    read_pixels,
 )
 from trainer.folders import from_folders
 from trainer.index import from_index
@@ -31,7 +33,10 @@ from trainer.walk import count_archives
 
 log = logging.getLogger(__name__)
 
-Unreadable = Literal["refuse", "skip"]
+T = TypeVar("T")
+Unreadable = Literal["refuse", "skip", "overlook"]
+PATIENCE_S = 3.0
+"""After so long it is said what is waited for."""
 UNPACK = "unpack first (for Korean names: unzip -O cp949 FILE), and give the folder"
 
 
@@ -109,16 +114,19 @@ def usable(pictures: Sequence[Picture], unreadable: Unreadable) -> list[Picture]
     """Return the pictures whose files can be read, as a recipe's `unreadable` says.
 
     refuse: files are only looked at, which takes a second for 20,000 of them; what is damaged
-    within is told when its turn comes. skip: each file is decoded once, so that from here on it is
-    settled which pictures there are, and picture number i is the same in every run; those left out
-    are named in a warning each.
+    within is told when its turn comes. skip: it is settled from here on which pictures there are,
+    and picture number i is the same in every run; those left out are named in a warning each. Of a
+    JPEG as cameras write them its header tells that, others are decoded for it. overlook: files are
+    only looked at, and left out as with skip; what is damaged within may be among those that stay.
 
     Raises UnavailableError with the unreadable files, where they are refused or no other is left.
     """
     files = sorted({picture.file for picture in pictures})
-    decoding = unreadable == "skip"  # which keeps a core busy, and takes memory
-    with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1) if decoding else THREADS) as pool:
-        told = pool.map(partial(_error_of, decoded=decoding), files)
+    test, threads = look, THREADS
+    if unreadable == "skip":  # which keeps a core busy, and takes memory
+        test, threads = check, min(THREADS, os.cpu_count() or 1)
+    with ThreadPoolExecutor(threads) as pool:
+        told = _patiently(pool.map(partial(_error_of, test=test), files), len(files))
         errors = {file: error for file, error in zip(files, told, strict=True) if error}
     left = [picture for picture in pictures if picture.file not in errors]
     if errors and (unreadable == "refuse" or not left):
@@ -128,15 +136,22 @@ def usable(pictures: Sequence[Picture], unreadable: Unreadable) -> list[Picture]
     return left
 
 
-def _error_of(file: Path, decoded: bool) -> UnreadableError | None:
+def _error_of(file: Path, test: Callable[[Path], None]) -> UnreadableError | None:
     try:
-        if decoded:
-            read_pixels(file, near=1)
-        else:
-            look(file)
+        test(file)
     except UnreadableError as error:
         return error
     return None
+
+
+def _patiently(told: Iterable[T], count: int) -> Iterator[T]:
+    """Yield what is told of files, and say so once where that takes long."""
+    silent_until_s = time.monotonic() + PATIENCE_S
+    for one in told:
+        if time.monotonic() > silent_until_s:
+            log.warning("checking %d files: whether they can be read as pictures", count)
+            silent_until_s = math.inf
+        yield one
 
 
 def _refusal(errors: Sequence[UnreadableError]) -> UnavailableError:
@@ -163,13 +178,14 @@ def check_labels(pictures: Sequence[Picture], classes: Sequence[str]) -> None:
         )  # fmt: skip
 
 
-def digest(pictures: Sequence[Picture]) -> str:
-    """Return sixteen hex digits over labels, boxes and files; the order does not matter.
+def digest(pictures: Sequence[Picture], in_order: bool = False) -> str:
+    """Return sixteen hex digits over labels, boxes and files; the order matters if in_order.
 
     Of files what `fingerprints` takes, so that large photos are not read once more for it.
     """
     content = fingerprints(picture.file for picture in pictures)
-    lines = sorted(f"{p.label} {p.box} {content[p.file]}" for p in pictures)
+    lines = [f"{p.label} {p.box} {content[p.file]}" for p in pictures]
+    lines = lines if in_order else sorted(lines)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 from PIL import Image as PillowImage
 from PIL import ImageOps
+from PIL.JpegImagePlugin import JpegImageFile
 
 from edge.errors import UnavailableError
 from edge.types import Image
@@ -30,6 +31,13 @@ END_BYTES = 32 << 10
 """So much of a file's beginning and of its end is looked at where reading all would take long."""
 THREADS = 8
 """For looking at files: a disk answers several questions at once faster than one after another."""
+
+START_OF_SCAN, HEIGHT_AND_WIDTH = 0xDA, slice(5, 9)
+ONE_SCAN, TABLES = (0xC0, 0xC1), (0xC4, 0xDB, 0xDD)
+REMARKS = (*range(0xE0, 0xF0), 0xFE)
+"""What the parts of a JPEG's header begin with, and where in one the picture's sides stand."""
+LONGEST_SIDE = 1 << 14
+"""Pixels. All decoders take a picture of that many and as many."""
 
 SKIP = "take it out of the data, or write `unreadable: skip` in the recipe"
 JPEG_END, PNG_END = b"\xff\xd9", b"IEND\xae\x42\x60\x82"
@@ -83,6 +91,20 @@ def look(file: Path) -> None:
     if head is not tail and _kind(head) == "JPEG" and JPEG_END not in tail:
         head = tail = _all_of(file)  # phones append films and more to a photo
     _check(file, head, tail, size)
+
+
+def check(file: Path) -> None:
+    """Raise UnreadableError where `read_pixels` would; long files are seldom decoded for it.
+
+    In a JPEG's one scan no decoder finds any damage, so that what goes before it is enough to try.
+    """
+    head, tail, _ = _ends(file)
+    if head is tail or _kind(head) != "JPEG":
+        read_pixels(file, near=1)
+        return
+    look(file)
+    if not (_begins_well(head) or _begins_well(_all_of(file))):
+        read_pixels(file, near=1)
 
 
 def fingerprints(files: Iterable[Path]) -> dict[Path, str]:
@@ -173,19 +195,59 @@ def _has_end(kind: str, head: bytes, tail: bytes, size: int) -> bool:
 
 def _jpeg_frame(data: bytes) -> tuple[int, int, int]:
     """Return height and width, 0 where unknown, and where the first scan's pixels begin."""
-    at, height, width = 2, 0, 0
-    while at + 9 < len(data) and data[at] == 0xFF:
+    height, width, scan = 0, 0, 2
+    for marker, start, end in _jpeg_header(data):
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            height, width = _sides(data[start : start + HEIGHT_AND_WIDTH.stop])
+        scan = end
+    return height, width, scan
+
+
+def _jpeg_header(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Yield what each part of a JPEG's header is, and where it begins and ends; the last is that of
+    the first scan."""
+    at, marker = 2, 0
+    while at + 9 < len(data) and data[at] == 0xFF and marker != START_OF_SCAN:
         marker = data[at + 1]
         if marker == 0xFF:  # padding
             at += 1
             continue
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            height = int.from_bytes(data[at + 5 : at + 7], "big")
-            width = int.from_bytes(data[at + 7 : at + 9], "big")
-        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-        if marker == 0xDA:
-            break
-    return height, width, at
+        start, at = at, at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        yield marker, start, at
+
+
+def _sides(frame: bytes) -> tuple[int, int]:
+    sides = frame[HEIGHT_AND_WIDTH]
+    return int.from_bytes(sides[:2], "big"), int.from_bytes(sides[2:], "big")
+
+
+def _begins_well(data: bytes) -> bool:
+    """Return whether a JPEG has one scan and a header that is whole; False where that is not sure.
+
+    A picture of a few pixels with its tables is decoded, by Pillow: OpenCV would complain aloud
+    that it has no pixels.
+    """
+    few, frame, scan = b"\xff\xd8", b"", b""
+    for marker, start, end in _jpeg_header(data):
+        part = data[start:end]
+        if marker in ONE_SCAN and not frame:
+            frame = part
+            part = part[: HEIGHT_AND_WIDTH.start] + b"\0\1\0\1" + part[HEIGHT_AND_WIDTH.stop :]
+        elif marker == START_OF_SCAN:
+            scan = part
+        elif marker not in (*TABLES, *REMARKS):
+            return False
+        few += b"" if marker in REMARKS else part
+    if not frame or not scan or frame[9:10] != scan[4:5]:  # a scan for each colour
+        return False
+    high, wide = _sides(frame)
+    if not 0 < min(high, wide) <= max(high, wide) <= LONGEST_SIDE:
+        return False
+    try:
+        JpegImageFile(io.BytesIO(few + JPEG_END)).load()
+    except DAMAGED:
+        return False
+    return True
 
 
 # -- pixels ---------------------------------------------------------------------------------------

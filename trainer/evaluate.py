@@ -194,7 +194,7 @@ def _misplaced_below(model: Model, run: Run | None) -> float:
 
 def _warn_of_learnt(run: Run, pictures: Sequence[Picture]) -> None:
     try:
-        mixture = mixture_of(run.recipe, run.left_out)
+        mixture = mixture_of(run.recipe, run.left_out, run.data_digest)
     except EdgeError as error:
         log.warning("whether it has learnt from these pictures is not known: %s", error)
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,10 @@ from trainer.picture import NAME_AT_MOST, Picture
 from trainer.walk import is_garbled, is_hidden, walk
 
 log = logging.getLogger(__name__)
+
+PART = re.compile(r"(?<![a-z])(?:(train(?:ing)?)|val(?:id(?:ation)?)?|test(?:ing)?)(?![a-z])", re.I)
+"""What folders of a data set are called that is parted already, as 1.Training; group 1: the one for
+learning."""
 
 
 def from_folders(path: Path, label: str) -> list[Picture]:
@@ -63,6 +68,8 @@ def _remark_folders(path: Path, files: Sequence[tuple[Path, tuple[str, ...]]], f
             if folder.is_dir() and not is_hidden(folder.name) and folder.name not in full:
                 log.warning("%s: no picture in it, so it is no class", folder)
         _warn_of_joined(path, [parts for _, parts in files if len(parts) > 1])
+    else:
+        _warn_of_parts(path, [parts for _, parts in files])
 
 
 def _warn_of_joined(path: Path, files: Sequence[tuple[str, ...]]) -> None:
@@ -83,3 +90,24 @@ def _warn_of_joined(path: Path, files: Sequence[tuple[str, ...]]) -> None:
                 "class '%s' joins the folders %s%s; if these are products move them %s",
                 name, named, more, f"up into {path}" if deep else "one level up",
             )  # fmt: skip
+
+
+def _warn_of_parts(path: Path, files: Sequence[tuple[str, ...]]) -> None:
+    """Say that Training/.../cola and Validation/.../cola are one class, and how to part them."""
+    learning: dict[Path, set[str]] = defaultdict(set)
+    others: dict[Path, set[str]] = defaultdict(set)
+    for parts in files:
+        for depth, name in enumerate(parts[:-2], 1):
+            if found := PART.search(name):
+                classes = learning if found[1] else others
+                classes[path.joinpath(*parts[:depth])].add(parts[-2])
+                break
+    joined = set[str]().union(*learning.values()) & set[str]().union(*others.values())
+    if joined:
+        log.warning(
+            "%d classes, as '%s', lie in folders both to learn from and to measure on, and are "
+            "joined; to keep these apart: %s --set 'held_out=[%s]'",
+            len(joined), min(joined),
+            " ".join(f"--data {folder}" for folder in learning),
+            ", ".join(f'{{data: "{folder}"}}' for folder in others),
+        )  # fmt: skip

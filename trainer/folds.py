@@ -89,13 +89,32 @@ def subset(
 
 
 def split(
-    labels: Sequence[str], groups: NDArray[np.int64], folds: int, seed: int
+    labels: Sequence[str],
+    groups: NDArray[np.int64],
+    folds: int,
+    seed: int,
+    for_ensemble: bool = False,
 ) -> list[tuple[Indices, Indices]]:
     """Return for each fold the pictures to learn from and those to ask about.
 
     Classes are spread as evenly as whole groups allow; each picture is asked about exactly once.
+    for_ensemble: the pictures are what another fold learns from.
     Raises UsageError where there are fewer groups than folds, or a fold cannot learn some class.
     """
+    try:
+        return _split(labels, groups, folds, seed)
+    except UsageError as error:
+        if not for_ensemble:
+            raise
+        raise UsageError(
+            f"too few pictures are left for the inner folds of --ensemble: {error}; or leave "
+            "--ensemble out"
+        ) from None
+
+
+def _split(
+    labels: Sequence[str], groups: NDArray[np.int64], folds: int, seed: int
+) -> list[tuple[Indices, Indices]]:
     _check(labels, groups, folds)
     parts = StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(
         np.zeros(len(labels)), labels, groups

@@ -63,10 +63,12 @@ def _from_rows(path: Path, rows: csv.DictReader[str], capitals: Mapping[str, str
     labels: dict[str, str] = {}
     for row in rows:
         row |= {meant: row[written] for meant, written in capitals.items()}
+        given = row["file"] or ""
+        row |= {name: cell.strip() for name, cell in row.items() if isinstance(cell, str)}
         where = f"{path}:{rows.line_num}"
-        missing = [name for name in NEEDED_COLUMNS if not (row[name] or "").strip()]
-        found = on_disk(path.parent, row["file"] or "")
-        file = found or path.parent / (row["file"] or "")
+        missing = [name for name in NEEDED_COLUMNS if not row[name]]
+        found = _found(path.parent, given)
+        file = found or path.parent / given
         name = os.path.normpath(file)  # ./a.png is a.png
         label = normalize("NFC", row["label"] or "")
         if missing:
@@ -91,3 +93,13 @@ def _from_rows(path: Path, rows: csv.DictReader[str], capitals: Mapping[str, str
         more = [f"{path}: and {left} more"] if left > 0 else []
         raise ConfigError(problems[:NAME_AT_MOST] + more)
     return pictures
+
+
+def _found(folder: Path, given: str) -> Path | None:
+    """Return a file by its name, where there is none so by what may have been meant: without the
+    space around it, and the backslashes of Windows as slashes."""
+    meant = given.strip()
+    for name in (given, meant, meant.replace("\\", "/")):
+        if file := on_disk(folder, name):
+            return file
+    return None

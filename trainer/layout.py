@@ -75,13 +75,15 @@ class Layout:
         """In the order of work: the first repeat of all rows comes first, so that a study that is
         interrupted has a whole table."""
 
-    def _split(self, indices: Indices, folds: int, seed: int) -> list[tuple[Indices, Indices]]:
+    def _split(
+        self, indices: Indices, folds: int, seed: int, for_ensemble: bool = False
+    ) -> list[tuple[Indices, Indices]]:
         """Part some of the pool's pictures."""
         places = np.searchsorted(self.chosen, indices)
         labels = [self.labels[place] for place in places]
         return [
             (tuple(indices[i] for i in learns), tuple(indices[i] for i in asked))
-            for learns, asked in split(labels, self.groups[places], folds, seed)
+            for learns, asked in split(labels, self.groups[places], folds, seed, for_ensemble)
         ]
 
     def _jobs(self, row: Row, repeat: int, fold: int) -> list[Job]:
@@ -89,7 +91,7 @@ class Layout:
         learns, asked = self.folds[repeat][fold]
         if not row.members:
             return [self._job(row, repeat, fold, 0, learns, asked)]
-        inner = self._split(learns, row.members, self.plan.seed(repeat, fold))
+        inner = self._split(learns, row.members, self.plan.seed(repeat, fold), for_ensemble=True)
         return [
             self._job(row, repeat, fold, member, part, asked)
             for member, (part, _) in enumerate(inner, start=1)

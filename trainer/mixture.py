@@ -27,7 +27,14 @@ from edge.preprocess import to_batch
 from edge.types import Image
 from trainer import draw
 from trainer.augment import vary
-from trainer.data import LeaveOut, check_labels, digest, read_source, warn_of_contradictions
+from trainer.data import (
+    LeaveOut,
+    Unreadable,
+    check_labels,
+    digest,
+    read_source,
+    warn_of_contradictions,
+)
 from trainer.hold_out import hold_out
 from trainer.picture import Picture
 from trainer.pixels import Pixels
@@ -88,6 +95,12 @@ class Mixture:
             self._kinds = {label: self._kinds_of(label) for label in self.recipe.classes}
         elif not pictures:
             raise UsageError("there is no picture to learn from; name data in the recipe or --data")
+        else:
+            labels = {picture.label for picture in pictures}
+            check_choice(labels)
+            for label in self.recipe.classes:
+                if label not in labels:
+                    raise _no_picture_of(label)
 
     @property
     def steps(self) -> int:
@@ -120,10 +133,7 @@ class Mixture:
     def describe(self) -> str:
         """Return in one line what there is to learn, and to measure on."""
         counts = Counter(picture.label for picture in self.pictures)
-        classes = [
-            f"{name} {'drawn' if self._may_draw(name) and not counts[name] else counts[name]}"
-            for name in self.recipe.classes
-        ]
+        classes = [f"{name} {counts[name] or 'drawn'}" for name in self.recipe.classes]
         said = f"{len(self.pictures)} pictures of {len(classes)} classes"
         if self.held_out:
             said += f", {len(self.held_out)} more held out"
@@ -131,7 +141,11 @@ class Mixture:
         return f"{said}: {', '.join(classes[:12])}{more}"
 
     def digest(self) -> str:
-        return digest([picture for pictures in self.photos for picture in pictures])
+        return digest(self.pictures)
+
+    def order(self) -> str:
+        """Return a digest that differs also where the same pictures are numbered otherwise."""
+        return digest(self.pictures, in_order=True)
 
     def image(self, i: int, augmented: bool = True) -> tuple[Image, str]:
         """Return picture number i and its label."""
@@ -177,10 +191,7 @@ class Mixture:
                     kinds.append((partial(make, stocked=label != EMPTY), GOODS_MAY_CROP))
                     shares.append(share)
         if not shares:
-            raise UsageError(
-                f"there is no picture of the class '{label}' to learn from; name data in the "
-                "recipe or with --data"
-            )
+            raise _no_picture_of(label)
         return kinds, np.cumsum(shares) / sum(shares)
 
     def _may_draw(self, label: str) -> bool:
@@ -210,12 +221,15 @@ class Mixture:
         return goods.cut(self._pixels_of(goods))
 
 
-def open_mixture(recipe: Recipe, left_out: LeaveOut | None = None) -> Mixture:
+def open_mixture(
+    recipe: Recipe, left_out: LeaveOut | None = None, unreadable: Unreadable | None = None
+) -> Mixture:
     """Return what a recipe's net is fed, and what it keeps back: `hold_out` of it, and `held_out`.
 
-    Raises where data is missing or wrong.
+    unreadable: stands in for the recipe's. Raises where data is missing or wrong.
     """
-    photos = [read_source(source, recipe.unreadable) for source in recipe.data]
+    unreadable = unreadable or recipe.unreadable
+    photos = [read_source(source, unreadable) for source in recipe.data]
     if recipe.series and (recipe.hold_out or left_out or recipe.optimizer == "logistic"):
         photos = in_series(photos)
     warn_of_contradictions([picture for pictures in photos for picture in pictures])
@@ -225,11 +239,15 @@ def open_mixture(recipe: Recipe, left_out: LeaveOut | None = None) -> Mixture:
     if left_out:
         *photos, held_out = left_out.kept([*photos, held_out], whole_groups=recipe.series)
     for source in recipe.held_out:
-        held_out += read_source(source, recipe.unreadable)
-    mixture = Mixture(recipe, photos, held_out, left_out)
-    if not recipe.balanced:  # else each class was asked for already
-        check_choice({picture.label for picture in mixture.pictures})
-    return mixture
+        held_out += read_source(source, unreadable)
+    return Mixture(recipe, photos, held_out, left_out)
+
+
+def _no_picture_of(label: str) -> UsageError:
+    return UsageError(
+        f"there is no picture of the class '{label}' to learn from; name data in the recipe or "
+        "with --data"
+    )
 
 
 def _choose(items: Sequence[T], rng: Generator) -> T:

@@ -191,10 +191,18 @@ def asked_at(run: Run, input_size: int) -> Run:
     return replace(run, recipe=run.recipe.model_copy(update={"input_size": input_size}))
 
 
-def mixture_of(recipe: Recipe, left_out: LeaveOut | None) -> Mixture:
+def mixture_of(recipe: Recipe, left_out: LeaveOut | None, data_digest: str) -> Mixture:
     """Return what is learnt from, and what of it is kept back; the recipe's other held-out pictures
-    are not read."""
-    return open_mixture(recipe.model_copy(update={"held_out": ()}), left_out)
+    are not read.
+
+    data_digest: that of the run. Where what a look at the files leaves has it, none is decoded.
+    """
+    own = recipe.model_copy(update={"held_out": ()})
+    if own.unreadable == "skip":
+        mixture = open_mixture(own, left_out, "overlook")
+        if mixture.digest() == data_digest:
+            return mixture
+    return open_mixture(own, left_out)
 
 
 def fed_to(run: Run) -> Mixture:
@@ -202,7 +210,7 @@ def fed_to(run: Run) -> Mixture:
 
     Raises UsageError where it is not the same any more, and what reading raises.
     """
-    mixture = mixture_of(run.recipe, run.left_out)
+    mixture = mixture_of(run.recipe, run.left_out, run.data_digest)
     if mixture.digest() != run.data_digest:
         raise UsageError(
             "its data is not what it was trained on: pictures came, went or changed; name others "
@@ -227,7 +235,7 @@ def inherited(recipe: Recipe) -> list[Picture]:
         known.add(run)
         try:
             own, about = _read_recipe(run), _read_about(run)
-            mixture = mixture_of(own, _left_out(about))
+            mixture = mixture_of(own, _left_out(about), about["data"])
         except EdgeError as error:
             log.warning("%s: what it has learnt from is not known: %s", run, error)
             continue

@@ -133,7 +133,8 @@ def temper(asked: Sequence[tuple[Path, Sequence[Picture]]]) -> Temperature:
 
 def _refuse_learnt(run: Path, asked: Sequence[Picture]) -> None:
     found = load_run(run)
-    known = [*mixture_of(found.recipe, found.left_out).pictures, *inherited(found.recipe)]
+    mixture = mixture_of(found.recipe, found.left_out, found.data_digest)
+    known = [*mixture.pictures, *inherited(found.recipe)]
     learnt = int(seen_of(known, asked).sum())
     if learnt:
         raise UsageError(

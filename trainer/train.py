@@ -16,8 +16,8 @@ import torch
 from torch import nn
 
 from edge.errors import UnavailableError, UsageError
-from trainer.checkpoint import CurveRow, State, resume, save
-from trainer.data import check_labels
+from trainer.checkpoint import CurveRow, State, measure_on, resume, save
+from trainer.data import check_labels, digest
 from trainer.lesson import Test, open_lesson
 from trainer.logistic import solve
 from trainer.memory import keep_memory
@@ -90,6 +90,8 @@ def fit(
     check_labels(held_out, recipe.classes)
     with workers(recipe.batch) as team, asked_to_stop() as asked, claimed(run, mixture, team.leads):
         state = prepare(mixture, run, team, teacher)
+        if held_out:
+            measure_on(run, state, digest(held_out), team.leads)
         if recipe.optimizer == "logistic":
             finish(mixture, run, say, held_out, state, team)
             stop_if(asked(), run, state)
@@ -164,7 +166,7 @@ def prepare(mixture: Mixture, run: Path, team: Workers, teacher: Path | None = N
     average = running_mean(model, recipe.ema * mixture.steps)
     scaler = torch.amp.GradScaler(team.device, enabled=half is torch.float16)
     state = State(model, make_optimizer(model, recipe), average, scaler, mixture.steps)
-    resume(run, state)
+    resume(run, state, mixture.order())
     if state.step < team.highest(state.step):
         raise UsageError(f"{run}: process {team.rank} sees an older run; all need the same folder")
     if state.step == 0 and recipe.net.settle:
