@@ -28,9 +28,9 @@ from PIL import Image
 
 from edge.classifier import SHIPPED, open_classifier
 from edge.errors import ConfigError, UnavailableError
+from trainer.answering import predict, small_reader
 from trainer.data import read_data, usable
 from trainer.decode import UnreadableError, look, read_pixels
-from trainer.evaluate import predict, small_reader
 from trainer.folds import subset
 from trainer.hold_out import hold_out, warn_of_unmeasured
 from trainer.mixture import batches, open_mixture

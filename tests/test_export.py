@@ -29,9 +29,10 @@ from edge.classifier import EMPTY, Temperature, open_classifier
 from edge.errors import UnavailableError
 from edge.preprocess import to_batch
 from trainer import draw
+from trainer.answering import softmax
 from trainer.baselines import BASELINES, Baseline
 from trainer.bundle import write_fp32
-from trainer.evaluate import open_model, read_pictures, softmax
+from trainer.evaluate import open_model, read_pictures
 from trainer.export import Compared, _better
 from trainer.mixture import Mixture, open_mixture
 from trainer.net import SlotNet

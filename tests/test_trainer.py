@@ -18,8 +18,9 @@ from edge.classifier import open_classifier
 from edge.geometry import cut
 from edge.types import Slot, SlotCrop
 from trainer import draw
+from trainer.answering import predict
 from trainer.data import read_data
-from trainer.evaluate import open_model, predict
+from trainer.evaluate import open_model
 
 RECIPE = """
 name: tiny

@@ -9,7 +9,7 @@ from scipy.stats import t
 
 from edge.classifier import Temperature, Thresholds
 from edge.errors import ConfigError
-from trainer.evaluate import tempered
+from trainer.answering import tempered
 from trainer.figures import (
     coarse_figures,
     expected_calibration_error,

@@ -26,8 +26,8 @@ from edge.classifier import Temperature, open_classifier
 from edge.errors import ConfigError
 from edge.preprocess import to_batch
 from trainer import train, tricks
+from trainer.answering import logits_behind, tempered
 from trainer.checkpoint import LAST
-from trainer.evaluate import logits_behind, tempered
 from trainer.mixture import Mixture, batches, open_mixture
 from trainer.net import SlotNet
 from trainer.recipe import Net, Recipe

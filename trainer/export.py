@@ -22,10 +22,11 @@ from edge.classifier import (
 )
 from edge.errors import ConfigError, EdgeError, UnavailableError, UsageError
 from edge.preprocess import RESIZE, to_batch
+from trainer.answering import small_reader, tempered, true_columns
 from trainer.bundle import scratch, write_bundle, write_fp32
 from trainer.checkpoint import BEST
 from trainer.data import check_labels, usable
-from trainer.evaluate import read_pictures, small_reader, tempered, true_columns
+from trainer.evaluate import read_pictures
 from trainer.files import make_folder
 from trainer.folds import groups_of, seen_of
 from trainer.mixture import Mixture, open_mixture

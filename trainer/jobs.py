@@ -34,10 +34,10 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from edge.errors import EdgeError, UnavailableError
+from trainer.answering import RunModel, predict, true_columns
 from trainer.checkpoint import CurveRow
 from trainer.data import read_source
 from trainer.decode import fingerprints
-from trainer.evaluate import RunModel, predict, true_columns
 from trainer.files import make_folder, replace_file, write_json
 from trainer.folds import Indices
 from trainer.mixture import Mixture

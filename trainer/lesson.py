@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from edge.classifier import MAX_BATCH
 from edge.preprocess import resize, to_batch
 from edge.types import Image
+from trainer.answering import small_reader, top1, true_columns
 from trainer.checkpoint import State
-from trainer.evaluate import small_reader, top1, true_columns
 from trainer.mixture import Mixture, batches, size_at
 from trainer.net import SlotNet
 from trainer.picture import Picture

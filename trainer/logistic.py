@@ -17,8 +17,8 @@ from sklearn.model_selection import StratifiedGroupKFold
 from torch import nn
 
 from edge.errors import ConfigError, UsageError
+from trainer.answering import top1, true_columns
 from trainer.checkpoint import CurveRow, State
-from trainer.evaluate import top1, true_columns
 from trainer.folds import groups_of
 from trainer.lesson import features_of
 from trainer.mixture import Mixture

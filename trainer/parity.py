@@ -12,7 +12,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from edge.classifier import Temperature
-from trainer.evaluate import tempered
+from trainer.answering import tempered
 from trainer.figures import figures
 from trainer.quantize import Batch, Floats, divergence, logits_of
 

@@ -29,7 +29,7 @@ from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 
 from edge.classifier import MAX_BATCH
 from edge.errors import UnavailableError
-from trainer.evaluate import softmax
+from trainer.answering import softmax
 from trainer.scaling import fold_scaling, read_bytes
 
 Batch = NDArray[np.uint8]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from edge.classifier import MAX_BATCH, open_classifier
 from edge.errors import ConfigError
-from trainer.evaluate import logits_behind
+from trainer.answering import logits_behind
 from trainer.net import SlotNet, check_sizes, why_unsuited
 from trainer.recipe import Distill, Net, Recipe, load_recipe
 from trainer.runs import is_run, load_run

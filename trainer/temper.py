@@ -19,16 +19,9 @@ from scipy.optimize import minimize
 from edge.classifier import EMPTY, MAX_BATCH, OCCUPANCY, Classifier, Temperature
 from edge.errors import UsageError
 from edge.types import Image
+from trainer.answering import Model, RunModel, logits_behind, small_reader, softmax, true_columns
 from trainer.data import check_labels
-from trainer.evaluate import (
-    Model,
-    RunModel,
-    logits_behind,
-    open_model,
-    small_reader,
-    softmax,
-    true_columns,
-)
+from trainer.evaluate import open_model
 from trainer.folds import seen_of
 from trainer.picture import Picture
 from trainer.runs import LEARNT, inherited, is_run, load_run, mixture_of

@@ -34,9 +34,9 @@ from torchvision import models
 from torchvision.transforms import v2
 
 from trainer import draw
+from trainer.answering import true_columns
 from trainer.checkpoint import State
 from trainer.data import read_data
-from trainer.evaluate import true_columns
 from trainer.mixture import Mixture
 from trainer.picture import Picture
 from trainer.recipe import Data, Net, Recipe

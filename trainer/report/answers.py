@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from edge.classifier import EMPTY, Temperature, Thresholds, open_classifier
 from edge.decide import Rule
 from edge.errors import EdgeError, UsageError
+from trainer.answering import Model, RunModel, predict, true_columns
 from trainer.checkpoint import BEST, CurveRow
 from trainer.data import read_source, usable
-from trainer.evaluate import Model, RunModel, predict, read_pictures, true_columns
+from trainer.evaluate import read_pictures
 from trainer.figures import figures
 from trainer.folds import groups_of, seen_of
 from trainer.mixture import Mixture

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge.types import Image
-from trainer.evaluate import Model, small_reader
+from trainer.answering import Model, small_reader
 from trainer.report.answers import Answers, Contender, same_pictures
 from trainer.report.page import Figure, count, table
 from trainer.report.svg import Plot, axis, log_axis, percent, tick_percent
