@@ -97,7 +97,7 @@ def _keras(image: Image, rng: Generator) -> Image:
 def _trivial(image: Image, rng: Generator) -> Image:
     """TrivialAugment (arXiv:2103.10158, wide): one operation, its strength drawn from 0 to 1.
 
-    Other than torchvision's, AutoContrast stretches all channels alike, so that a lamp's cast stays;
+    Unlike in torchvision, AutoContrast stretches all channels alike: a lamp's cast stays;
     pictures move by up to 30 % of their side, not 32 pixels; a plain mean is what blurs.
     """
     operation = TRIVIAL[int(rng.integers(len(TRIVIAL)))]
