@@ -924,7 +924,7 @@ def test_what_is_kept_back_is_the_same_in_every_process():
 
 LOOK_AT_ALL = """
 import resource, sys, time
-from trainer.data import digest, read_data, usable
+from trainer.data import digest, prints, read_data, usable
 from trainer.mixture import Mixture, batches
 from trainer.recipe import Recipe
 
@@ -937,7 +937,7 @@ read_s = time.process_time() - began_s
 began_s = time.process_time()
 kept = usable(pictures, sys.argv[2])
 check_s = time.process_time() - began_s
-digest(kept)
+digest(prints(kept))
 recipe = Recipe(name="r", input_size=32, steps=9, data=({"data": sys.argv[1]},))
 list(batches(Mixture(recipe, [kept]), 0, 4))
 print(len(kept), len({p.label for p in kept}), read_s, check_s, megabytes() - before_mb)

@@ -25,6 +25,7 @@ from trainer.decode import (
     fingerprints,
     look,
 )
+from trainer.files import expanded
 from trainer.folders import from_folders
 from trainer.index import from_index
 from trainer.picture import NAME_AT_MOST, Picture
@@ -98,9 +99,9 @@ def _path_and_label(text: str) -> tuple[Path, str]:
             "the data is named by an empty text; is a variable in it not set? give a folder or an "
             "index.csv"
         )
-    whole = Path(os.path.expandvars(text)).expanduser()
+    whole = expanded(text)
     name, _, label = (text, "", "") if whole.exists() else text.rpartition("=")
-    path = Path(os.path.expandvars(name or text)).expanduser()
+    path = expanded(name or text)
     if "$" in str(path) and not path.exists():
         raise UsageError(
             f"{text}: the environment variable in it is not set; set it or write a path"
@@ -178,13 +179,17 @@ def check_labels(pictures: Sequence[Picture], classes: Sequence[str]) -> None:
         )  # fmt: skip
 
 
-def digest(pictures: Sequence[Picture], in_order: bool = False) -> str:
-    """Return sixteen hex digits over labels, boxes and files; the order matters if in_order.
+def prints(pictures: Sequence[Picture]) -> list[str]:
+    """Return of each picture a text that is the same wherever it lies: label, box and content.
 
     Of files what `fingerprints` takes, so that large photos are not read once more for it.
     """
     content = fingerprints(picture.file for picture in pictures)
-    lines = [f"{p.label} {p.box} {content[p.file]}" for p in pictures]
+    return [f"{p.label} {p.box} {content[p.file]}" for p in pictures]
+
+
+def digest(lines: Sequence[str], in_order: bool = False) -> str:
+    """Return sixteen hex digits over what `prints` says; the order matters if in_order."""
     lines = lines if in_order else sorted(lines)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 

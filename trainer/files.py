@@ -17,6 +17,11 @@ from edge.errors import UnavailableError, UsageError
 NEW = ".new"
 
 
+def expanded(text: str) -> Path:
+    """Return a path that somebody wrote, with $NAME and ~ filled in."""
+    return Path(os.path.expandvars(text)).expanduser()
+
+
 def make_folder(folder: Path) -> None:
     """Make a folder and those above it. Raises UnavailableError where that cannot be."""
     try:

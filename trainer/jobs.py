@@ -36,9 +36,8 @@ from threadpoolctl import threadpool_limits
 from edge.errors import EdgeError, UnavailableError
 from trainer.answering import RunModel, predict, true_columns
 from trainer.checkpoint import CurveRow
-from trainer.data import read_source
-from trainer.decode import fingerprints
-from trainer.files import make_folder, replace_file, write_json
+from trainer.data import prints, read_source
+from trainer.files import expanded, make_folder, replace_file, write_json
 from trainer.folds import Indices
 from trainer.mixture import Mixture
 from trainer.picture import Picture
@@ -87,8 +86,7 @@ class Pool:
     @cached_property
     def prints(self) -> list[str]:
         """Label, box and content of each picture: what a job's digest is made of."""
-        content = fingerprints(picture.file for picture in self.pictures)
-        return [f"{p.label} {p.box} {content[p.file]}" for p in self.pictures]
+        return prints(self.pictures)
 
     def weights_of(self, recipe: Recipe) -> str | None:
         """Return sixteen hex digits of what is in the file that net.weights names, read once.
@@ -100,7 +98,7 @@ class Pool:
         if named is None or named == "imagenet":
             return None
         if named not in self._weights:
-            self._weights[named] = _digest_of_file(Path(os.path.expandvars(named)).expanduser())
+            self._weights[named] = _digest_of_file(expanded(named))
         return self._weights[named]
 
 

@@ -6,9 +6,7 @@ their recipes differ in and by nothing else.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -17,6 +15,7 @@ from numpy.typing import NDArray
 from edge.errors import UsageError
 from trainer.ablation import Row
 from trainer.data import check_labels
+from trainer.files import expanded
 from trainer.folds import Indices, groups_of, split, subset
 from trainer.jobs import Job, Pool, digest_of, make_job
 from trainer.recipe import AFTERWARDS, SEEDS, Recipe, check_choice
@@ -166,7 +165,7 @@ def _refuse_leaks(plan: Plan) -> None:
     recipes = [row.recipe for row in plan.rows] + ([plan.teacher] if plan.teacher else [])
     for recipe in recipes:
         weights = recipe.net.weights
-        if weights and folder_of_run(Path(os.path.expandvars(weights)).expanduser()):
+        if weights and folder_of_run(expanded(weights)):
             raise UsageError(
                 f"net.weights: {weights}: a run may have seen the pictures that a study holds "
                 "back; begin with published weights, with the body of a teacher that is a recipe "

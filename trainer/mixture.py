@@ -12,7 +12,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from typing import TypeVar
 
 import cv2
@@ -32,6 +32,7 @@ from trainer.data import (
     Unreadable,
     check_labels,
     digest,
+    prints,
     read_source,
     warn_of_contradictions,
 )
@@ -140,12 +141,16 @@ class Mixture:
         more = f", and {len(classes) - 12} more" if len(classes) > 12 else ""
         return f"{said}: {', '.join(classes[:12])}{more}"
 
+    @cached_property
+    def _prints(self) -> list[str]:
+        return prints(self.pictures)
+
     def digest(self) -> str:
-        return digest(self.pictures)
+        return digest(self._prints)
 
     def order(self) -> str:
         """Return a digest that differs also where the same pictures are numbered otherwise."""
-        return digest(self.pictures, in_order=True)
+        return digest(self._prints, in_order=True)
 
     def image(self, i: int, augmented: bool = True) -> tuple[Image, str]:
         """Return picture number i and its label."""

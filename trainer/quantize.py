@@ -91,7 +91,7 @@ class Histogram:
             self.counts = np.pad(pairs, self.BINS // 4)
             self.edge *= 2
         # In 64 bits: rounded to 32, a value just below the edge would come out on it.
-        bins = ((values.ravel() + np.float64(self.edge)) / self.width).astype(np.int32)
+        bins = ((values.ravel().astype(np.float64) + self.edge) / self.width).astype(np.int32)
         self.counts += np.bincount(bins, minlength=self.BINS)
 
     @property

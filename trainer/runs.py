@@ -29,7 +29,7 @@ from edge import __version__
 from edge.errors import EdgeError, UnavailableError, UsageError
 from trainer.checkpoint import LAST, CurveRow, read_checkpoint
 from trainer.data import LeaveOut
-from trainer.files import refuse_strangers, remove_left, write_json
+from trainer.files import expanded, refuse_strangers, remove_left, write_json
 from trainer.mixture import Mixture, open_mixture
 from trainer.net import SlotNet, why_unsuited
 from trainer.picture import Picture
@@ -250,7 +250,7 @@ def _named_runs(recipe: Recipe) -> list[Path]:
     """Return the folders of the runs that a recipe begins with or learns from."""
     named = [recipe.net.weights or "", *(recipe.distill.teacher if recipe.distill else ())]
     found = []
-    for path in (Path(os.path.expandvars(one)).expanduser() for one in named if one):
+    for path in (expanded(one) for one in named if one):
         gone = not path.exists() and not path.suffix and path.name != "imagenet"
         folder = path if gone else folder_of_run(path)
         if folder:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from torch import Tensor
 from edge.classifier import MAX_BATCH, open_classifier
 from edge.errors import ConfigError
 from trainer.answering import logits_behind
+from trainer.files import expanded
 from trainer.net import SlotNet, check_sizes, why_unsuited
 from trainer.recipe import Distill, Net, Recipe, load_recipe
 from trainer.runs import is_run, load_run
@@ -131,7 +131,7 @@ def _check_size(net: SlotNet, teacher: Recipe, size: int, path: Path) -> None:
 
 
 def _paths(distill: Distill) -> list[Path]:
-    return [Path(os.path.expandvars(one)).expanduser() for one in distill.teacher]
+    return [expanded(one) for one in distill.teacher]
 
 
 def _there(paths: list[Path]) -> list[Path]:

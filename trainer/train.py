@@ -17,7 +17,7 @@ from torch import nn
 
 from edge.errors import UnavailableError, UsageError
 from trainer.checkpoint import CurveRow, State, measure_on, resume, save
-from trainer.data import check_labels, digest
+from trainer.data import check_labels, digest, prints
 from trainer.lesson import Test, open_lesson
 from trainer.logistic import solve
 from trainer.memory import keep_memory
@@ -91,7 +91,7 @@ def fit(
     with workers(recipe.batch) as team, asked_to_stop() as asked, claimed(run, mixture, team.leads):
         state = prepare(mixture, run, team, teacher)
         if held_out:
-            measure_on(run, state, digest(held_out), team.leads)
+            measure_on(run, state, digest(prints(held_out)), team.leads)
         if recipe.optimizer == "logistic":
             finish(mixture, run, say, held_out, state, team)
             stop_if(asked(), run, state)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import socket
 from collections.abc import Iterator, Mapping
@@ -17,6 +16,7 @@ from torchvision import models
 
 from edge.errors import ConfigError, UnavailableError
 from trainer.baselines import Baseline
+from trainer.files import expanded
 from trainer.recipe import Net
 from trainer.resnet import ResNet
 
@@ -69,7 +69,7 @@ def _read(net: Net) -> Mapping[str, Tensor]:
     assert net.weights is not None
     if net.weights == "imagenet":
         return _download(net.arch)
-    path = Path(os.path.expandvars(net.weights)).expanduser()
+    path = expanded(net.weights)
     file = path / "last.pt" if path.is_dir() else path
     try:
         state: Any = torch.load(file, map_location="cpu", weights_only=True)

@@ -150,8 +150,8 @@ def _shares(study: Study, reference: str, prefix: str, sign: int) -> list[Figure
         Figure(
             title,
             _bars(rows, f"points of accuracy that each trick brings to {where}", title),
-            f"Points of top-1, {versus}; lines are 95 % intervals over pictures (groups "
-            "resampled). Blue: the interval leaves out 0. " + _how(study),
+            f"Points of top-1, {versus}; lines are 95 % intervals over groups "
+            "of pictures. Blue: the interval leaves out 0. " + _how(study),
         )
     ]
 
