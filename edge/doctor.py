@@ -23,7 +23,7 @@ from edge.classifier import Classifier, open_classifier
 from edge.config import find_camera, load_planogram, load_site
 from edge.errors import CameraError, ConfigError, EdgeError, UnavailableError, UsageError
 from edge.gate import Gate
-from edge.health import is_enough, memory_bytes
+from edge.health import is_room_enough, memory_bytes
 from edge.overlay import write_picture
 from edge.plan import Plan, read_plan
 from edge.sinks.mqtt import PORTS
@@ -177,7 +177,7 @@ def _disk(folder: Path) -> Finding:
         free = shutil.disk_usage(folder).free
     except OSError as error:
         return Finding("disk", None, f"{folder}: {error.strerror}")
-    return Finding("disk", is_enough(free), f"{free / 2**30:.1f} GiB free")
+    return Finding("disk", is_room_enough(free), f"{free / 2**30:.1f} GiB free")
 
 
 def _camera(camera: CameraConfig, drawn_on: tuple[int, int] | None) -> Finding:

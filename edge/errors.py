@@ -6,7 +6,8 @@ EdgeError                    exit code
 ├── UnavailableError         69   something that is needed is not there (model, port, camera …)
 │   ├── ModelError                a model file that cannot be used
 │   └── CameraError               a camera that gives no picture; carries the reason
-│       └── SourceEndedError      a recording has no further picture
+│       ├── SourceEndedError      a recording has no further picture
+│       └── BrokenOffError        a live camera failed in a replay (edge/recording.py)
 ├── ChangedError             69   a file was changed by somebody else since it was read
 ├── StoreError               69   the state file could not be read or written now
 │

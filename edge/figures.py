@@ -42,12 +42,12 @@ class Past:
 
     @property
     def first_hour(self) -> int:
-        return 24 * first_day(self.today, self.days)
+        return first_hour(self.today, self.days)
 
 
-def first_day(today: int, days: int) -> int:
-    """Return the first of so many days, the last of which is today."""
-    return today - days + 1
+def first_hour(today: int, days: int) -> int:
+    """Return the first hour of so many days, the last of which is today."""
+    return 24 * (today - days + 1)
 
 
 def with_counted(past: Past, counted: Mapping[tuple[str, int], Spent]) -> Past:
@@ -127,7 +127,7 @@ def make_report(
     incidents = [one for one in past.incidents if one.slot_id in known and one.reason not in WRONG]
     figures = _slot_figures(slots, places, by_slot, incidents)
     days = _sums((day, spent) for (_, day), spent in by_day.items())
-    first = first_day(past.today, past.days)
+    first = past.first_hour // 24
     return Report(
         share=Share.of(sum(by_day.values(), NOTHING)),
         median_refill_min=_median_refill_min(incidents),

@@ -16,7 +16,7 @@ from edge.types import Moment
 
 EVERY_S = 60.0
 LAST_BATCHES = 500
-LEAST_FREE_BYTES = 500 * 2**20
+LEAST_FREE_BYTES = 10**9
 """With less room than this on the disk of the state, somebody has to make some."""
 
 
@@ -91,7 +91,7 @@ def disk_free_bytes(folder: Path) -> int | None:
         return None
 
 
-def is_enough(free_bytes: int | None) -> bool:
+def is_room_enough(free_bytes: int | None) -> bool:
     """Say whether a disk has the room that the daemon needs; no where that cannot be told."""
     return free_bytes is not None and free_bytes >= LEAST_FREE_BYTES
 

@@ -45,6 +45,7 @@ Time = Annotated[
     ),
 ]
 Name = Annotated[str, Field(pattern=rf"^{NAME}$")]
+"""A word of an MQTT topic."""
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
 

@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 from pydantic import AfterValidator, Field, ValidationInfo
 
-from edge.section import ExistingFile, Name, Section
+from edge.payloads import Name
+from edge.section import ExistingFile, Section
 from edge.types import Quad, Slot
 
 ORDER = "top left, top right, bottom right, bottom left"

@@ -16,7 +16,6 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from edge.payloads import NAME
 from edge.redact import read_secret
 from edge.yamlfile import Data, Keys, Problem, YamlFile
 
@@ -32,10 +31,6 @@ class Section(BaseModel):
         hide_input_in_errors=True,  # it may hold a password
         use_attribute_docstrings=True,
     )
-
-
-Name = Annotated[str, Field(pattern=rf"^{NAME}$")]
-"""A word of an MQTT topic."""
 
 
 def beside(path: Path, info: ValidationInfo) -> Path:

@@ -22,11 +22,11 @@ from edge.address import (
 )
 from edge.cameras import Opener
 from edge.cameras.blackout import blacked_out
+from edge.payloads import Name
 from edge.planogram import Corners
 from edge.redact import read_secret, without_login
 from edge.section import (
     ExistingFile,
-    Name,
     RelativePath,
     SecretFile,
     Section,

@@ -16,7 +16,7 @@ from edge.errors import StoreError
 
 log = logging.getLogger(__name__)
 
-FILE = "state.db"
+STATE_FILE = "state.db"
 SCHEMA_VERSION = 2
 LOCK_WAIT_S = 5.0
 

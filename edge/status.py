@@ -9,7 +9,7 @@ from typing import Any
 
 from edge.config import load_site
 from edge.errors import UnavailableError
-from edge.statefile import FILE, is_held, open_to_read
+from edge.statefile import STATE_FILE, is_held, open_to_read
 
 
 def read_status(site_path: Path) -> dict[str, Any]:
@@ -18,7 +18,7 @@ def read_status(site_path: Path) -> dict[str, Any]:
     Raises UnavailableError where no daemon has written anything yet.
     """
     state = load_site(site_path).state
-    file = state / FILE
+    file = state / STATE_FILE
     try:
         with open_to_read(file) as db:
             rows = db.execute("SELECT topic, payload FROM document ORDER BY topic").fetchall()

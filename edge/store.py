@@ -21,7 +21,7 @@ from edge import past, rows
 from edge.errors import StoreError
 from edge.history import Deed, Entry
 from edge.rows import QueuedEvent
-from edge.statefile import FILE, hold, is_damage, open_or_begin_anew, open_to_read
+from edge.statefile import STATE_FILE, hold, is_damage, open_or_begin_anew, open_to_read
 from edge.types import SlotState
 
 log = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ class Store:
         StoreError where it cannot be written, where another daemon holds it, and where a newer
         version of the program wrote it.
         """
-        self.path = directory / FILE
+        self.path = directory / STATE_FILE
         self.news = threading.Event()
         """Set after each record(), so that delivery need not ask again and again."""
         self.files = 0

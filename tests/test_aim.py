@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -263,3 +264,10 @@ def test_one_picture_alone_does_not_make_a_camera_moved(
         before = running.pictures()
         wait_for(lambda: running.pictures() > before + 20, 30)
         assert running.moved_by() is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a thread has its own priority on Linux alone")
+def test_looking_for_moved_cameras_gives_way_to_everything_else():
+    with contextlib.closing(aim.Aims(Board())):
+        (thread,) = (one for one in threading.enumerate() if one.name == "aims")
+        wait_for(lambda: os.getpriority(os.PRIO_PROCESS, thread.native_id) == aim.NICENESS)

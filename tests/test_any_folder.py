@@ -7,6 +7,8 @@ import io
 import json
 import os
 import random
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -474,18 +476,20 @@ def test_folders_that_are_joined_to_one_class_are_told(tmp_path, caplog, names, 
 
 
 def test_a_data_set_that_is_parted_already_is_told_how_to_keep_its_parts_apart(tmp_path, caplog):
-    parts = [tmp_path / "상품" / name for name in ("1.Training", "2.Validation")]
+    parts = [tmp_path / "상품 사진" / name for name in ("1.Training", "2.Validation")]
     for shade, part in enumerate(parts):
         for i, name in enumerate(("과자/8801_A", "과자/8802_B", "음료/8803_C")[: 3 - shade]):
             content = coded(Image.new("L", (9, 9), 50 * i + shade), "PNG")
             write(part / "[원천]" / name / "1.png", content)
-    said = (
-        f"2 classes, as '8801_A', lie in folders both to learn from and to measure on, and are "
-        f"joined; to keep these apart: --data {parts[0]} --set "
-    )
-    held_out = f'held_out=[{{data: "{parts[1]}"}}]'
     assert len(read_data(str(tmp_path))) == 5
-    assert caplog.messages == [f"{said}'{held_out}'"]
+    (message,) = caplog.messages
+    told, options = message.split("to keep them apart: ")
+    assert told == (
+        "folders to learn from and folders to measure on are joined, class by class, as '8801_A' "
+        "(2 in all); "
+    )
+    data, learn, set_, held_out = shlex.split(options)
+    assert (data, learn, set_) == ("--data", str(parts[0]), "--set")
     caplog.clear()
     about = {"name": "r", "input_size": 32, "steps": 1, "data": ({"data": str(parts[0])},)}
     mixture = open_mixture(changed(Recipe(**about), [held_out]))
@@ -882,6 +886,18 @@ def test_a_class_of_which_nothing_is_kept_back_is_told_once(tmp_path, caplog, gr
     assert not caplog.messages, "all are measured"
 
 
+def test_fit_tells_of_what_nothing_measures(tmp_path):
+    photos = write_photos(tmp_path / "photos", 4)
+    index = (photos / "index.csv").read_text()
+    (photos / "index.csv").write_text(re.sub(r"g\d", "one", index))
+    recipe = write(
+        tmp_path / "r.yaml", f"{RECIPE}hold_out: 0.2\ndata: [{{data: {photos}}}]\n".encode()
+    )
+    fitted = trainer("fit", recipe, "--out", tmp_path / "run")
+    assert fitted.returncode == 0, fitted.stderr
+    assert fitted.stderr.count(f"so {UNMEASURED}: {IN_ONE_GROUP}") == 1
+
+
 def test_what_is_held_out_does_not_hang_on_the_order_of_data_sets_whose_names_are_alike(tmp_path):
     sets = []
     for letter in "ab":
@@ -893,6 +909,7 @@ def test_what_is_held_out_does_not_hang_on_the_order_of_data_sets_whose_names_ar
 
 CHOSEN = """
 import random
+import re
 from pathlib import Path
 from trainer.picture import Picture
 from trainer.hold_out import _chosen

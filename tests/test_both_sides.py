@@ -42,6 +42,11 @@ def test_what_an_id_may_look_like():
     assert found("geom/naming.js", r"^export const ID = /(.*?)/;$") == f"^{NAME}$"
 
 
+def test_how_many_digits_a_barcode_has():
+    pattern = found("geom/naming.js", r"^const BARCODE = /(.*?)/;$")
+    assert pattern == f"^{goods_list.BARCODE.pattern}$"
+
+
 def test_a_barcode_that_a_spreadsheet_has_rounded():
     pattern = found("geom/naming.js", r"^const ROUNDED = /(.*?)/i;$")
     assert pattern == f"^{goods_list.ROUNDED.pattern}$"

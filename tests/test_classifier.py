@@ -246,7 +246,7 @@ def test_a_graph_that_does_not_fit_its_metadata_is_refused(tmp_path, changes, wo
     [
         ({"weights": (np.nan, 1.0)}, "answers with no probabilities: nan, nan"),
         ({"last": "Identity"}, "answers with no probabilities"),
-        ({"last": "Concat"}, "answers with no probabilities"),
+        ({"last": "Concat", "weights": (128.0, 127.0)}, "answers with no probabilities"),
         ({"column": ("Reshape", (-1, 2))}, "the model cannot be run"),
     ],
     ids=["no numbers", "no softmax", "two answers", "does not run"],

@@ -231,6 +231,8 @@ def test_doctor_measures_this_pc_and_tries_the_cameras(site):
     found = json.loads(edge("doctor", "-c", site, "--json").stdout)
     assert found["measured"]["model_ms_per_crop"] > 0
     assert {one["what"]: one["ok"] for one in found["findings"]}["camera aisle"] is True
+    (broker,) = [one for one in found["findings"] if one["what"] == "broker"]
+    assert (broker["ok"], broker["says"]) == (True, "standard output")
 
 
 def test_doctor_counts_memory_as_the_health_page_does_and_rounds(monkeypatch):

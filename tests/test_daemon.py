@@ -181,6 +181,7 @@ def test_a_reload_takes_the_new_planogram_and_a_wrong_one_changes_nothing(
         assert again["inference"]["looks"] >= first["inference"]["looks"]
         assert "the configuration has been read anew" in daemon.log()
         assert daemon.end() == 0
+        assert "every recording has ended" not in daemon.log(), "it was told to, both times"
 
 
 def test_a_reload_takes_the_changed_password_of_the_embedded_broker(tmp_path, shelf):

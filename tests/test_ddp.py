@@ -200,6 +200,16 @@ def test_a_loss_without_a_number_in_one_share_ends_both_after_the_same_step(phot
     assert second == ""
 
 
+def test_weights_without_a_number_end_both_and_one_says_so(photos, tmp_path):
+    """The loss of the only step is a number; what is made of it is none."""
+    recipe = write_recipe(tmp_path / "r.yaml", photos, epochs=None, steps=1, lr=1e42, warmup=0.0)
+    with two(command, "fit", recipe, "--out", tmp_path / "run", folder=tmp_path) as processes:
+        assert [ended(process) for process in processes] == [69, 69]
+    first, second = said_by(tmp_path)
+    assert "holds no numbers any more" in first
+    assert second == ""
+
+
 def test_both_must_see_the_same_run(photos, tmp_path):
     recipe = tiny(photos, **FROZEN)
     with two(fit_and_stop, recipe, tmp_path / "run", folder=tmp_path) as processes:

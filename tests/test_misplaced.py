@@ -128,7 +128,7 @@ def test_the_daemon_says_another_product_stands_there_from_the_bundles_threshold
     (entry,) = model.metadata_props
     about = json.loads(entry.value)
     assert "misplaced_below" not in about["thresholds"]
-    about["thresholds"]["misplaced_below"] = 1e-30
+    about |= {"format": 2, "thresholds": about["thresholds"] | {"misplaced_below": 1e-30}}
     entry.value = json.dumps(about)
     onnx.save(model, tmp_path / "sure.onnx")
     here = {

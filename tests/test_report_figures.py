@@ -43,6 +43,7 @@ from trainer.report.speed import (
     comparable,
     compared,
     pareto,
+    said_of_two,
 )
 from trainer.report.studies import _rows_and_time, open_study, study_figures
 from trainer.report.svg import (
@@ -303,6 +304,7 @@ def test_a_difference_that_is_chance_is_no_title():
         "a is right 30.0 points more often than b and takes 2.0 times as long"
     )
     assert compared(point("a", best, 1.005), point("b", worse, 1)).endswith("and about as fast")
+    assert said_of_two("a", "b", 0.04, 2).startswith("a is right 0.04 points more often than b")
     assert compared(point("a", best, 1), point("b", worse, 2)).endswith("and 2.0 times as fast")
     alone = replace(best, groups=np.zeros(200, int))
     assert "no clear difference" in compared(point("a", alone, 1), point("b", worse, 2))
@@ -526,6 +528,12 @@ def test_a_study_shows_accuracy_against_milliseconds(tmp_path):
     assert _rows_and_time(tie)[0].title == (
         "ensemble is right 4.0 points more often than single and about as fast"
     )
+    once = [row("single", None, 0, 0, 0), slow]
+    for each, ms in zip(once, (1.0, 1.003), strict=True):  # of one repeat there is no spread
+        each["ms_per_image"] = {"mean": ms, "std": None}
+    short = open_study(write_study(tmp_path / "n", "kfold", once))
+    assert _rows_and_time(short)[0].title == _rows_and_time(tie)[0].title
+    slow["ms_per_image"] = {"mean": 5.0, "std": 0.1}
     turned = row("single", "ensemble", -4, -7, -1), slow | {"compared_with": None}
     other = open_study(write_study(tmp_path / "o", "kfold", list(turned)))
     assert _rows_and_time(other)[0].title == figure.title

@@ -337,6 +337,34 @@ def test_a_run_that_goes_on_with_other_held_out_pictures_measures_on_those_alone
     assert torch.load(stopped / "best.pt", weights_only=True)["step"] == best.step
 
 
+class PlugPulledError(Exception):
+    pass
+
+
+def test_who_is_killed_as_its_held_out_pictures_change_has_one_yardstick_all_the_same(
+    photos, recipe, tmp_path, monkeypatch
+):
+    stopped, others = tmp_path / "stopped", write_photos(tmp_path / "others", count=6, seed=9)
+    stop_at(recipe, stopped, step=18)
+
+    remove = Path.unlink
+
+    def pulled(path: Path, **more: bool) -> None:
+        if path.name == "best.pt":
+            raise PlugPulledError
+        remove(path, **more)
+
+    monkeypatch.setattr(Path, "unlink", pulled)
+    with pytest.raises(PlugPulledError):
+        trained(tiny(photos, held_out=[{"data": str(others)}]), stopped)
+    monkeypatch.undo()
+    trained(recipe, stopped)  # back to the first ones
+    curve = load_run(stopped).curve
+    assert [row.held_out is None for row in curve] == [row.step <= 18 for row in curve]
+    best = max((row for row in curve if row.held_out is not None), key=lambda row: row.held_out)
+    assert torch.load(stopped / "best.pt", weights_only=True)["step"] == best.step
+
+
 def test_who_measures_on_nothing_for_a_while_keeps_what_was_measured(photos, recipe, run, tmp_path):
     stopped = tmp_path / "stopped"
     stop_at(recipe, stopped, step=17)

@@ -22,7 +22,7 @@ from edge.errors import StoreError
 from edge.history import Deed, Entry, Incident, Spent
 from edge.publisher import Publisher
 from edge.sinks.sink import Message
-from edge.store import QueuedEvent, Store
+from edge.store import Backlog, QueuedEvent, Store
 from edge.types import Ack, Denial, EventKind, Pending, Reason, SlotState, State, Visibility, Votes
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -536,3 +536,9 @@ def test_a_state_file_that_may_not_be_written_is_explained(tmp_path):
         unmount(Path(file))
     with contextlib.closing(Store(tmp_path)) as store:
         assert list(store.states()) == ["a1"]
+
+
+def test_how_long_the_oldest_event_waits_is_never_less_than_no_time():
+    assert Backlog(1, NOON, 0).oldest_s(NOON + timedelta(seconds=2)) == 2
+    assert Backlog(1, NOON, 0).oldest_s(NOON - timedelta(seconds=2)) == 0, "a clock was set back"
+    assert Backlog(0, None, 0).oldest_s(NOON) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -44,7 +45,7 @@ from trainer.layout import Plan
 from trainer.net import SlotNet
 from trainer.picture import Picture
 from trainer.recipe import SEEDS, STEPS_ONLY, Recipe, changed, load_recipe
-from trainer.report.studies import open_study, study_figures
+from trainer.report.studies import open_study, out_of_fold, study_figures
 from trainer.runs import load_run
 from trainer.statistics import (
     interval_of_mean,
@@ -246,6 +247,11 @@ def test_where_two_are_right_about_the_same_nothing_is_certain_of_few_groups():
         low, high = found["interval"]
         assert found["points"] == 0
         assert high == -low == pytest.approx(100 * wilson(0, len(set(groups)))[1])
+    one_more = right.copy()
+    one_more[0, ::10] = False  # in each of four groups alike
+    low, high = paired_difference(right, one_more, fold, np.arange(40) // 10)["interval"]
+    half = 100 * wilson(0, 4)[1]
+    assert (low, high) == pytest.approx((10 - half, 10 + half))
     never = np.zeros((1, 40), bool)
     assert paired_difference(right, never, fold, np.arange(40))["interval"][1] == 100
 
@@ -966,6 +972,30 @@ def test_a_result_that_is_damaged_is_made_again(twofold, recipe, tmp_path, name,
 
 
 @pytest.mark.parametrize("content", ["", "{}"])
+def test_answers_of_a_study_in_which_a_bit_has_changed_are_told_by_the_report(twofold, tmp_path):
+    folder = shutil.copytree(twofold[0], tmp_path / "study")
+    file = folder / twofold[1]["rows"][0]["oof"]
+    whole, told = file.read_bytes(), []
+    for place in range(0, len(whole), len(whole) // 40):
+        file.write_bytes(bytes([*whole[:place], whole[place] ^ 0xFF, *whole[place + 1 :]]))
+        with contextlib.suppress(UnavailableError):
+            out_of_fold(open_study(folder))  # a bit of a date changes nothing
+            continue
+        told.append(place)
+    assert len(told) > 20
+
+
+def test_a_class_that_no_picture_shows_is_told_before_there_is_a_folder(tmp_path):
+    photos = write_photos(tmp_path / "photos")
+    recipe = write_recipe(
+        tmp_path / "r.yaml", photos, classes=["empty", "stocked", "tea"], epochs=1
+    )
+    result = trainer("kfold", recipe, "--out", tmp_path / "study", "--folds", 2, "--repeats", 1)
+    assert result.returncode == 2
+    assert "there is no picture of the class 'tea' to learn from" in result.stderr
+    assert not (tmp_path / "study").exists()
+
+
 def test_a_folder_whose_study_is_damaged_is_refused(recipe, tmp_path, content):
     (tmp_path / "study.json").write_text(content)
     result = trainer("kfold", recipe, "--out", tmp_path, "--folds", 2)

@@ -117,6 +117,8 @@ def measure_on(run: Path, state: State, held_out: str, leads: bool) -> None:
 
     What was measured on others is forgotten, and which state was the best there: a curve has one
     yardstick. A run that is at its end stays as it is. leads: whether this process writes.
+
+    Raises what saving does.
     """
     if state.step == state.steps:
         return
@@ -126,7 +128,9 @@ def measure_on(run: Path, state: State, held_out: str, leads: bool) -> None:
             "%s begins anew", run, BEST,
         )  # fmt: skip
         state.curve = [replace(row, held_out=None) for row in state.curve]
+        state.held_out = held_out
         if leads:
+            save(run, state)  # first: after a kill between the two no curve names a best of others
             (run / BEST).unlink(missing_ok=True)
     state.held_out = held_out
 

@@ -118,7 +118,8 @@ def usable(pictures: Sequence[Picture], unreadable: Unreadable) -> list[Picture]
     within is told when its turn comes. skip: it is settled from here on which pictures there are,
     and picture number i is the same in every run; those left out are named in a warning each. Of a
     JPEG as cameras write them its header tells that, others are decoded for it. overlook: files are
-    only looked at, and left out as with skip; what is damaged within may be among those that stay.
+    only looked at, and left out as with skip, without a word; what is damaged within may be among
+    those that stay.
 
     Raises UnavailableError with the unreadable files, where they are refused or no other is left.
     """
@@ -133,7 +134,8 @@ def usable(pictures: Sequence[Picture], unreadable: Unreadable) -> list[Picture]
     if errors and (unreadable == "refuse" or not left):
         raise _refusal(list(errors.values()))
     for file, error in errors.items():
-        log.warning("%s: left out: %s", file, error.why)
+        if unreadable == "skip":
+            log.warning("%s: left out: %s", file, error.why)
     return left
 
 

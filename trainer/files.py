@@ -9,12 +9,18 @@ from __future__ import annotations
 import json
 import os
 import re
+import zlib
 from collections.abc import Callable, Collection
 from pathlib import Path
+from zipfile import BadZipFile
 
 from edge.errors import UnavailableError, UsageError
 
 NEW = ".new"
+
+
+DAMAGED_NPZ = (OSError, ValueError, LookupError, EOFError, RuntimeError, BadZipFile, zlib.error)
+"""What numpy raises over an npz that is not all there, or of which a bit has changed."""
 
 
 def expanded(text: str) -> Path:

@@ -51,6 +51,8 @@ class Findings:
         self._pictures = [layout.pool.pictures[i] for i in layout.chosen]
         self._truth = true_columns(self._pictures, self._classes)
         self._weights = resamples(layout.groups)
+        fits = (job for jobs in layout.jobs.values() for job in jobs)
+        self._done = {job.digest for job in fits if is_done(study, job)}
         self._said = {row.name: self._probabilities(row) for row in layout.plan.rows}
 
     def rows(self) -> list[dict[str, Any]]:
@@ -82,7 +84,7 @@ class Findings:
         return whole
 
     def _answered(self, job: Job) -> bool:
-        return is_done(self._study, job) and not read_result(self._study, job).diverged
+        return job.digest in self._done and not read_result(self._study, job).diverged
 
     def _write_oof(self, file: Path, probabilities: NDArray[np.float32]) -> None:
         content = io.BytesIO()
@@ -129,7 +131,7 @@ class Findings:
             self._layout.jobs[row.name, r, fold] for r in self._repeats for fold in self._folds
         ]
         return [
-            [read_result(self._study, job) for job in jobs if is_done(self._study, job)]
+            [read_result(self._study, job) for job in jobs if job.digest in self._done]
             for jobs in folds
         ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import shlex
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -104,10 +105,10 @@ def _warn_of_parts(path: Path, files: Sequence[tuple[str, ...]]) -> None:
                 break
     joined = set[str]().union(*learning.values()) & set[str]().union(*others.values())
     if joined:
+        learn = " ".join(f"--data {shlex.quote(str(folder))}" for folder in learning)
+        ask = ", ".join(f'{{data: "{folder}"}}' for folder in others)
         log.warning(
-            "%d classes, as '%s', lie in folders both to learn from and to measure on, and are "
-            "joined; to keep these apart: %s --set 'held_out=[%s]'",
-            len(joined), min(joined),
-            " ".join(f"--data {folder}" for folder in learning),
-            ", ".join(f'{{data: "{folder}"}}' for folder in others),
+            "folders to learn from and folders to measure on are joined, class by class, as '%s' "
+            "(%d in all); to keep them apart: %s --set %s",
+            min(joined), len(joined), learn, shlex.quote(f"held_out=[{ask}]"),
         )  # fmt: skip

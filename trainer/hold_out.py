@@ -64,12 +64,12 @@ def _groups_with(members: dict[int, list[Picture]], numbers: Iterable[int]) -> d
 def warn_of_unmeasured(learnt: Sequence[Picture], held_out: Sequence[Picture]) -> None:
     """Say of which classes there is no picture to measure on, and why hold_out kept none back."""
     measured = {picture.label for picture in held_out}
-    groups: dict[str, set[tuple[str, str]]] = defaultdict(set)
-    for picture in learnt:
-        groups[picture.label].add((picture.data_set, picture.group))
-    without = sorted(groups.keys() - measured)
+    without = sorted({picture.label for picture in learnt} - measured)
     if not without:
         return
+    groups: dict[str, set[int]] = defaultdict(set)
+    for picture, number in zip(learnt, groups_of(learnt), strict=True):
+        groups[picture.label].add(int(number))
     names = ", ".join(f"'{label}'" for label in without[:NAME_AT_MOST])
     if len(without) > NAME_AT_MOST:
         names += f" and {len(without) - NAME_AT_MOST} more"

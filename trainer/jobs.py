@@ -20,13 +20,11 @@ import os
 import platform
 import shutil
 import time
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -37,7 +35,7 @@ from edge.errors import EdgeError, UnavailableError
 from trainer.answering import RunModel, predict, true_columns
 from trainer.checkpoint import CurveRow
 from trainer.data import prints, read_source
-from trainer.files import expanded, make_folder, replace_file, write_json
+from trainer.files import DAMAGED_NPZ, expanded, make_folder, replace_file, write_json
 from trainer.folds import Indices
 from trainer.mixture import Mixture
 from trainer.picture import Picture
@@ -51,8 +49,6 @@ log = logging.getLogger(__name__)
 
 LOOK_AGAIN_S = 0.5
 """How long to wait for jobs that another process works on."""
-DAMAGED = (OSError, ValueError, LookupError, EOFError, RuntimeError, BadZipFile, zlib.error)
-"""What numpy raises over an npz that is not all there, or of which a bit has changed."""
 
 
 class ElsewhereError(EdgeError):
@@ -181,7 +177,7 @@ def is_done(study: Path, job: Job) -> bool:
         return True
     try:  # all of it, which takes a tenth of a millisecond: its directory tells of no changed bit
         return len(read_probabilities(study, job)) == len(job.asked)
-    except DAMAGED:
+    except DAMAGED_NPZ:
         return False
 
 

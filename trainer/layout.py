@@ -18,6 +18,7 @@ from trainer.data import check_labels
 from trainer.files import expanded
 from trainer.folds import Indices, groups_of, split, subset
 from trainer.jobs import Job, Pool, digest_of, make_job
+from trainer.mixture import check_shown
 from trainer.recipe import AFTERWARDS, SEEDS, Recipe, check_choice
 from trainer.runs import folder_of_run
 
@@ -57,9 +58,11 @@ class Layout:
             self.chosen = subset(dict(plan.subset), self.pool.labels, groups, plan.recipe.seed)
         self.labels = [self.pool.labels[i] for i in self.chosen]
         self.groups = np.unique(groups[list(self.chosen)], return_inverse=True)[1]
-        self.classes = plan.recipe.with_classes(self.labels).classes
+        recipe = plan.recipe.with_classes(self.labels)
+        self.classes = recipe.classes
         check_labels([self.pool.pictures[i] for i in self.chosen], self.classes)
         check_choice(set(self.labels))
+        check_shown(recipe, set(self.labels))
         self.folds = [
             self._split(self.chosen, plan.folds, plan.seed(repeat))
             for repeat in range(plan.repeats)

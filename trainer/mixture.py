@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, lru_cache, partial
 from typing import TypeVar
@@ -92,16 +92,14 @@ class Mixture:
         starts = [0.0, *(start for start, _ in recipe.train_sizes)]
         largest = max(recipe.input_size, *(made_at(recipe, start) for start in starts))
         self._pixels = Pixels(near=2 * largest)
+        if not pictures and not recipe.balanced:
+            raise UsageError("there is no picture to learn from; name data in the recipe or --data")
+        labels = {picture.label for picture in pictures}
+        if not recipe.balanced:
+            check_choice(labels)
+        check_shown(self.recipe, labels)
         if recipe.balanced:
             self._kinds = {label: self._kinds_of(label) for label in self.recipe.classes}
-        elif not pictures:
-            raise UsageError("there is no picture to learn from; name data in the recipe or --data")
-        else:
-            labels = {picture.label for picture in pictures}
-            check_choice(labels)
-            for label in self.recipe.classes:
-                if label not in labels:
-                    raise _no_picture_of(label)
 
     @property
     def steps(self) -> int:
@@ -189,20 +187,13 @@ class Mixture:
                 )
                 shares.append(source.share)
         recipe = self.recipe
-        if self._may_draw(label):
+        if _may_draw(recipe, label):
             drawn = ((recipe.drawn, Mixture._drawn), (recipe.altered, Mixture._altered))
             for share, make in drawn:
                 if share:
                     kinds.append((partial(make, stocked=label != EMPTY), GOODS_MAY_CROP))
                     shares.append(share)
-        if not shares:
-            raise _no_picture_of(label)
         return kinds, np.cumsum(shares) / sum(shares)
-
-    def _may_draw(self, label: str) -> bool:
-        """Whether slots of a class are drawn or altered, as far as the recipe does: no products."""
-        recipe = self.recipe
-        return recipe.drawn + recipe.altered > 0 and (label == EMPTY or recipe.only_occupancy)
 
     def _photo(self, rng: Generator, pictures: Sequence[Picture], source: Data) -> Image:
         picture = _choose(pictures, rng) if len(pictures) > 1 else pictures[0]
@@ -248,11 +239,19 @@ def open_mixture(
     return Mixture(recipe, photos, held_out, left_out)
 
 
-def _no_picture_of(label: str) -> UsageError:
-    return UsageError(
-        f"there is no picture of the class '{label}' to learn from; name data in the recipe or "
-        "with --data"
-    )
+def check_shown(recipe: Recipe, labels: Collection[str]) -> None:
+    """Raise UsageError where no picture shows one of the classes, and none is drawn."""
+    for name in recipe.classes:
+        if name not in labels and not _may_draw(recipe, name):
+            raise UsageError(
+                f"there is no picture of the class '{name}' to learn from; name data in the recipe "
+                "or with --data"
+            )
+
+
+def _may_draw(recipe: Recipe, label: str) -> bool:
+    """Whether slots of a class are drawn or altered, as far as the recipe does: no products."""
+    return recipe.drawn + recipe.altered > 0 and (label == EMPTY or recipe.only_occupancy)
 
 
 def _choose(items: Sequence[T], rng: Generator) -> T:

@@ -279,9 +279,13 @@ def _left_out(about: Mapping[str, Any]) -> LeaveOut | None:
 def _read_recipe(run: Path) -> Recipe:
     try:
         return Recipe.model_validate_json((run / RECIPE).read_bytes())
-    except (OSError, ValidationError):
+    except (OSError, ValidationError) as error:
+        why = ""
+        if isinstance(error, ValidationError):
+            first = error.errors()[0]
+            why = f" ({'.'.join(map(str, first['loc']))}: {first['msg']})"
         raise UnavailableError(
-            f"{run / RECIPE}: is missing, damaged or of another version; "
+            f"{run / RECIPE}: is missing, damaged or of another version{why}; "
             "train the run anew with 'trainer fit'"
         ) from None
 

@@ -18,6 +18,8 @@ Interval = tuple[float, float]
 
 Z_95 = 1.959964
 RESAMPLES = 1000
+ROUNDING = 1e-9
+"""Points: a narrower interval is none."""
 
 
 def spread(values: Sequence[float]) -> dict[str, float | None]:
@@ -126,13 +128,12 @@ def paired_difference(
 def _interval_of_gain(gain: Floats, groups: NDArray[np.int64]) -> Interval:
     """Return the interval of a mean gain of -100 to 100 points a picture (n,).
 
-    Where it is the same for all, their spread tells nothing: then as many groups as there are may
-    have missed a picture of another kind, as where all of a share are right.
+    Where all groups gain alike, their spread tells nothing: then as many as there are may have
+    missed one of another kind, as where all of a share are right.
     """
     mean, count = float(gain.mean()), len(np.unique(groups))
-    if count > 1 and np.ptp(gain) > 0:
-        low, high = interval_of_mean(gain, groups)
-    else:
+    low, high = interval_of_mean(gain, groups) if count > 1 else (mean, mean)
+    if high - low < ROUNDING:
         half = 100 * wilson(0, count)[1]
         low, high = mean - half, mean + half
     return max(-100.0, low), min(100.0, high)

@@ -116,16 +116,17 @@ def fit(
             if epoch_ends:
                 state.curve.append(row(state, mixture, lesson.test, clock))
                 state.losses.clear()
-            asked_by = int(team.highest(asked()))
-            is_kept = bool(asked_by or state.is_worth_keeping or clock.save_is_due())
-            if team.highest(team.leads and is_kept):
+            is_kept = team.leads and (state.is_worth_keeping or clock.save_is_due())
+            asked_by, keeps = map(int, team.highest(asked(), is_kept))
+            if asked_by or keeps:
                 check_weights(state)  # in each process, so that all of them end
                 if team.leads:
                     save(run, state)
             if team.leads:
                 say(state, epoch_ends)
             stop_if(asked_by, run, state)
-        stop_if(int(team.highest(asked())), run, state)
+        (asked_by,) = map(int, team.highest(asked()))
+        stop_if(asked_by, run, state)
 
 
 def stop_if(asked_by: int, run: Path, state: State) -> None:
@@ -167,7 +168,8 @@ def prepare(mixture: Mixture, run: Path, team: Workers, teacher: Path | None = N
     scaler = torch.amp.GradScaler(team.device, enabled=half is torch.float16)
     state = State(model, make_optimizer(model, recipe), average, scaler, mixture.steps)
     resume(run, state, mixture.order())
-    if state.step < team.highest(state.step):
+    (furthest,) = team.highest(state.step)
+    if state.step < furthest:
         raise UsageError(f"{run}: process {team.rank} sees an older run; all need the same folder")
     if state.step == 0 and recipe.net.settle:
         few = batches(mixture, 0, math.ceil(recipe.net.settle / recipe.batch))

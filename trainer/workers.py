@@ -10,7 +10,7 @@ others before each step.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -46,18 +46,21 @@ class Workers:
 
     def mean(self, value: float) -> float:
         """Return the mean over all processes. Like `highest`, each of them must ask."""
-        return self._over_all(value, distributed.ReduceOp.SUM) / self.count
+        (whole,) = self._over_all([value], distributed.ReduceOp.SUM)
+        return whole / self.count
 
-    def highest(self, value: float) -> float:
-        """Return the highest value that any process has."""
-        return self._over_all(value, distributed.ReduceOp.MAX)
+    def highest(self, *values: float) -> list[float]:
+        """Return of each value the highest that any process has."""
+        return self._over_all(values, distributed.ReduceOp.MAX)
 
-    def _over_all(self, value: float, operation: distributed.ReduceOp.RedOpType) -> float:
+    def _over_all(
+        self, values: Sequence[float], operation: distributed.ReduceOp.RedOpType
+    ) -> list[float]:
         if self.count == 1:
-            return value
-        whole = torch.tensor(value, dtype=torch.float64, device=self.device)
+            return list(values)
+        whole = torch.tensor(values, dtype=torch.float64, device=self.device)
         distributed.all_reduce(whole, operation)
-        return float(whole)
+        return [float(value) for value in whole]
 
 
 @contextmanager

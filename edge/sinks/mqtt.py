@@ -35,9 +35,7 @@ CONNECT_TIMEOUT_S = 10.0
 ACK_TIMEOUT_S = 15.0  # without any acknowledgement; a slow line that moves is not cut off
 KEEPALIVE_S = 30
 SOON_S = 3.0  # two clients of one name take the connection from each other again and again
-MAX_PAYLOAD_BYTES = (
-    256 * 1024
-)  # nothing we send is larger by design; a broker would cut us off for it
+MAX_PAYLOAD_BYTES = 256 * 1024  # nothing we send is larger by design; a broker would cut us off
 
 
 class MqttSink:

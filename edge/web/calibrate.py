@@ -12,14 +12,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from edge.cameras.picture import encode_jpeg, read_picture
-from edge.decide import Rule
 from edge.drawing.bench import (
     CalibrationBench,
     MovingError,
     NoCameraError,
     NotWritableError,
     NoVersionError,
-    SlotScore,
 )
 from edge.drawing.goods_list import GoodsList, decode, read_goods
 from edge.drawing.stills import JPEG_QUALITY, StillGoneError
@@ -132,12 +130,8 @@ class _Requests:
         body = await read_body(request, ScoreBody)
         still = self._bench.still(body.token, _camera(request))
         quads = [(slot.key, slot.quad) for slot in body.slots]
-
-        def judged() -> tuple[Rule, list[SlotScore]]:
-            rule = self._bench.rule()  # first: where there is none, scores are worth nothing
-            return rule, self._bench.score(still, quads)
-
-        rule, scores = await _work(self._model, judged)
+        rule = await _work(self._model, self._bench.rule)  # first: without one scores say nothing
+        scores = await _work(self._model, self._bench.score, still, quads)
         return JSONResponse(scores_json(scores, self._bench.median_sharpness(still), rule))
 
     async def suggest(self, request: Request) -> Response:

@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from edge.board import Board, Notice
 from edge.errors import StoreError
-from edge.health import disk_free_bytes, is_enough, memory_bytes
+from edge.health import disk_free_bytes, is_room_enough, memory_bytes
 from edge.payloads import rfc3339
 from edge.redact import without_login
 from edge.site import Mqtt
@@ -48,7 +48,7 @@ def health_json(board: Board, notice: Notice, now: datetime) -> Json:
             "p95_ms": looks.get("p95_ms"),
             "looks": looks.get("looks", 0),
         },
-        "disk": {"free_bytes": free_bytes, "enough": is_enough(free_bytes)},
+        "disk": {"free_bytes": free_bytes, "enough": is_room_enough(free_bytes)},
         "cpu_percent": measured.get("cpu_percent"),
         "memory_bytes": memory_bytes(),
         "uptime_s": round(notice.now.clock_s - board.begun_s, 1),

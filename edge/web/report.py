@@ -21,7 +21,7 @@ from edge.figures import (
     Report,
     Share,
     SlotFigures,
-    first_day,
+    first_hour,
     make_report,
     with_counted,
     wrongly_alarmed_s,
@@ -97,7 +97,7 @@ class _Requests:
 def read_report(notice: Notice, days: int, now: datetime) -> Report:
     """Read the past and return its figures. Raises Refusal where it cannot be read now."""
     today = hour_of(now) // 24
-    first = 24 * first_day(today, days)
+    first = first_hour(today, days)
     since = (EPOCH + timedelta(hours=first)).astimezone(UTC)  # midnight in the shop
     try:
         with notice.ledger.store.looking_back() as db:

@@ -143,11 +143,9 @@ def _lead(subject: Answers | None, studies: Sequence[Study]) -> str:
     found = [(study.title, study_figures(study)[0].title) for study in studies if study.measured]
     if len(found) > 1:
         return " ".join(f"{title}: {finding}." for title, finding in found)
+    if subject is None and studies:
+        return f"{found[0][1]}." if found else ""  # its section says why there is none
     if subject is None:
-        if studies:
-            return "".join(
-                f"{finding}." for _, finding in found
-            )  # without one their sections say why
         return "No picture was asked about; --data names some."
     n, right = len(subject.truth), int(subject.right.sum())
     low, high = subject.top1_interval

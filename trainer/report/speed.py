@@ -160,19 +160,21 @@ def said_of_two(best: str, other: str, points: float | None, times: float | None
     points: of accuracy, None where that may be chance; times: as many milliseconds, None where they
     are about as fast.
     """
+    faster = 1.0 if times is None else max(times, 1 / times)
+    if f"{faster:.1f}" == "1.0":
+        times = None
     if points is None:
         said = f"There is no clear difference in accuracy between {best} and {other}"
         if times is None:
             return f"{said}, and they are about as fast"
-        return (
-            f"{said}; {best if times < 1 else other} is {max(times, 1 / times):.1f} times as fast"
-        )
-    said = f"{best} is right {points:.1f} points more often than {other} and"
+        return f"{said}; {best if times < 1 else other} is {faster:.1f} times as fast"
+    gain = f"{points:.1f}" if points >= 0.05 else f"{points:.1g}"
+    said = f"{best} is right {gain} points more often than {other} and"
     if times is None:
         return f"{said} about as fast"
     if times < 1:
-        return f"{said} {1 / times:.1f} times as fast"
-    return f"{said} takes {times:.1f} times as long"
+        return f"{said} {faster:.1f} times as fast"
+    return f"{said} takes {faster:.1f} times as long"
 
 
 def clearly_differ(a: Answers, b: Answers) -> bool:

@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
 from edge.errors import UnavailableError
+from trainer.files import DAMAGED_NPZ
 from trainer.findings import read_study
 from trainer.picture import Picture
 from trainer.report.answers import Answers
@@ -98,7 +98,7 @@ def out_of_fold(study: Study) -> Answers | None:
     try:
         with np.load(study.folder / row["oof"]) as file:
             found = {key: file[key] for key in OOF}
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+    except DAMAGED_NPZ:
         raise UnavailableError(
             f"{study.folder / row['oof']}: is damaged; the study's own command writes it again"
         ) from None

@@ -16,7 +16,7 @@
 
 export const ID = /^[a-z0-9][a-z0-9_-]*$/;
 const FIELD = /\{(row|col|n|camera)(?::0?(\d))?\}/g;
-const SKU = /^\d{8,14}$/;
+const BARCODE = /^\d{6,14}$/;
 /** What a spreadsheet makes of a barcode that it takes for a number: the digits are lost. */
 const ROUNDED = /^\d([.,]\d+)?E\+?\d+$/i;
 /** What the first line may call names and product codes, as edge/drawing/goods_list.py reads them. */
@@ -102,7 +102,7 @@ export function parsePaste(text) {
   const rows = cells(text.replace(/\r\n?/g, "\n").replace(/\s+$/, ""));
   const width = Math.max(...rows.map((row) => row.length), 0);
   const columns = Array.from({ length: width }, (_, i) => i);
-  const isCode = (/** @type {string} */ cell) => SKU.test(cell) || ROUNDED.test(cell);
+  const isCode = (/** @type {string} */ cell) => BARCODE.test(cell) || ROUNDED.test(cell);
   const codes = columns.map((i) => rows.filter((row) => isCode(row[i] ?? "")).length);
   const isSku = (/** @type {number} */ i) => codes[i] * 2 > rows.filter((row) => row[i]).length; // not every line has one
   const sku = columns.filter(isSku).sort((a, b) => codes[b] - codes[a])[0] ?? -1;
