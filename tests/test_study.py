@@ -971,7 +971,6 @@ def test_a_result_that_is_damaged_is_made_again(twofold, recipe, tmp_path, name,
     assert figures(found) == figures(before)
 
 
-@pytest.mark.parametrize("content", ["", "{}"])
 def test_answers_of_a_study_in_which_a_bit_has_changed_are_told_by_the_report(twofold, tmp_path):
     folder = shutil.copytree(twofold[0], tmp_path / "study")
     file = folder / twofold[1]["rows"][0]["oof"]
@@ -996,6 +995,7 @@ def test_a_class_that_no_picture_shows_is_told_before_there_is_a_folder(tmp_path
     assert not (tmp_path / "study").exists()
 
 
+@pytest.mark.parametrize("content", ["", "{}"])
 def test_a_folder_whose_study_is_damaged_is_refused(recipe, tmp_path, content):
     (tmp_path / "study.json").write_text(content)
     result = trainer("kfold", recipe, "--out", tmp_path, "--folds", 2)
