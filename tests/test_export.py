@@ -47,10 +47,7 @@ from trainer.quantize import (
     closest,
     entropy,
     histograms,
-    in_parts,
-    logits_of,
     minmax,
-    open_session,
     percentile,
     quantize,
 )
@@ -58,6 +55,7 @@ from trainer.recipe import Net, Recipe
 from trainer.resnet import STD
 from trainer.runs import load_run
 from trainer.scaling import fold_scaling
+from trainer.session import in_parts, logits_of, open_session
 from trainer.temper import SUREST, VAGUEST, temper
 
 RECIPE = """

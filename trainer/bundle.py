@@ -20,8 +20,9 @@ from torch import nn
 from edge.classifier import EMPTY, METADATA_KEY, BundleInfo, Temperature, open_classifier
 from edge.errors import UnavailableError
 from trainer.files import replace_file
-from trainer.quantize import Batch, logits_of, open_session, quiet
+from trainer.quantize import quiet
 from trainer.recipe import Recipe
+from trainer.session import Batch, logits_of, open_session
 
 INPUT, OUTPUT = "images", "probabilities"
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES}

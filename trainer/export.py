@@ -41,19 +41,10 @@ from trainer.parity import (
 )
 from trainer.picture import Picture
 from trainer.qat import STEPS, fine_tune
-from trainer.quantize import (
-    RULES,
-    Batch,
-    Candidate,
-    Target,
-    candidates,
-    closest,
-    in_parts,
-    logits_of,
-    open_session,
-)
+from trainer.quantize import RULES, Candidate, Target, candidates, closest
 from trainer.recipe import Data, Recipe
 from trainer.runs import LEARNT, Run, inherited, load_run
+from trainer.session import Batch, in_parts, logits_of, open_session
 from trainer.temper import fit_temperature, on_held_out
 from trainer.thresholds import thresholds_for
 
@@ -186,7 +177,7 @@ def _quantized(
         log.warning("fine-tuning for %d steps; --qat %s leaves it out", STEPS, Qat.OFF)
         net = fine_tune(found.net, mixture, target.reduce_range, say)
         write_fp32(net, found.recipe, tuned, few.judged_on)
-        more = candidates(tuned, target, few.measured_on, few.judged_on, expected)
+        more = candidates(tuned, target, few.measured_on, few.judged_on, expected, nearest=True)
         more = [replace(each, rule=f"{each.rule}, fine-tuned") for each in more]
         after = _compared(fp32, closest(more), test, mixture.recipe, threads)
         return _better(best, after), [*tried, *more]

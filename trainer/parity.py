@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from edge.classifier import Temperature
 from trainer.answering import tempered
 from trainer.figures import figures
-from trainer.quantize import Batch, Floats, divergence, logits_of
+from trainer.quantize import divergence
+from trainer.session import Batch, Floats, logits_of
 
 MOST_LOST, LEAST_AGREEMENT = 0.003, 0.985
 """The contract: so much top-1 may be lost, and so often the same class must be said."""

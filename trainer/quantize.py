@@ -20,20 +20,18 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 from numpy.typing import NDArray
 from onnxruntime.quantization.calibrate import CalibrationMethod, TensorData, TensorsData
 from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 from onnxruntime.quantization.quant_utils import QuantType, load_model_with_shape_infer
 from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 
-from edge.classifier import MAX_BATCH
 from edge.errors import UnavailableError
 from trainer.answering import softmax
+from trainer.rounding import measure, round_weights
 from trainer.scaling import fold_scaling, read_bytes
+from trainer.session import Batch, Floats, in_parts, logits_of, open_session, run
 
-Batch = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 Range = tuple[float, float]
 
 LEVELS, NARROWED = 255, 64
@@ -57,6 +55,11 @@ class Target(StrEnum):
     @property
     def reduce_range(self) -> bool:
         return self is Target.X86
+
+    @property
+    def top(self) -> int:
+        """The largest integer of a weight."""
+        return 64 if self.reduce_range else 127
 
     @property
     def activations(self) -> QuantType:
@@ -167,18 +170,27 @@ class Candidate:
 
 
 def candidates(
-    path: Path, target: Target, measured_on: Batch, judged_on: Batch, expected: Floats
+    path: Path,
+    target: Target,
+    measured_on: Batch,
+    judged_on: Batch,
+    expected: Floats,
+    nearest: bool = False,
 ) -> list[Candidate]:
     """Return the FP32 graph in INT8 by each rule.
 
     path: a graph that quant_pre_process has prepared. Both batches are (n, size, size, 3) RGB;
-    expected are the logits (n, classes) of the FP32 net on judged_on.
+    expected are the logits (n, classes) of the FP32 net on judged_on. nearest: weights go to the
+    nearest step, with which a fine-tuned net has learnt to live.
     """
     seen = histograms(path, measured_on)
     p = softmax(expected.astype(np.float64))
+    rules = RULES.values()
+    models = [quantize(path, target, {t: rule(h) for t, h in seen.items()}) for rule in rules]
+    if not nearest:
+        round_weights(models, measure(path, measured_on), target.top)
     found = []
-    for name, rule in RULES.items():
-        model = quantize(path, target, {tensor: rule(h) for tensor, h in seen.items()})
+    for name, model in zip(RULES, models, strict=True):
         logits = logits_of(open_session(model.SerializeToString()), judged_on)
         agreement = float((logits.argmax(axis=1) == expected.argmax(axis=1)).mean())
         kl = float(divergence(p, softmax(logits.astype(np.float64))).mean())
@@ -265,7 +277,7 @@ def histograms(path: Path, images: Batch) -> dict[str, Histogram]:
     session = open_session(model.SerializeToString())
     seen = {info.name: Histogram() for info in floats}
     for part in in_parts(images, max(1, PART_PIXELS // images.shape[1] ** 2)):
-        for name, values in zip(seen, _run(session, part), strict=True):
+        for name, values in zip(seen, run(session, part), strict=True):
             seen[name].add(values)
     return seen | {name: seen[after] for name, after in folded.items()}
 
@@ -281,26 +293,3 @@ def _before_relu(model: onnx.ModelProto) -> dict[str, str]:
         for name, nodes in readers.items()
         if len(nodes) == 1 and nodes[0].op_type == "Relu"
     }
-
-
-def open_session(model: bytes, threads: int = 1) -> ort.InferenceSession:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3
-    return ort.InferenceSession(model, options, ["CPUExecutionProvider"])
-
-
-def logits_of(session: ort.InferenceSession, images: Batch) -> Floats:
-    """Return (n, classes) for (n, size, size, 3), in parts of the size that a daemon asks about."""
-    return np.concatenate([_run(session, part)[0] for part in in_parts(images, MAX_BATCH)])
-
-
-def _run(session: ort.InferenceSession, images: Batch) -> Sequence[Floats]:
-    outputs: Sequence[Floats] = session.run(None, {session.get_inputs()[0].name: images})
-    return outputs
-
-
-def in_parts(images: Batch, size: int) -> Iterator[Batch]:
-    for start in range(0, len(images), size):
-        yield images[start : start + size]

@@ -1,0 +1,161 @@
+"""Which way the weights of a bundle are rounded."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from onnx import numpy_helper
+from torch import nn
+
+from tests.fitting import write_photos
+from trainer.answering import small_reader
+from trainer.bundle import write_fp32
+from trainer.data import read_data
+from trainer.net import SlotNet
+from trainer.quantize import Target, candidates, histograms, minmax, percentile, quantize
+from trainer.recipe import Net, Recipe
+from trainer.rounding import PLACES, Layer, Moments, measure, round_weights, rounded
+from trainer.session import logits_of, open_session
+
+SIZE = 32
+RNG = np.random.default_rng
+
+
+def lost(integers, w, step, covariance):
+    """Return how far what a layer says is off, squared, on the mean."""
+    wrong = integers * step[:, None] - w
+    return np.einsum("fd,de,fe->", wrong, covariance, wrong)
+
+
+def test_weights_whose_inputs_go_together_make_up_for_each_other():
+    w, mixed = RNG(0).normal(size=(8, 70)), RNG(1).normal(size=(5, 70))
+    covariance = mixed.T @ mixed + 0.01 * np.eye(70)
+    step = np.abs(w).max(axis=1) / 64
+    found, nearest = rounded(w, step, covariance, 64), np.round(w / step[:, None])
+    assert lost(found, w, step, covariance) < 0.1 * lost(nearest, w, step, covariance)
+    assert np.abs(found).max() == 64
+    np.testing.assert_array_equal(found, np.round(found))
+
+
+def test_weights_whose_inputs_have_nothing_in_common_go_to_the_nearest():
+    w, step = RNG(0).normal(size=(8, 70)), np.full(8, 0.05)
+    variance = np.diag(RNG(1).uniform(0.5, 2, 70))
+    np.testing.assert_array_equal(rounded(w, step, variance, 127), np.round(w / 0.05))
+    np.testing.assert_array_equal(
+        rounded(w, step, np.zeros((70, 70)), 127), np.round(w / 0.05), "what never varies"
+    )
+
+
+def test_activations_whose_squares_are_no_numbers_leave_it_at_the_nearest():
+    w, step = RNG(0).normal(size=(2, 3)), np.full(2, 0.05)
+    covariance = np.full((3, 3), np.inf)
+    np.testing.assert_array_equal(rounded(w, step, covariance, 127), np.round(w / 0.05))
+
+
+def test_no_weight_leaves_the_range_and_the_others_make_up_for_what_is_cut_off():
+    w, step = np.array([[1.3, 0.2]]), np.array([0.01])
+    together = np.array([[1.0, 1.0], [1.0, 1.0]])
+    found = rounded(w, step, together, 127)
+    assert found.max() == 127
+    assert found.sum() == pytest.approx(150, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("groups", "stride", "padding"), [(1, 1, 0), (1, 2, 1), (2, 2, 1), (6, 1, 2)]
+)
+def test_what_filters_are_multiplied_with_gives_what_the_convolution_gives(groups, stride, padding):
+    x = RNG(0).normal(size=(3, 6, 9, 8)).astype(np.float32)
+    w = RNG(1).normal(size=(12, 6 // groups, 3, 2)).astype(np.float32)
+    given = F.conv2d(torch.from_numpy(x), torch.from_numpy(w), None, stride, padding, 1, groups)
+    filters = w.reshape(groups, 12 // groups, -1)
+    window = (3, 2), (stride, stride), (padding,) * 4
+    met = Layer("x", "w", None, filters, window).met(x)
+    places = given.shape[2] * given.shape[3]
+    some = np.linspace(0, places - 1, min(PLACES, places)).round().astype(int)
+    expected = given.flatten(2)[:, :, some].permute(1, 0, 2).reshape(groups, 12 // groups, -1)
+    np.testing.assert_allclose(np.einsum("gfd,gnd->gfn", filters, met), expected, atol=1e-4)
+
+
+def test_moments_are_of_all_that_was_added_and_a_large_mean_drowns_nothing():
+    x = RNG(0).normal(scale=[[1.0], [0.01]], loc=[[0.0], [300.0]], size=(500, 2, 1)).swapaxes(0, 1)
+    x = np.concatenate([x, 2 * x - x.mean(axis=1, keepdims=True)], axis=2).astype(np.float32)
+    moments = Moments(x[:, :7].mean(axis=1))
+    for part in (x[:, :7], x[:, 7:400], x[:, 400:]):
+        moments.add(part)
+    for group in (0, 1):
+        exact = x[group].astype(np.float64)
+        np.testing.assert_allclose(moments.mean[group], exact.mean(axis=0), rtol=1e-5, atol=1e-6)
+        expected = np.cov(exact.T, bias=True)
+        np.testing.assert_allclose(moments.covariance[group], expected, rtol=1e-2)
+
+
+@pytest.fixture(scope="module")
+def slots(tmp_path_factory):
+    """Drawn slots, (n, SIZE, SIZE, 3) RGB."""
+    photos = write_photos(tmp_path_factory.mktemp("photos") / "slots", 96)
+    read = small_reader(SIZE)
+    crops = [read(picture)[:SIZE, :SIZE, ::-1] for picture in read_data(str(photos))]
+    return np.stack([np.resize(crop, (SIZE, SIZE, 3)) for crop in crops])
+
+
+class Grouped(nn.Sequential):
+    """A body with groups, and with a convolution that has no bias and gets none."""
+
+    features, parts = 16, ()
+
+    def __init__(self) -> None:
+        super().__init__(
+            nn.Conv2d(3, 16, 3, stride=2), nn.ReLU(), nn.Conv2d(16, 16, 3, groups=4), nn.ReLU(),
+            nn.Conv2d(16, 16, 1, bias=False), nn.ReLU(), nn.BatchNorm2d(16),
+        )  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=["resnet10", "grouped"])
+def net(request, slots, tmp_path_factory):
+    """An untrained FP32 graph whose statistics are those of the pictures."""
+    torch.manual_seed(0)
+    net = SlotNet(Net(arch="resnet10", width=0.25), 8)
+    if request.param == "grouped":
+        net.body, net.head = Grouped(), nn.Linear(16, 8)
+    net.train()
+    with torch.no_grad():
+        for _ in range(20):
+            net(torch.from_numpy(slots))
+    path = tmp_path_factory.mktemp("net") / "plain.onnx"
+    recipe = Recipe.model_validate({"name": "t", "input_size": SIZE, "steps": 1}, strict=False)
+    write_fp32(net.eval(), recipe, path, slots)
+    return path
+
+
+def test_a_bundle_is_closer_to_its_net_than_with_each_weight_at_the_nearest(net, slots):
+    seen, unseen = slots[:64], slots[64:]
+    expected = logits_of(open_session(net.read_bytes()), unseen)
+    ours, plain = (
+        candidates(net, Target.X86, seen, unseen, expected, nearest=nearest)[0]
+        for nearest in (False, True)
+    )
+    assert ours.rule == "MinMax", "which clips nothing: only rounding is left"
+    assert ours.kl < 0.8 * plain.kl
+
+
+@pytest.mark.parametrize("target", list(Target))
+def test_rounding_keeps_all_but_integers(net, slots, target):
+    graphs = [quantize(net, target, ranges) for ranges in ranges_of(net, slots)]
+    before = [{t.name: numpy_helper.to_array(t) for t in g.graph.initializer} for g in graphs]
+    nodes = [list(graph.graph.node) for graph in graphs]
+    round_weights(graphs, measure(net, slots), target.top)
+    for graph, old, same in zip(graphs, before, nodes, strict=True):
+        assert list(graph.graph.node) == same
+        changed = set()
+        for tensor in graph.graph.initializer:
+            now, then = numpy_helper.to_array(tensor), old[tensor.name]
+            assert (now.dtype, now.shape) == (then.dtype, then.shape)
+            if not np.array_equal(now, then):
+                changed.add(tensor.name)
+        assert changed
+        assert all(name.endswith("_quantized") for name in changed)
+
+
+def ranges_of(net, slots):
+    seen = histograms(net, slots)
+    return [{name: rule(each) for name, each in seen.items()} for rule in (minmax, percentile)]

@@ -1,0 +1,38 @@
+"""Asking an ONNX graph about pictures, in parts that a memory has room for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from edge.classifier import MAX_BATCH
+
+Batch = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+
+def open_session(model: bytes, threads: int = 1) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    return ort.InferenceSession(model, options, ["CPUExecutionProvider"])
+
+
+def logits_of(session: ort.InferenceSession, images: Batch) -> Floats:
+    """Return (n, classes) for (n, size, size, 3), in parts of the size that a daemon asks about."""
+    return np.concatenate([run(session, part)[0] for part in in_parts(images, MAX_BATCH)])
+
+
+def run(session: ort.InferenceSession, images: Batch) -> Sequence[Floats]:
+    """Return what the graph gives for (n, size, size, 3), output by output."""
+    outputs: Sequence[Floats] = session.run(None, {session.get_inputs()[0].name: images})
+    return outputs
+
+
+def in_parts(images: Batch, size: int) -> Iterator[Batch]:
+    for start in range(0, len(images), size):
+        yield images[start : start + size]
