@@ -14,7 +14,7 @@ from trainer.data import read_data
 from trainer.net import SlotNet
 from trainer.quantize import Target, candidates, histograms, minmax, percentile, quantize
 from trainer.recipe import Net, Recipe
-from trainer.rounding import PLACES, Layer, Moments, measure, round_weights, rounded
+from trainer.rounding import PLACES, Layer, Moments, Window, measure, round_weights, rounded
 from trainer.session import logits_of, open_session
 
 SIZE = 32
@@ -68,7 +68,7 @@ def test_what_filters_are_multiplied_with_gives_what_the_convolution_gives(group
     w = RNG(1).normal(size=(12, 6 // groups, 3, 2)).astype(np.float32)
     given = F.conv2d(torch.from_numpy(x), torch.from_numpy(w), None, stride, padding, 1, groups)
     filters = w.reshape(groups, 12 // groups, -1)
-    window = (3, 2), (stride, stride), (padding,) * 4
+    window = Window((3, 2), (stride, stride), (padding,) * 4)
     met = Layer("x", "w", None, filters, window).met(x)
     places = given.shape[2] * given.shape[3]
     some = np.linspace(0, places - 1, min(PLACES, places)).round().astype(int)

@@ -37,6 +37,14 @@ BLOCK = 64
 """So many columns are rounded before those behind them hear of it: one product instead of many."""
 
 
+class Window(NamedTuple):
+    """Where a convolution looks: height and width; of the padding top, left, bottom, right."""
+
+    kernel: tuple[int, ...]
+    strides: tuple[int, ...]
+    padding: tuple[int, ...]
+
+
 @dataclass(frozen=True)
 class Layer:
     """A convolution or a head of an FP32 graph; its tensors by their names."""
@@ -46,8 +54,8 @@ class Layer:
     bias: str | None
     filters: Array
     """(groups, filters of a group, d), d being what one filter is multiplied with."""
-    window: tuple[tuple[int, int], tuple[int, int], tuple[int, int, int, int]] | None
-    """Of a convolution: kernel, strides and padding (top, left, bottom, right)."""
+    window: Window | None
+    """None: a head, which meets its input as it is."""
 
     def met(self, x: Array) -> Array:
         """Return (groups, n, d): what the filters are multiplied with, of its input x."""
@@ -112,15 +120,14 @@ def layers_of(model: onnx.ModelProto) -> list[Layer]:
             continue
         w = numpy_helper.to_array(known[node.input[1]]).astype(np.float64)
         groups = about.get("group", 1)
-        kernel, strides = tuple(w.shape[2:]), tuple(about.get("strides", (1, 1)))
-        pads = tuple(about.get("pads", (0, 0, 0, 0)))
+        strides, padding = about.get("strides", (1, 1)), about.get("pads", (0, 0, 0, 0))
         found.append(
             Layer(
                 reads=node.input[0],
                 weight=node.input[1],
                 bias=node.input[2] if len(node.input) > 2 else None,
                 filters=w.reshape(groups, len(w) // groups, -1),
-                window=None if is_head else (kernel, strides, pads),  # type: ignore[arg-type]
+                window=None if is_head else Window(w.shape[2:], tuple(strides), tuple(padding)),
             )
         )
     return found
