@@ -8,13 +8,22 @@ from onnx import numpy_helper
 from torch import nn
 
 from tests.fitting import write_photos
-from trainer.answering import small_reader
+from trainer.answering import small_reader, softmax
 from trainer.bundle import write_fp32
 from trainer.data import read_data
 from trainer.net import SlotNet
-from trainer.quantize import Target, candidates, histograms, minmax, percentile, quantize
+from trainer.quantize import (
+    Target,
+    candidates,
+    divergence,
+    histograms,
+    minmax,
+    percentile,
+    quantize,
+)
 from trainer.recipe import Net, Recipe
 from trainer.rounding import PLACES, Layer, Moments, Window, measure, round_weights, rounded
+from trainer.scaling import values_of
 from trainer.session import logits_of, open_session
 
 SIZE = 32
@@ -130,12 +139,53 @@ def net(request, slots, tmp_path_factory):
 def test_a_bundle_is_closer_to_its_net_than_with_each_weight_at_the_nearest(net, slots):
     seen, unseen = slots[:64], slots[64:]
     expected = logits_of(open_session(net.read_bytes()), unseen)
-    ours, plain = (
-        candidates(net, Target.X86, seen, unseen, expected, nearest=nearest)[0]
-        for nearest in (False, True)
-    )
+    ours = candidates(net, Target.X86, seen, unseen, expected)[0]
     assert ours.rule == "MinMax", "which clips nothing: only rounding is left"
-    assert ours.kl < 0.8 * plain.kl
+    nearest = quantize(net, Target.X86, ranges_of(net, seen)[0])
+    logits = logits_of(open_session(nearest.SerializeToString()), unseen)
+    p, q = (softmax(each.astype(np.float64)) for each in (expected, logits))
+    assert ours.kl < 0.8 * divergence(p, q).mean()
+
+
+def test_the_bias_takes_what_is_left_on_the_mean_and_where_there_is_none_weights_make_up(
+    net, slots
+):
+    graph = quantize(net, Target.X86, ranges_of(net, slots)[0])
+    met, before = measure(net, slots), numbers(graph)
+    round_weights([graph], met, Target.X86.top)
+    after = numbers(graph)
+    for layer, moments in met:
+        old, new = (off_on_the_mean(layer, moments, known) for known in (before, after))
+        if layer.bias is None:
+            assert np.square(new).mean() < 0.1 * np.square(old).mean()
+        else:
+            bias, step = f"{layer.bias}_quantized", after[f"{layer.bias}_quantized_scale"]
+            taken = (after[bias] - before[bias]) * step
+            np.testing.assert_allclose((taken + new) / step, 0, atol=0.51)
+    without = sum(layer.bias is None for layer, _ in met)
+    assert (len(met), without) in {(4, 1), (13, 0)}
+
+
+def numbers(graph):
+    return {tensor.name: values_of(tensor) for tensor in graph.graph.initializer}
+
+
+def off_on_the_mean(layer, moments, known):
+    """Return how far what the filters say is off (filters,)."""
+    integers = known[f"{layer.weight}_quantized"].reshape(layer.filters.shape)
+    steps = np.broadcast_to(known[f"{layer.weight}_scale"], integers[..., 0].size)
+    wrong = integers * steps.reshape(integers.shape[:2])[..., None] - layer.filters
+    return np.einsum("god,gd->go", wrong, moments.mean).ravel()
+
+
+def test_weights_that_are_whole_steps_stay():
+    """Fine-tuning leaves such, and has learnt to live with them."""
+    integers = RNG(0).integers(-64, 65, (8, 70)).astype(np.float64)
+    integers[:, 3] = 64
+    mixed = RNG(1).normal(size=(5, 70))
+    weight = (integers * 0.013).astype(np.float32)
+    step = (weight.max(axis=1) / 64).astype(np.float64)
+    np.testing.assert_array_equal(rounded(weight, step, mixed.T @ mixed, 64), integers)
 
 
 @pytest.mark.parametrize("target", list(Target))

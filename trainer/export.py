@@ -177,7 +177,7 @@ def _quantized(
         log.warning("fine-tuning for %d steps; --qat %s leaves it out", STEPS, Qat.OFF)
         net = fine_tune(found.net, mixture, target.reduce_range, say)
         write_fp32(net, found.recipe, tuned, few.judged_on)
-        more = candidates(tuned, target, few.measured_on, few.judged_on, expected, nearest=True)
+        more = candidates(tuned, target, few.measured_on, few.judged_on, expected)
         more = [replace(each, rule=f"{each.rule}, fine-tuned") for each in more]
         after = _compared(fp32, closest(more), test, mixture.recipe, threads)
         return _better(best, after), [*tried, *more]

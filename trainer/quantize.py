@@ -2,7 +2,8 @@
 
 Weights know their ranges, activations are measured on representative pictures. Three rules read a
 range from what was measured; which one is best differs from net to net by more than a point, so
-all three are tried, on pictures that none of them was measured on.
+all three are tried, on pictures that none of them was measured on. Which way weights are rounded
+within theirs: trainer/rounding.py.
 
 The ranges are our own work because ONNX Runtime's calibrators keep every activation of every
 picture until the end, and their entropy rule with its 128 bins has one threshold to choose from.
@@ -30,7 +31,7 @@ from edge.errors import UnavailableError
 from trainer.answering import softmax
 from trainer.rounding import measure, round_weights
 from trainer.scaling import fold_scaling, read_bytes
-from trainer.session import Batch, Floats, in_parts, logits_of, open_session, run
+from trainer.session import Batch, Floats, in_memory, logits_of, open_session, run
 
 Range = tuple[float, float]
 
@@ -38,8 +39,6 @@ LEVELS, NARROWED = 255, 64
 """How many values 8 bits have, and in how many steps the widest range is narrowed for entropy."""
 CHANCE = 0.01
 """Agreements that differ by less are alike."""
-PART_PIXELS = 2 * 224 * 224
-"""Of all pictures whose activations are in memory at once; a DenseNet's take 200 MB each."""
 
 
 class Target(StrEnum):
@@ -170,25 +169,18 @@ class Candidate:
 
 
 def candidates(
-    path: Path,
-    target: Target,
-    measured_on: Batch,
-    judged_on: Batch,
-    expected: Floats,
-    nearest: bool = False,
+    path: Path, target: Target, measured_on: Batch, judged_on: Batch, expected: Floats
 ) -> list[Candidate]:
     """Return the FP32 graph in INT8 by each rule.
 
     path: a graph that quant_pre_process has prepared. Both batches are (n, size, size, 3) RGB;
-    expected are the logits (n, classes) of the FP32 net on judged_on. nearest: weights go to the
-    nearest step, with which a fine-tuned net has learnt to live.
+    expected are the logits (n, classes) of the FP32 net on judged_on.
     """
     seen = histograms(path, measured_on)
     p = softmax(expected.astype(np.float64))
     rules = RULES.values()
     models = [quantize(path, target, {t: rule(h) for t, h in seen.items()}) for rule in rules]
-    if not nearest:
-        round_weights(models, measure(path, measured_on), target.top)
+    round_weights(models, measure(path, measured_on), target.top)
     found = []
     for name, model in zip(RULES, models, strict=True):
         logits = logits_of(open_session(model.SerializeToString()), judged_on)
@@ -276,7 +268,7 @@ def histograms(path: Path, images: Batch) -> dict[str, Histogram]:
     model.graph.output.extend(floats)
     session = open_session(model.SerializeToString())
     seen = {info.name: Histogram() for info in floats}
-    for part in in_parts(images, max(1, PART_PIXELS // images.shape[1] ** 2)):
+    for part in in_memory(images):
         for name, values in zip(seen, run(session, part), strict=True):
             seen[name].add(values)
     return seen | {name: seen[after] for name, after in folded.items()}

@@ -22,15 +22,13 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 from onnxruntime.quantization.quant_utils import load_model_with_shape_infer
 
-from trainer.scaling import fold_scaling
-from trainer.session import Batch, in_parts, open_session, run
+from trainer.scaling import fold_scaling, values_of
+from trainer.session import Batch, in_memory, open_session, run
 
 Array = NDArray[Any]
 
 PLACES = 64
 """Of a picture at which a convolution's input is looked at."""
-PART_PIXELS = 4 * 224 * 224
-"""Of all pictures whose activations are in memory at once."""
 DAMPED = 0.01
 """Of the mean variance, added to each: inputs that hardly vary would take on any error."""
 BLOCK = 64
@@ -63,9 +61,7 @@ class Layer:
             return x[None]
         kernel, strides, (top, left, bottom, right) = self.window
         x = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)))
-        places = sliding_window_view(x, kernel, axis=(2, 3))[
-            ..., :: strides[0], :: strides[1], :, :
-        ]
+        places = sliding_window_view(x, kernel, axis=(2, 3))[:, :, :: strides[0], :: strides[1]]
         n, channels, high, wide = places.shape[:4]
         some = np.linspace(0, high * wide - 1, min(PLACES, high * wide)).round().astype(np.int64)
         places = places[:, :, some // wide, some % wide]
@@ -146,7 +142,7 @@ def measure(path: Path, images: Batch) -> list[Met]:
     model.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in read)
     session = open_session(model.SerializeToString())
     moments: dict[str, Moments] = {}
-    for part in in_parts(images, max(1, PART_PIXELS // images.shape[1] ** 2)):
+    for part in in_memory(images):
         inputs = dict(zip(read, run(session, part), strict=True))
         for layer in layers:
             met = layer.met(inputs[layer.reads])
@@ -159,7 +155,8 @@ def measure(path: Path, images: Batch) -> list[Met]:
 def round_weights(graphs: Sequence[onnx.ModelProto], met: Iterable[Met], top: int) -> None:
     """Round the weights of quantized graphs anew, in place; their ranges and scales stay.
 
-    graphs: of one net. met: by its FP32 graph. top: the largest integer of a weight.
+    graphs: of one net. met: by its FP32 graph. top: the largest integer of a weight. Weights that are
+    whole steps already, as fine-tuning leaves them, stay.
     """
     tensors = [{each.name: each for each in graph.graph.initializer} for graph in graphs]
     for layer, moments in met:
@@ -176,13 +173,13 @@ def round_weights(graphs: Sequence[onnx.ModelProto], met: Iterable[Met], top: in
             wrong = integers * steps[..., None] - layer.filters
             shift = np.einsum("god,gd->go", wrong, moments.mean).ravel()
             bias, step = known[f"{layer.bias}_quantized"], known[f"{layer.bias}_quantized_scale"]
-            _replace(bias, _array(bias) - np.round(shift / _array(step)))
+            _replace(bias, values_of(bias) - np.round(shift / values_of(step)))
 
 
 def _steps(layer: Layer, scale: onnx.TensorProto) -> Array:
     """Return of each filter (groups, filters of a group) how far two integers are apart."""
     shape = layer.filters.shape[:2]
-    return np.broadcast_to(_array(scale), shape[0] * shape[1]).reshape(shape)
+    return np.broadcast_to(values_of(scale), shape[0] * shape[1]).reshape(shape)
 
 
 def _rounded_by_group(layer: Layer, moments: Moments, steps: Array, top: int) -> Array:
@@ -216,10 +213,6 @@ def rounded(w: Array, step: Array, covariance: Array, top: int) -> Array:
             found[:, order[i]] = whole
         left[:, block.stop :] -= lost @ onto[block, block.stop :]
     return found
-
-
-def _array(tensor: onnx.TensorProto) -> Array:
-    return numpy_helper.to_array(tensor).astype(np.float64)
 
 
 def _replace(tensor: onnx.TensorProto, values: Array) -> None:

@@ -45,7 +45,7 @@ def fold_scaling(model: onnx.ModelProto) -> Folded:
     _, cast, *steps = before
     scale, shift = np.ones((1, 3, 1, 1)), np.zeros((1, 3, 1, 1))
     for multiply, add in zip(steps[::2], steps[1::2], strict=True):
-        a, b = (_array(known[step.input[1]]) for step in (multiply, add))
+        a, b = (values_of(known[step.input[1]]) for step in (multiply, add))
         scale, shift = scale * a, shift * a + b
     mean = (-shift / scale).ravel()
     grey = round(mean.mean())
@@ -69,12 +69,12 @@ def _fold_into(
     """
     known = {each.name: each for each in graph.initializer}
     weight = known[conv.input[1]]
-    w = _array(weight)
+    w = values_of(weight)
     # Without weights of its own a filter would be quantized in steps of one, its bias with it.
     w[~w.any(axis=(1, 2, 3)), 0, 0, 0] = NEARLY_ZERO
     bias = (w * at).sum(axis=(1, 2, 3))
     if len(conv.input) > 2:
-        bias += _array(known[conv.input[2]])
+        bias += values_of(known[conv.input[2]])
     conv.input[2:] = ["folded_bias"]
     graph.initializer.append(numpy_helper.from_array(bias.astype(np.float32), "folded_bias"))
     weight.CopyFrom(numpy_helper.from_array((w * scale).astype(np.float32), weight.name))
@@ -134,6 +134,7 @@ def _first_convolution(graph: onnx.GraphProto) -> onnx.NodeProto:
     return next(node for node in graph.node if node.op_type == "Conv")
 
 
-def _array(tensor: onnx.TensorProto) -> NDArray[np.float64]:
+def values_of(tensor: onnx.TensorProto) -> NDArray[np.float64]:
+    """Return the numbers of a tensor in a graph."""
     values: NDArray[np.float64] = numpy_helper.to_array(tensor).astype(np.float64)
     return values

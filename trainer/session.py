@@ -13,6 +13,9 @@ from edge.classifier import MAX_BATCH
 Batch = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
+PART_PIXELS = 2 * 224 * 224
+"""Of all pictures whose activations are in memory at once; a DenseNet's take 200 MB each."""
+
 
 def open_session(model: bytes, threads: int = 1) -> ort.InferenceSession:
     options = ort.SessionOptions()
@@ -36,3 +39,8 @@ def run(session: ort.InferenceSession, images: Batch) -> Sequence[Floats]:
 def in_parts(images: Batch, size: int) -> Iterator[Batch]:
     for start in range(0, len(images), size):
         yield images[start : start + size]
+
+
+def in_memory(images: Batch) -> Iterator[Batch]:
+    """Yield so few pictures at a time that all that a net makes of them can be kept."""
+    yield from in_parts(images, max(1, PART_PIXELS // images.shape[1] ** 2))
