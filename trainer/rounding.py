@@ -155,8 +155,8 @@ def measure(path: Path, images: Batch) -> list[Met]:
 def round_weights(graphs: Sequence[onnx.ModelProto], met: Iterable[Met], top: int) -> None:
     """Round the weights of quantized graphs anew, in place; their ranges and scales stay.
 
-    graphs: of one net. met: by its FP32 graph. top: the largest integer of a weight. Weights that are
-    whole steps already, as fine-tuning leaves them, stay.
+    graphs: of one net. met: by its FP32 graph. top: the largest integer of a weight. Weights that
+    are whole steps already, as fine-tuning leaves them, stay.
     """
     tensors = [{each.name: each for each in graph.graph.initializer} for graph in graphs]
     for layer, moments in met:
