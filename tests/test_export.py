@@ -152,7 +152,7 @@ def test_each_way_to_find_ranges_is_tried_and_the_closest_is_taken(exported):
     alike = {k: v for k, v in tried.items() if v["agreement"] >= most - 0.01}
     assert report["rule"] == min(alike, key=lambda rule: alike[rule]["kl"])
     words = open_classifier(bundle).info.quantization
-    assert words.startswith("U8S8 per channel, QDQ, reduce_range")
+    assert words.startswith("U8S8 per channel, QDQ, reduce_range, GPTQ; ")
     assert all(rule in words for rule in tried)
 
 
@@ -382,7 +382,7 @@ def test_without_pictures_to_measure_on_parity_is_still_known_and_accuracy_is_no
     assert report["accuracy"] == {}
     assert "its accuracy is not known" in caplog.text
     info = open_classifier(tmp_path / "m.onnx").info
-    assert info.quantization.startswith("S8S8 per channel, QDQ; ")
+    assert info.quantization.startswith("S8S8 per channel, QDQ, GPTQ; ")
 
 
 def test_where_the_contract_is_missed_the_net_is_fine_tuned_and_the_command_says_so(

@@ -5,6 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from onnx import numpy_helper
+from threadpoolctl import threadpool_limits
 from torch import nn
 
 from tests.fitting import write_photos
@@ -204,6 +205,16 @@ def test_rounding_keeps_all_but_integers(net, slots, target):
                 changed.add(tensor.name)
         assert changed
         assert all(name.endswith("_quantized") for name in changed)
+
+
+def test_a_bundle_is_the_same_whatever_threads_there_are(net, slots):
+    expected = logits_of(open_session(net.read_bytes()), slots[64:])
+    bundles = []
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            found = candidates(net, Target.X86, slots[:64], slots[64:], expected)
+        bundles.append([each.model.SerializeToString() for each in found])
+    assert bundles[0] == bundles[1]
 
 
 def ranges_of(net, slots):

@@ -26,6 +26,7 @@ from onnxruntime.quantization.calibrate import CalibrationMethod, TensorData, Te
 from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 from onnxruntime.quantization.quant_utils import QuantType, load_model_with_shape_infer
 from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
+from threadpoolctl import threadpool_limits
 
 from edge.errors import UnavailableError
 from trainer.answering import softmax
@@ -67,7 +68,7 @@ class Target(StrEnum):
     @property
     def words(self) -> str:
         integers = "S8S8" if self is Target.ARM else "U8S8"
-        return f"{integers} per channel, QDQ{', reduce_range' if self.reduce_range else ''}"
+        return f"{integers} per channel, QDQ{', reduce_range' if self.reduce_range else ''}, GPTQ"
 
 
 class Histogram:
@@ -180,7 +181,8 @@ def candidates(
     p = softmax(expected.astype(np.float64))
     rules = RULES.values()
     models = [quantize(path, target, {t: rule(h) for t, h in seen.items()}) for rule in rules]
-    round_weights(models, measure(path, measured_on), target.top)
+    with threadpool_limits(1):  # sums of several threads are others, and so would be the file
+        round_weights(models, measure(path, measured_on), target.top)
     found = []
     for name, model in zip(RULES, models, strict=True):
         logits = logits_of(open_session(model.SerializeToString()), judged_on)
