@@ -89,13 +89,19 @@ class RtspServer:
         password: str | None = None,
         digest: bool = False,
         start_s: float = 0.0,
+        shared: bool = True,
     ):
-        """start_s: where in the file the first picture lies; it must be a key frame's time."""
+        """start_s: where in the file the first picture lies; it must be a key frame's time.
+
+        shared: all who look see the same picture; else each has the file to itself from its first
+        picture on, and nobody who leaves can disturb who comes.
+        """
         self.port = _free_port()
         self._user, self._password = user, password
         self._command = [SYSTEM_PYTHON, __file__, str(video), f"--port={self.port}"]
         self._command += [f"--fps={fps}", f"--first={round(start_s * fps)}"]
         self._command += [f"--path={path}" for path in paths]
+        self._command += [] if shared else ["--alone"]
         self._digest = digest
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -164,7 +170,7 @@ def _access_units(stream: bytes) -> list[bytes]:
     return [delimiter + unit for unit in stream.split(delimiter)[1:]]
 
 
-def _serve(video: Path, port: int, fps: int, first: int, paths: list[str]) -> None:
+def _serve(video: Path, port: int, fps: int, first: int, paths: list[str], shared: bool) -> None:
     import gi
 
     gi.require_version("Gst", "1.0")
@@ -199,7 +205,7 @@ def _serve(video: Path, port: int, fps: int, first: int, paths: list[str]) -> No
     if os.environ.get("RTSP_USER"):
         server.set_auth(_login(GstRtspServer))
     for path in paths:
-        factory = GstRtspServer.RTSPMediaFactory(launch=pipeline, shared=True)
+        factory = GstRtspServer.RTSPMediaFactory(launch=pipeline, shared=shared)
         factory.connect("media-configure", lambda _, media: feed(media))
         if os.environ.get("RTSP_USER"):
             viewer = GstRtspServer.RTSPPermissions()
@@ -234,5 +240,6 @@ if __name__ == "__main__":
     parser.add_argument("--fps", type=int, default=15)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--path", action="append", required=True)
+    parser.add_argument("--alone", action="store_true")
     given = parser.parse_args()
-    _serve(given.video, given.port, given.fps, given.first, given.path)
+    _serve(given.video, given.port, given.fps, given.first, given.path, not given.alone)
