@@ -586,11 +586,11 @@ def test_signed_or_not_the_first_convolution_of_a_bundle_reads_bytes(place, tmp_
 def test_fine_tuning_leaves_weights_that_rounding_does_not_change():
     weight = torch.randn(4, 3, 3, 3, generator=torch.Generator().manual_seed(0))
     weight[2] = 0
-    for reduce_range, steps in ((True, 129), (False, 255)):
-        rounded = RoundedWeight(reduce_range, torch.ones(()))(weight)
-        assert torch.equal(RoundedWeight(reduce_range, torch.ones(()))(rounded), rounded)
-        assert len(rounded[0].unique()) <= steps
-        assert (rounded - weight).abs().max() <= weight.abs().max() / (steps - 1) * 1.01
+    for target in (Target.X86, Target.ARM):
+        rounded = RoundedWeight(target.top, torch.ones(()))(weight)
+        assert torch.equal(RoundedWeight(target.top, torch.ones(()))(rounded), rounded)
+        assert len(rounded[0].unique()) <= 2 * target.top + 1
+        assert (rounded - weight).abs().max() <= weight.abs().max() / (2 * target.top) * 1.01
 
 
 def test_fine_tuning_brings_coarse_weights_back_to_the_nets_own_answers(place, monkeypatch):
@@ -604,7 +604,7 @@ def test_fine_tuning_brings_coarse_weights_back_to_the_nets_own_answers(place, m
 
     def divergence(steps: int) -> float:
         monkeypatch.setattr("trainer.qat.STEPS", steps)
-        net = fine_tune(found.net, mixture, True, lambda step, steps: None)
+        net = fine_tune(found.net, mixture, Target.X86.top, lambda step, steps: None)
         with torch.inference_mode():
             logits, expected = net(images).log_softmax(dim=1), found.net(images).softmax(dim=1)
         return float(torch.nn.functional.kl_div(logits, expected, reduction="batchmean"))
@@ -641,7 +641,7 @@ def fine_tuned(model: SlotNet, mixture: Mixture, path: Path, steps: int) -> Tune
         patch.setattr("trainer.qat.RoundedActivation", Noting)
         patch.setattr("trainer.qat.STEPS", steps)
         patch.setattr("trainer.qat.LOOKS", 1)
-        net = fine_tune(model, mixture, True, lambda step, steps: None)
+        net = fine_tune(model, mixture, Target.X86.top, lambda step, steps: None)
     crops = [mixture.image(i, augmented=False)[0] for i in range(4)]
     images = to_batch(crops, mixture.recipe.input_size)
     write_fp32(net, mixture.recipe, path, images)
@@ -742,8 +742,8 @@ def test_what_the_quantizer_cannot_do_by_channel_is_no_news_to_who_exports(tuned
 
 
 class TwoBits(RoundedWeight):
-    def __init__(self, reduce_range: bool, scale: torch.Tensor):
-        super().__init__(reduce_range, scale)
+    def __init__(self, top: int, scale: torch.Tensor):
+        super().__init__(top, scale)
         self.top = 2
 
 

@@ -2,6 +2,9 @@
 
 import numpy as np
 import pytest
+
+pytest.importorskip("torch", reason="the trainer is an extra: pip install -e .[trainer]")
+
 import torch
 import torch.nn.functional as F
 from onnx import numpy_helper
@@ -71,15 +74,18 @@ def test_no_weight_leaves_the_range_and_the_others_make_up_for_what_is_cut_off()
 
 
 @pytest.mark.parametrize(
-    ("groups", "stride", "padding"), [(1, 1, 0), (1, 2, 1), (2, 2, 1), (6, 1, 2)]
+    ("groups", "strides", "padding"),
+    [(1, (1, 1), (0, 0)), (1, (2, 2), (1, 1)), (2, (2, 1), (0, 1)), (6, (1, 2), (2, 0))],
 )
-def test_what_filters_are_multiplied_with_gives_what_the_convolution_gives(groups, stride, padding):
+def test_what_filters_are_multiplied_with_gives_what_the_convolution_gives(
+    groups, strides, padding
+):
     x = RNG(0).normal(size=(3, 6, 9, 8)).astype(np.float32)
     w = RNG(1).normal(size=(12, 6 // groups, 3, 2)).astype(np.float32)
-    given = F.conv2d(torch.from_numpy(x), torch.from_numpy(w), None, stride, padding, 1, groups)
+    given = F.conv2d(torch.from_numpy(x), torch.from_numpy(w), None, strides, padding, 1, groups)
     filters = w.reshape(groups, 12 // groups, -1)
-    window = Window((3, 2), (stride, stride), (padding,) * 4)
-    met = Layer("x", "w", None, filters, window).met(x)
+    window = Window((3, 2), strides, padding * 2)
+    met = Layer("x", "w", None, filters, window).met_in(x)
     places = given.shape[2] * given.shape[3]
     some = np.linspace(0, places - 1, min(PLACES, places)).round().astype(int)
     expected = given.flatten(2)[:, :, some].permute(1, 0, 2).reshape(groups, 12 // groups, -1)
@@ -89,7 +95,7 @@ def test_what_filters_are_multiplied_with_gives_what_the_convolution_gives(group
 def test_moments_are_of_all_that_was_added_and_a_large_mean_drowns_nothing():
     x = RNG(0).normal(scale=[[1.0], [0.01]], loc=[[0.0], [300.0]], size=(500, 2, 1)).swapaxes(0, 1)
     x = np.concatenate([x, 2 * x - x.mean(axis=1, keepdims=True)], axis=2).astype(np.float32)
-    moments = Moments(x[:, :7].mean(axis=1))
+    moments = Moments(x[:, :7])
     for part in (x[:, :7], x[:, 7:400], x[:, 400:]):
         moments.add(part)
     for group in (0, 1):
@@ -97,6 +103,17 @@ def test_moments_are_of_all_that_was_added_and_a_large_mean_drowns_nothing():
         np.testing.assert_allclose(moments.mean[group], exact.mean(axis=0), rtol=1e-5, atol=1e-6)
         expected = np.cov(exact.T, bias=True)
         np.testing.assert_allclose(moments.covariance[group], expected, rtol=1e-2)
+
+
+@pytest.mark.parametrize("part", [2, 24, 98])
+def test_what_never_varies_leaves_it_at_the_nearest_whatever_its_sums_make_of_it(part):
+    always = RNG(0).uniform(-3, 3, (1, 1, 32)).astype(np.float32).repeat(part * 64, axis=1)
+    moments = Moments(always)
+    for _ in range(200 // part):
+        moments.add(always)
+    w, step = RNG(1).normal(size=(8, 32)), np.full(8, 0.05)
+    found = rounded(w, step, moments.covariance[0], 127)
+    np.testing.assert_array_equal(found, np.round(w / 0.05))
 
 
 @pytest.fixture(scope="module")
@@ -132,9 +149,12 @@ def net(request, slots, tmp_path_factory):
         for _ in range(20):
             net(torch.from_numpy(slots))
     path = tmp_path_factory.mktemp("net") / "plain.onnx"
-    recipe = Recipe.model_validate({"name": "t", "input_size": SIZE, "steps": 1}, strict=False)
-    write_fp32(net.eval(), recipe, path, slots)
+    write_fp32(net.eval(), recipe_of(SIZE), path, slots)
     return path
+
+
+def recipe_of(size):
+    return Recipe.model_validate({"name": "t", "input_size": size, "steps": 1}, strict=False)
 
 
 def test_a_bundle_is_closer_to_its_net_than_with_each_weight_at_the_nearest(net, slots):
@@ -152,10 +172,10 @@ def test_the_bias_takes_what_is_left_on_the_mean_and_where_there_is_none_weights
     net, slots
 ):
     graph = quantize(net, Target.X86, ranges_of(net, slots)[0])
-    met, before = measure(net, slots), numbers(graph)
-    round_weights([graph], met, Target.X86.top)
+    measured, before = measure(net, slots), numbers(graph)
+    round_weights([graph], measured, Target.X86.top)
     after = numbers(graph)
-    for layer, moments in met:
+    for layer, moments in measured:
         old, new = (off_on_the_mean(layer, moments, known) for known in (before, after))
         if layer.bias is None:
             assert np.square(new).mean() < 0.1 * np.square(old).mean()
@@ -163,8 +183,8 @@ def test_the_bias_takes_what_is_left_on_the_mean_and_where_there_is_none_weights
             bias, step = f"{layer.bias}_quantized", after[f"{layer.bias}_quantized_scale"]
             taken = (after[bias] - before[bias]) * step
             np.testing.assert_allclose((taken + new) / step, 0, atol=0.51)
-    without = sum(layer.bias is None for layer, _ in met)
-    assert (len(met), without) in {(4, 1), (13, 0)}
+    without = sum(layer.bias is None for layer, _ in measured)
+    assert (len(measured), without) in {(4, 1), (13, 0)}
 
 
 def numbers(graph):
@@ -193,10 +213,10 @@ def test_weights_that_are_whole_steps_stay():
 def test_rounding_keeps_all_but_integers(net, slots, target):
     graphs = [quantize(net, target, ranges) for ranges in ranges_of(net, slots)]
     before = [{t.name: numpy_helper.to_array(t) for t in g.graph.initializer} for g in graphs]
-    nodes = [list(graph.graph.node) for graph in graphs]
+    nodes = [nodes_of(graph) for graph in graphs]
     round_weights(graphs, measure(net, slots), target.top)
     for graph, old, same in zip(graphs, before, nodes, strict=True):
-        assert list(graph.graph.node) == same
+        assert nodes_of(graph) == same
         changed = set()
         for tensor in graph.graph.initializer:
             now, then = numpy_helper.to_array(tensor), old[tensor.name]
@@ -205,6 +225,34 @@ def test_rounding_keeps_all_but_integers(net, slots, target):
                 changed.add(tensor.name)
         assert changed
         assert all(name.endswith("_quantized") for name in changed)
+
+
+def nodes_of(graph):
+    return [node.SerializeToString() for node in graph.graph.node]
+
+
+def test_equal_weights_are_rounded_each_by_what_its_own_layer_meets(slots, tmp_path):
+    """The exporter writes equal ones once."""
+    torch.manual_seed(0)
+    net = SlotNet(Net(arch="resnet10", width=0.25), 8)
+    net.body, net.head = Grouped(), nn.Linear(16, 8)
+    net.body.insert(5, nn.ReLU())
+    net.body.insert(5, nn.Conv2d(16, 16, 3, groups=4))
+    with torch.no_grad():
+        net.body[5].weight[:] = net.body[2].weight
+        for number in (2, 5):
+            net.body[number].bias[:] = 0.1
+    write_fp32(net.eval(), recipe_of(SIZE), tmp_path / "equal.onnx", slots)
+    graph = quantize(
+        tmp_path / "equal.onnx", Target.X86, ranges_of(tmp_path / "equal.onnx", slots)[0]
+    )
+    measured, before = measure(tmp_path / "equal.onnx", slots), numbers(graph)
+    round_weights([graph], measured, Target.X86.top)
+    after = numbers(graph)
+    assert len({layer.weight for layer, _ in measured}) == len(measured) == 5
+    biases = [f"{layer.bias}_quantized" for layer, _ in measured if layer.bias]
+    assert len(set(biases)) == 4
+    assert all((after[bias] != before[bias]).any() for bias in biases)
 
 
 def test_sums_are_of_one_thread_for_of_several_they_and_the_file_are_others(

@@ -63,9 +63,28 @@ def write_fp32(net: nn.Module, recipe: Recipe, path: Path, images: Batch) -> Non
     to_onnx(net, recipe, plain)
     with quiet():
         quant_pre_process(plain, path, skip_symbolic_shape=True)
+    model = onnx.load(path)
+    _part_shared(model.graph)
+    onnx.save(model, path)
     apart = np.abs(logits_of(open_session(path.read_bytes()), few) - expected).max()
     if apart > SAME * max(1.0, float(np.abs(expected).max())):
         raise RuntimeError(f"torch and ONNX Runtime differ by {apart} on one net")
+
+
+def _part_shared(graph: onnx.GraphProto) -> None:
+    """Give each layer weights and a bias of its own: the exporter stores equal ones once, and each
+    is quantized by what its own layer meets."""
+    known = {each.name: each for each in graph.initializer}
+    taken: set[str] = set()
+    for node in graph.node:
+        if node.op_type not in ("Conv", "Gemm"):
+            continue
+        for place, name in enumerate(node.input):
+            if name in taken and name in known:
+                own = graph.initializer.add()
+                own.CopyFrom(known[name])
+                node.input[place] = own.name = f"{name}_of_{node.name}"
+            taken.add(name)
 
 
 def write_bundle(model: onnx.ModelProto, info: BundleInfo, out: Path) -> None:

@@ -175,7 +175,7 @@ def _quantized(
         if qat is Qat.OFF or (qat is Qat.AUTO and best.report["within_contract"]):
             return best, tried
         log.warning("fine-tuning for %d steps; --qat %s leaves it out", STEPS, Qat.OFF)
-        net = fine_tune(found.net, mixture, target.reduce_range, say)
+        net = fine_tune(found.net, mixture, target.top, say)
         write_fp32(net, found.recipe, tuned, few.judged_on)
         more = candidates(tuned, target, few.measured_on, few.judged_on, expected)
         more = [replace(each, rule=f"{each.rule}, fine-tuned") for each in more]

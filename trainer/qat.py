@@ -46,9 +46,10 @@ class RoundedWeight(nn.Module):
     scale: what they are multiplied with in the bundle, where it is rounded.
     """
 
-    def __init__(self, reduce_range: bool, scale: Tensor):
+    def __init__(self, top: int, scale: Tensor):
+        """top: the largest integer."""
         super().__init__()
-        self.top, self.scale = 64 if reduce_range else 127, scale
+        self.top, self.scale = top, scale
 
     def forward(self, weight: Tensor) -> Tensor:
         scaled = weight * self.scale
@@ -79,13 +80,13 @@ class RoundedActivation(nn.Module):
 
 
 def fine_tune(
-    net: nn.Module, mixture: Mixture, reduce_range: bool, say: Callable[[int, int], None]
+    net: nn.Module, mixture: Mixture, top: int, say: Callable[[int, int], None]
 ) -> nn.Module:
     """Return the net, BatchNorm folded into its convolutions, with weights that survive rounding.
 
-    A BatchNorm that follows no convolution stays, as in a DenseNet. net: in evaluation mode. It is
-    a function of the recipe, the data and the thread count. say is told the step and the number of
-    steps.
+    A BatchNorm that follows no convolution stays, as in a DenseNet. net: in evaluation mode. top:
+    the largest integer of a weight. It is a function of the recipe, the data and the thread count.
+    say is told the step and the number of steps.
     """
     student = fuse(net)
     assert isinstance(student, fx.GraphModule)
@@ -99,7 +100,7 @@ def fine_tune(
     first_scale = _scale_before(layers[0], student, mixture.recipe.input_size)
     for layer in layers:
         scale = first_scale if layer is layers[0] else torch.ones(())
-        parametrize.register_parametrization(layer, "weight", RoundedWeight(reduce_range, scale))
+        parametrize.register_parametrization(layer, "weight", RoundedWeight(top, scale))
     optimizer = torch.optim.Adam(student.parameters(), lr=LR)
     first = mixture.steps + LOOKS
     for step, (images, _) in enumerate(batches(mixture, first, first + STEPS)):

@@ -22,11 +22,13 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 from onnxruntime.quantization.quant_utils import load_model_with_shape_infer
 
-from trainer.scaling import fold_scaling, values_of
+from trainer.scaling import fold_scaling, read_bytes, values_of
 from trainer.session import Batch, in_memory, open_session, run
 
 Array = NDArray[Any]
 
+BLUR = 1e-6
+"""Of an input's mean: what seems to vary less is the noise of sums in 32 bits."""
 PLACES = 64
 """Of a picture at which a convolution's input is looked at."""
 DAMPED = 0.01
@@ -55,8 +57,8 @@ class Layer:
     window: Window | None
     """None: a head, which meets its input as it is."""
 
-    def met(self, x: Array) -> Array:
-        """Return (groups, n, d): what the filters are multiplied with, of its input x."""
+    def met_in(self, x: Array) -> Array:
+        """Return (groups, n, d): what the filters are multiplied with where the layer reads x."""
         if self.window is None:
             return x[None]
         kernel, strides, (top, left, bottom, right) = self.window
@@ -73,8 +75,10 @@ class Layer:
 class Moments:
     """Mean and covariance of what a layer's filters are multiplied with, of all that was added."""
 
-    def __init__(self, near: Array):
-        """near: (groups, d), about the mean: the square of a large one drowns a small variance."""
+    def __init__(self, some: Array):
+        """some: (groups, n, d) of what will be added. From their mean all is counted: the square
+        of a large mean drowns a small variance."""
+        near = some.mean(axis=1, dtype=np.float64).astype(some.dtype)
         self.near, self.count = near, 0
         self.once = np.zeros_like(near)
         self.twice = np.zeros((*near.shape, near.shape[1]), near.dtype)
@@ -94,12 +98,15 @@ class Moments:
     @property
     def covariance(self) -> Array:
         """(groups, d, d)."""
-        apart = self.once / self.count
-        return self.twice / self.count - apart[:, :, None] * apart[:, None, :]
+        offset = self.once / self.count
+        found = self.twice / self.count - offset[:, :, None] * offset[:, None, :]
+        each = np.arange(found.shape[1])
+        found[:, each, each] += (BLUR * self.near) ** 2
+        return found
 
 
-class Met(NamedTuple):
-    """A layer, and what it met on pictures."""
+class Measured(NamedTuple):
+    """A layer, and the moments of what it met on pictures."""
 
     layer: Layer
     moments: Moments
@@ -129,13 +136,13 @@ def layers_of(model: onnx.ModelProto) -> list[Layer]:
     return found
 
 
-def measure(path: Path, images: Batch) -> list[Met]:
+def measure(path: Path, images: Batch) -> list[Measured]:
     """Return the layers of an FP32 graph, and what they meet on pictures.
 
-    path: a graph that quant_pre_process has prepared. images are (n, size, size, 3) RGB.
+    path: a graph that write_fp32 has prepared. images are (n, size, size, 3) RGB.
     """
     model = load_model_with_shape_infer(path)
-    fold_scaling(model)
+    read_bytes(model, fold_scaling(model).colour, signed=True)  # with the border of the bundle
     layers = layers_of(model)
     read = sorted({layer.reads for layer in layers})
     del model.graph.output[:]
@@ -145,21 +152,23 @@ def measure(path: Path, images: Batch) -> list[Met]:
     for part in in_memory(images):
         inputs = dict(zip(read, run(session, part), strict=True))
         for layer in layers:
-            met = layer.met(inputs[layer.reads])
+            met = layer.met_in(inputs[layer.reads])
             if layer.weight not in moments:
-                moments[layer.weight] = Moments(met.mean(axis=1))
+                moments[layer.weight] = Moments(met)
             moments[layer.weight].add(met)
-    return [Met(layer, moments[layer.weight]) for layer in layers]
+    return [Measured(layer, moments[layer.weight]) for layer in layers]
 
 
-def round_weights(graphs: Sequence[onnx.ModelProto], met: Iterable[Met], top: int) -> None:
+def round_weights(
+    graphs: Sequence[onnx.ModelProto], measured: Iterable[Measured], top: int
+) -> None:
     """Round the weights of quantized graphs anew, in place; their ranges and scales stay.
 
-    graphs: of one net. met: by its FP32 graph. top: the largest integer of a weight. Weights that
-    are whole steps already, as fine-tuning leaves them, stay.
+    graphs: of one net. measured: of its FP32 graph. top: the largest integer of a weight. Weights
+    that are whole steps already, as fine-tuning leaves them, stay.
     """
     tensors = [{each.name: each for each in graph.graph.initializer} for graph in graphs]
-    for layer, moments in met:
+    for layer, moments in measured:
         # All graphs have the same steps, unless a bias that 32 bits cannot hold made some larger.
         done: dict[bytes, Array] = {}
         for known in tensors:
@@ -173,35 +182,39 @@ def round_weights(graphs: Sequence[onnx.ModelProto], met: Iterable[Met], top: in
             wrong = integers * steps[..., None] - layer.filters
             shift = np.einsum("god,gd->go", wrong, moments.mean).ravel()
             bias, step = known[f"{layer.bias}_quantized"], known[f"{layer.bias}_quantized_scale"]
-            _replace(bias, values_of(bias) - np.round(shift / values_of(step)))
+            shifted = values_of(bias) - np.round(shift / values_of(step))
+            _replace(bias, np.where(np.isfinite(shifted), shifted, values_of(bias)))
 
 
 def _steps(layer: Layer, scale: onnx.TensorProto) -> Array:
-    """Return of each filter (groups, filters of a group) how far two integers are apart."""
+    """Return the reals that one integer stands for, of each filter (groups, filters of a group)."""
     shape = layer.filters.shape[:2]
     return np.broadcast_to(values_of(scale), shape[0] * shape[1]).reshape(shape)
 
 
 def _rounded_by_group(layer: Layer, moments: Moments, steps: Array, top: int) -> Array:
-    apart = moments.covariance
+    second = moments.covariance
     if layer.bias is None:  # then nobody makes up for an error of the mean
-        apart = apart + moments.mean[:, :, None] * moments.mean[:, None, :]
-    groups = zip(layer.filters, steps, apart, strict=True)
+        second = second + moments.mean[:, :, None] * moments.mean[:, None, :]
+    groups = zip(layer.filters, steps, second, strict=True)
     return np.stack([rounded(*each, top) for each in groups])
 
 
 def rounded(w: Array, step: Array, covariance: Array, top: int) -> Array:
     """Return w (filters, d) in whole steps (filters,) of at most top, to be multiplied with what
     has that covariance (d, d)."""
+    nearest = np.clip(np.round(w / step[:, None]), -top, top)
     if not np.isfinite(covariance).all():  # squares of activations so large are none in 32 bits
-        return np.clip(np.round(w / step[:, None]), -top, top)
+        return nearest
     variance = np.diag(covariance)
-    damping = DAMPED * variance.mean() or 1.0  # 1: nothing ever varies, all are alike
     order = np.argsort(-variance, kind="stable")  # the loudest first: the others make up for them
     h = covariance[np.ix_(order, order)].astype(np.float64)
-    h[np.diag_indices_from(h)] += damping
-    # Row i: how far those behind i are to move for what i loses.
-    onto = np.linalg.cholesky(np.linalg.inv(h)).T
+    h[np.diag_indices_from(h)] += DAMPED * variance.mean()
+    try:
+        # Row i: how far those behind i are to move for what i loses.
+        onto = np.linalg.cholesky(np.linalg.inv(h)).T
+    except np.linalg.LinAlgError:  # all of it is zero, always
+        return nearest
     left, found = w[:, order].astype(np.float64), np.empty_like(w, np.float64)
     for start in range(0, len(order), BLOCK):
         block = slice(start, min(start + BLOCK, len(order)))
@@ -216,8 +229,8 @@ def rounded(w: Array, step: Array, covariance: Array, top: int) -> Array:
 
 
 def _replace(tensor: onnx.TensorProto, values: Array) -> None:
-    """Store other numbers in a tensor, which keeps name, shape and type."""
+    """Store other integers in a tensor, which keeps name, shape and type."""
     old = numpy_helper.to_array(tensor)
-    tensor.CopyFrom(
-        numpy_helper.from_array(values.reshape(old.shape).astype(old.dtype), tensor.name)
-    )
+    limits = np.iinfo(old.dtype)
+    new = values.reshape(old.shape).clip(limits.min, limits.max).astype(old.dtype)
+    tensor.CopyFrom(numpy_helper.from_array(new, tensor.name))
