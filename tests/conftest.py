@@ -12,6 +12,8 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -65,9 +67,8 @@ def require_gst_rtsp() -> str:
 def _gst_rtsp_trouble() -> str:
     if not Path(SYSTEM_PYTHON).exists():
         return f"there is no {SYSTEM_PYTHON}"
-    check = subprocess.run(
-        [SYSTEM_PYTHON, "-c", GST_RTSP_CHECK], capture_output=True, text=True, check=False
-    )
+    command = [SYSTEM_PYTHON, "-c", GST_RTSP_CHECK]
+    check = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     if check.returncode == 0:
         return ""
     lines = check.stderr.strip().splitlines()
@@ -81,6 +82,16 @@ def require_data(name: str) -> Path:
     if not path.exists():
         pytest.skip(f"no {name}: recordings are not part of the project; set SHELF_DATA")
     return path
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure() -> None:
+    """Wait for no thread that a test left behind: it may never end, and neither would CI."""
+    left = [each for each in threading.enumerate() if not each.daemon]
+    left.remove(threading.main_thread())
+    if left:
+        print("left behind by a test:", *left, file=sys.stderr, flush=True)
+        os._exit(1)
 
 
 # What a running daemon has around it. Imported where they are used: most tests need no broker, and

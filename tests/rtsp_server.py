@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -21,6 +22,7 @@ from typing import Any
 from urllib.parse import quote
 
 SYSTEM_PYTHON = "/usr/bin/python3"
+START_S = 30.0
 
 
 def encode(
@@ -120,9 +122,12 @@ class RtspServer:
             env |= {"RTSP_USER": self._user, "RTSP_PASSWORD": self._password or ""}
             env |= {"RTSP_DIGEST": "1" if self._digest else ""}
         self._process = subprocess.Popen(self._command, env=env, stdout=subprocess.PIPE)
-        assert self._process.stdout is not None
-        if self._process.stdout.readline() != b"ready\n":
-            raise RuntimeError(f"the RTSP server did not start: {self._process.wait()}")
+        said = self._process.stdout
+        assert said is not None
+        if not select.select([said], [], [], START_S)[0] or said.readline() != b"ready\n":
+            ended = self._process.poll()
+            self.kill()
+            raise RuntimeError(f"the RTSP server did not start: {ended}")
 
     @property
     def pid(self) -> int:

@@ -167,7 +167,7 @@ class Running:
             return read_plan(site)
 
         args = (read(), read, self.requests, self.board, self._stop)
-        self._thread = threading.Thread(target=serve, args=args)
+        self._thread = threading.Thread(target=serve, args=args, daemon=True)
 
     def __enter__(self) -> Running:
         self._thread.start()
@@ -176,6 +176,7 @@ class Running:
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join(30)
+        assert not self._thread.is_alive(), "the main loop does not end"
 
     def moved_by(self) -> float | None:
         return self.board.eyes["aisle"].moved_by if "aisle" in self.board.eyes else None

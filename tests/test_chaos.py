@@ -66,9 +66,11 @@ def test_every_change_the_daemon_decides_arrives_in_order_whatever_happens(tmp_p
         Mosquitto(tmp_path) as broker,
         Subscriber(broker.port) as listener,
         Cutter(broker.port, every_s=2.0, seed=11) as line,
+        contextlib.ExitStack() as end,
     ):
         mqtt = {"url": f"mqtt://127.0.0.1:{line.port}"}
         daemon = Daemon(write_site(tmp_path, camera.url("/still.jpg"), mqtt))
+        end.push(daemon)
         for number in range(KILLS):
             daemon.begin()
             if number == KILLS // 2:

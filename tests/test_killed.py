@@ -35,6 +35,14 @@ class Shop:
         self._arguments = (directory, port, pause_s)
         self._life: ForkServerProcess | None = None
 
+    def __enter__(self) -> Shop:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._life is not None:  # a failed test: else it would go on, and be waited for
+            self._life.kill()
+            self._life.join()
+
     def begin(self) -> None:
         self._life = self._context.Process(target=restless.keep_changing, args=self._arguments)
         self._life.start()
@@ -66,8 +74,8 @@ def test_every_change_arrives_in_order_whatever_is_killed_cut_or_stopped(
         Mosquitto(tmp_path) as broker,
         Subscriber(broker.port) as listener,
         Cutter(broker.port, every_s=0.4, seed=7) as line,
+        Shop(state, line.port) as shop,
     ):
-        shop = Shop(state, line.port)
         for number in range(KILLS):
             shop.begin()
             if number == KILLS // 2:

@@ -147,7 +147,7 @@ def test_old_tls_is_not_spoken(tmp_path, certificate):
             old.maximum_version = ssl.TLSVersion.TLSv1_1
         address = httpx.URL(url)
         with (
-            socket.create_connection((address.host, address.port)) as plain,
+            socket.create_connection((address.host, address.port), 20) as plain,
             pytest.raises(ssl.SSLError),
         ):
             old.wrap_socket(plain).close()
@@ -189,7 +189,8 @@ def test_a_reload_leaves_the_pages_alone_or_serves_them_as_they_are_wanted_now(t
         wait_for(lambda: "the pages are served" in daemon.log(), 30)
         url = address_in(daemon)
         port = httpx.URL(url).port
-        with httpx.Client(base_url=url) as client:
+        # Kept open however long the reload takes.
+        with httpx.Client(base_url=url, limits=httpx.Limits(keepalive_expiry=60)) as client:
             local = client.get("/api/session").extensions["network_stream"]
             ours = local.get_extra_info("client_addr")
             change(site, decision={"confirm_s": 0.2})
@@ -284,8 +285,8 @@ def test_a_body_that_never_comes_is_not_waited_for(tmp_path, monkeypatch):
         address = httpx.URL(url)
         with socket.create_connection((address.host, address.port), 20) as line:
             head = b"POST /api/session HTTP/1.1\r\nHost: localhost\r\nX-Stock: 1\r\n"
-            line.sendall(head + b"Content-Type: application/json\r\nContent-Length: 20\r\n\r\n{")
             begun_s = time.monotonic()
+            line.sendall(head + b"Content-Type: application/json\r\nContent-Length: 20\r\n\r\n{")
             assert line.recv(1000).startswith(b"HTTP/1.1 408")
             assert 0.3 < time.monotonic() - begun_s < 8
 

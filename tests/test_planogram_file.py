@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -151,7 +152,7 @@ def test_a_file_that_changed_underneath_is_not_overwritten(path):
 
 def test_of_two_who_save_at_once_one_is_told(path):
     digest = read_plan_file(path)[1]
-    begin, ends = threading.Barrier(8), []
+    begin, ends = threading.Barrier(8, timeout=20), []
 
     def write(number: int) -> None:
         begin.wait()
@@ -160,11 +161,8 @@ def test_of_two_who_save_at_once_one_is_told(path):
         except ChangedError:
             ends.append("changed")
 
-    threads = [threading.Thread(target=write, args=(number,)) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, range(8)))
     assert ends.count("changed") == 7
     assert read_plan_file(path)[1] in ends
     assert len(references(path)) == 1

@@ -68,7 +68,7 @@ def sign_in(client, pin=PIN):
 
 def run_edge(*words, **more):
     command = [sys.executable, "-m", "edge.cli", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, **more)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, **more)
 
 
 # The session.

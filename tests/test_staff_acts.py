@@ -88,7 +88,7 @@ def test_where_too_many_acts_wait_another_is_refused_and_none_forgotten(pages, m
     for action_id in ("act-0001", "act-0002", "act-0003", "act-0001"):
         assert code(pages.tap(action_id)) == (503, "busy")
     assert pages.asked.qsize() == 2
-    pages.asked.get().reply(DONE)
+    pages.asked.get(timeout=20).reply(DONE)
     assert code(pages.tap("act-0003")) == (503, "busy")
     assert pages.asked.qsize() == 2
 
@@ -101,4 +101,4 @@ def test_an_answer_after_the_pages_have_ended_harms_nobody(tmp_path, monkeypatch
         ThreadPoolExecutor() as pool,
     ):
         assert code(Pages(address, asked, pool).tap()) == (503, "busy")
-    asked.get().reply(DONE)
+    asked.get(timeout=20).reply(DONE)

@@ -170,10 +170,12 @@ def test_the_daemons_camera_that_is_down_says_why():
     stop = threading.Event()
     eye = Eye("aisle", "http://127.0.0.1:9/", 0.3, stop)
     eye.start()
-    with pytest.raises(CameraError, match="check address"):
-        SharedCameras(lambda: {"aisle": eye}).take("aisle")
-    stop.set()
-    eye.close()
+    try:
+        with pytest.raises(CameraError, match="check address"):
+            SharedCameras(lambda: {"aisle": eye}).take("aisle")
+    finally:
+        stop.set()
+        eye.close()
 
 
 def test_the_daemons_picture_is_had_also_where_nothing_can_be_stated_on_it(tmp_path):
@@ -181,9 +183,13 @@ def test_the_daemons_picture_is_had_also_where_nothing_can_be_stated_on_it(tmp_p
     stop = threading.Event()
     eye = Eye("aisle", f"folder:{tmp_path}", 0.1, stop, reference_size=(480, 480))
     eye.start()
-    while not eye.recent:
-        assert eye.take(Moment.now()) is None  # the slots were drawn on another aspect
-        time.sleep(0.02)
-    assert SharedCameras(lambda: {"aisle": eye}).take("aisle").frame.image.shape == SHELF.shape
-    stop.set()
-    eye.close()
+    deadline_s = time.monotonic() + 10
+    try:
+        while not eye.recent:
+            assert eye.take(Moment.now()) is None  # the slots were drawn on another aspect
+            assert time.monotonic() < deadline_s
+            time.sleep(0.02)
+        assert SharedCameras(lambda: {"aisle": eye}).take("aisle").frame.image.shape == SHELF.shape
+    finally:
+        stop.set()
+        eye.close()
