@@ -65,6 +65,7 @@ class Shop:
         self.slots = [slot(camera, *place) for camera in ("aisle", "fridge") for place in places]
         self.cameras = [self._camera("aisle"), self._camera("fridge")]
         self.recent: list[dict[str, Any]] = []
+        self.today = datetime.now(UTC).date()  # also where a test sees midnight
         self.pictures = pictures
         self.disk: dict[str, Any] = {"free_bytes": 41_300_000_000, "enough": True}
         self.acts: list[dict[str, Any]] = []
@@ -127,7 +128,7 @@ class Shop:
         news = {"server_time": at or time(), "slots": slots}
         event = _event("patch", news if recent is None else news | {"recent": recent})
         assert self._loop is not None
-        for page in self._pages:
+        for page in list(self._pages):
             self._loop.call_soon_threadsafe(page.put_nowait, event)
 
     @property
@@ -185,7 +186,7 @@ class Shop:
 
     async def _report(self, request: Request) -> Response:
         days = int(request.query_params["days"])
-        dates = [(datetime.now(UTC) - timedelta(days=days - 1 - k)).date() for k in range(days)]
+        dates = [self.today - timedelta(days=days - 1 - k) for k in range(days)]
         some = self.slots[:14]
         return JSONResponse({
             "availability": 0.9996, "not_visible": 0.031,

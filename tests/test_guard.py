@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import anyio
 import httpx
 import pytest
+from mosquitto import wait_for
 from pages import serve_pages
 from pydantic import BaseModel
 from starlette.requests import Request
@@ -397,10 +398,7 @@ def test_a_request_too_many_is_asked_to_come_again(url):
         for thread in threads:
             thread.start()
         try:
-            for _ in range(300):
-                if len(answers) >= 16:
-                    break
-                threads[0].join(0.1)
+            wait_for(lambda: len(answers) >= 16, 30)
             assert httpx.get(f"{url}static/lib/dom.js").status_code == 200, (
                 "pages load all the same"
             )

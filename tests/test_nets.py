@@ -344,6 +344,7 @@ def test_depths_that_nobody_published_have_no_weights_to_download():
 
 
 def test_settled_statistics_are_those_of_the_pictures():
+    torch.manual_seed(0)
     net = SlotNet(Net(**TINY, d=True), classes=2)
     images = torch.randint(0, 256, (64, 64, 64, 3), dtype=torch.uint8)
     before = [m.momentum for m in net.modules() if isinstance(m, nn.BatchNorm2d)]
@@ -506,6 +507,7 @@ def test_no_more_parts_can_be_frozen_than_there_are():
 
 
 def test_onnx_gives_what_torch_gives_with_every_tweak(tmp_path):
+    torch.manual_seed(0)
     net = Net(arch="resnet14", width=0.125, b=True, c=True, d=True)
     model = SlotNet(net, classes=3).eval()
     settle(model, [torch.randint(0, 256, (16, 32, 32, 3), dtype=torch.uint8)])

@@ -202,6 +202,7 @@ def test_a_reload_leaves_the_pages_alone_or_serves_them_as_they_are_wanted_now(t
         set_pin(tmp_path / "state" / "pin", PIN)
         change(site, web={"listen": f"127.0.0.1:{port}", "names": ["shop.example"]})
         reload(daemon, 2)
+        wait_for(lambda: daemon.log().count("the pages are served") == 2, 20)
         named = {"Host": "shop.example"}
         wait_for(lambda: httpx.get(f"{url}api/session", headers=named).status_code == 200, 20)
 

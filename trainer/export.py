@@ -132,23 +132,8 @@ def export(
     report = best.report | {"rule": best.candidate.rule, "candidates": _figures_of(tried)}
     if not report["within_contract"]:
         log.warning(_missed(report))
-    thresholds = thresholds_for(mixture.recipe, best.temperature, mixture.shares)
-    info = BundleInfo(
-        format=thresholds.format,
-        name=mixture.recipe.name,
-        classes=found.recipe.classes,
-        input_size=found.recipe.input_size,
-        resize=RESIZE,
-        thresholds=thresholds,
-        temperature=best.temperature,
-        recipe=found.recipe.model_dump(mode="json"),
-        recipe_hash=found.recipe.digest(),
-        data_digest=found.data_digest,
-        accuracy=report["accuracy"]
-        | {"parity": {key: report[key] for key in report if key not in TOLD_ELSEWHERE}},
-        quantization=_words(target, few, best.candidate, tried),
-        sources=found.recipe.sources,
-    )
+    words = _words(target, few, best.candidate, tried)
+    info = _info(found, mixture, best.temperature, report, words)
     write_bundle(best.candidate.model, info, out)
     return {"bundle": str(out), "megabytes": round(out.stat().st_size / 1e6, 2),
             "temperature": best.temperature.value, **report}  # fmt: skip
@@ -364,6 +349,29 @@ def _better(before: Compared, after: Compared) -> Compared:
 
 def _figures_of(tried: Sequence[Candidate]) -> dict[str, dict[str, float]]:
     return {each.rule: {"agreement": each.agreement, "kl": each.kl} for each in tried}
+
+
+def _info(
+    found: Run, mixture: Mixture, temperature: Temperature, report: dict[str, Any], words: str
+) -> BundleInfo:
+    """Return what a bundle says of itself; words: how it was quantized."""
+    thresholds = thresholds_for(mixture.recipe, temperature, mixture.shares)
+    parity = {key: report[key] for key in report if key not in TOLD_ELSEWHERE}
+    return BundleInfo(
+        format=thresholds.format,
+        name=mixture.recipe.name,
+        classes=found.recipe.classes,
+        input_size=found.recipe.input_size,
+        resize=RESIZE,
+        thresholds=thresholds,
+        temperature=temperature,
+        recipe=found.recipe.model_dump(mode="json"),
+        recipe_hash=found.recipe.digest(),
+        data_digest=found.data_digest,
+        accuracy=report["accuracy"] | {"parity": parity},
+        quantization=words,
+        sources=found.recipe.sources,
+    )
 
 
 def _words(target: Target, few: Few, best: Candidate, tried: Sequence[Candidate]) -> str:
