@@ -3,7 +3,7 @@
 #   make demo     the daemon on a rendered store; needs nothing but Python 3.11
 #   make test     all tests              make check    format, lint, types
 #   make bench    speed and memory       make schemas  write edge/schemas/*.json anew
-#   make clean    remove what was made, except .venv and the bench's rendered streams (bench-data)
+#   make format   format the code        make clean    remove caches and builds
 #
 # PYTHON=python3.12 make … chooses the interpreter, ARGS="…" is handed to the command.
 

@@ -159,7 +159,10 @@ def replay(
 @app.command()
 def snapshot(
     camera: Annotated[str, typer.Argument(help="A camera's id in site.yaml.")],
-    output: Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE", help="Where to; else CAMERA.jpg."),
+    ] = None,
     config: SiteFile = SITE,
 ) -> None:
     """Take one picture from a camera."""
@@ -181,7 +184,12 @@ def pin(config: SiteFile = SITE) -> None:
 
 @app.command()
 def doctor(
-    config: Annotated[Path | None, typer.Option("-c", "--config", metavar="FILE")] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "-c", "--config", metavar="FILE", help="A site.yaml; without, only the PC is tried."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Measure what this PC can carry, and find what is wrong with it."""

@@ -43,13 +43,15 @@ app = typer.Typer(
     add_completion=False,
 )
 
+PICTURES = (
+    "a folder of class folders, an index.csv, or shelf photos with boxes; PATH=label gives all of "
+    "them one label; repeat."
+)
 DataOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--data",
-        help="Pictures: a folder of class folders, an index.csv, or shelf photos with boxes; "
-        "PATH=label gives all of them one label. Instead of the recipe's; repeat.",
-    ),
+    list[str] | None, typer.Option("--data", help=f"Instead of the recipe's pictures: {PICTURES}")
+]
+AskedOption = Annotated[
+    list[str] | None, typer.Option("--data", help=f"Pictures to ask about: {PICTURES}")
 ]
 Changes = Annotated[
     list[str] | None, typer.Option("--set", help="KEY=VALUE instead of the recipe's; repeat.")
@@ -106,12 +108,13 @@ def fit(
 @app.command()
 def evaluate(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A run's folder or a bundle.")],
-    data: DataOption = None,
+    data: AskedOption = None,
     only: Annotated[str | None, typer.Option(help="COLUMN=VALUE: only rows with it.")] = None,
     unknown: Annotated[
         list[str] | None,
         typer.Option(
-            help="DATA of products of which the model does not know some: does it reject them?"
+            help="Pictures, as for --data, of products of which the model does not know some: "
+            "does it reject them?"
         ),
     ] = None,
     input_size: Annotated[
@@ -137,7 +140,7 @@ def export(
     out: Annotated[Path, typer.Option(help="The bundle to write, *.onnx.", dir_okay=False)],
     held_out: Annotated[
         list[str] | None,
-        typer.Option(help="DATA to measure on, instead of what the run kept back; repeat."),
+        typer.Option(help=f"To measure on, instead of what the run kept back: {PICTURES}"),
     ] = None,
     only: Annotated[
         str | None, typer.Option(help="COLUMN=VALUE: of --held-out only rows with it.")
@@ -147,14 +150,22 @@ def export(
         typer.Option(help="Where the pictures of the training are now, if they moved; repeat."),
     ] = None,
     target: Annotated[
-        Target, typer.Option("--for", help="x86-vnni: one bit more, wrong on PCs without it.")
+        Target,
+        typer.Option(
+            "--for",
+            help="The shop's PC: x86 (any), x86-vnni (weights with one bit more; wrong answers on "
+            "PCs without VNNI) or arm.",
+        ),
     ] = Target.X86,
     qat: Annotated[
         Qat, typer.Option(help="Fine-tune for the quantization; auto: where it loses too much.")
     ] = Qat.AUTO,
     threads: Annotated[int, typer.Option(min=1)] = 1,
     report_file: Annotated[
-        Path | None, typer.Option("--report", help="A JSON file for the report.", dir_okay=False)
+        Path | None,
+        typer.Option(
+            "--report", help="Write what is printed with --json to this file.", dir_okay=False
+        ),
     ] = None,
     unfinished: Unfinished = False,
     as_json: Json = False,
@@ -180,7 +191,7 @@ def temper(
         list[str],
         typer.Argument(metavar="RUN:COLUMN=VALUE…", help="Runs, and what each has not seen."),
     ],
-    data: DataOption = None,
+    data: AskedOption = None,
     as_json: Json = False,
 ) -> None:
     """Fit temperature and shift, for a recipe, on pictures that runs have not seen."""
