@@ -5,7 +5,7 @@ does not cancel out. So they are rounded one after the other, and what one loses
 those still to come, as far as their inputs go together on representative pictures (GPTQ: Frantar et
 al. 2023, arXiv:2210.17323). What then is left on the mean, the bias takes (Nagel et al. 2019,
 arXiv:1906.04721). Of a net of 81 products, a quarter of a ResNet-50, the divergence (KL) from FP32
-fell from 0.0062 to 0.0009.
+fell from 0.0062 to 0.0008.
 """
 
 from __future__ import annotations
