@@ -85,13 +85,14 @@ def require_data(name: str) -> Path:
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_unconfigure() -> None:
+def pytest_unconfigure(config: pytest.Config) -> None:
     """Wait for no thread that a test left behind: it may never end, and neither would CI."""
     left = [each for each in threading.enumerate() if not each.daemon]
     left.remove(threading.main_thread())
-    if left:
+    session = config.pluginmanager.get_plugin("session")
+    if left and session is not None:
         print("left behind by a test:", *left, file=sys.stderr, flush=True)
-        os._exit(1)
+        os._exit(session.exitstatus)
 
 
 # What a running daemon has around it. Imported where they are used: most tests need no broker, and
