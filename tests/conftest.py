@@ -91,6 +91,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     left.remove(threading.main_thread())
     session = config.pluginmanager.get_plugin("session")
     if left and session is not None:
+        sys.stdout.flush()
         print("left behind by a test:", *left, file=sys.stderr, flush=True)
         os._exit(session.exitstatus)
 
