@@ -26,7 +26,16 @@ from trainer.quantize import (
     quantize,
 )
 from trainer.recipe import Net, Recipe
-from trainer.rounding import PLACES, Layer, Moments, Window, measure, round_weights, rounded
+from trainer.rounding import (
+    PLACES,
+    Layer,
+    Moments,
+    Window,
+    measure,
+    round_weights,
+    rounded,
+    rounded_layer,
+)
 from trainer.scaling import values_of
 from trainer.session import logits_of, open_session
 
@@ -105,14 +114,17 @@ def test_moments_are_of_all_that_was_added_and_a_large_mean_drowns_nothing():
         np.testing.assert_allclose(moments.covariance[group], expected, rtol=1e-2)
 
 
+@pytest.mark.parametrize("last_bit", [False, True])
 @pytest.mark.parametrize("part", [2, 24, 98])
-def test_what_never_varies_leaves_it_at_the_nearest_whatever_its_sums_make_of_it(part):
-    always = RNG(0).uniform(-3, 3, (1, 1, 32)).astype(np.float32).repeat(part * 64, axis=1)
-    moments = Moments(always)
+def test_what_varies_in_its_last_bit_at_most_leaves_it_at_the_nearest(part, last_bit):
+    met = RNG(0).uniform(-3, 3, (1, 1, 32)).astype(np.float32).repeat(part * 64, axis=1)
+    if last_bit:  # of all inputs at once: they seem to go together
+        met[:, ::2] = np.nextafter(met[:, ::2], np.inf)
+    moments = Moments(met)
     for _ in range(200 // part):
-        moments.add(always)
-    w, step = RNG(1).normal(size=(8, 32)), np.full(8, 0.05)
-    found = rounded(w, step, moments.covariance[0], 127)
+        moments.add(met)
+    w = RNG(1).normal(size=(1, 8, 32))
+    found = rounded_layer(Layer("x", "w", "b", w, None), moments, np.full((1, 8), 0.05), 127)
     np.testing.assert_array_equal(found, np.round(w / 0.05))
 
 
@@ -225,6 +237,34 @@ def test_rounding_keeps_all_but_integers(net, slots, target):
                 changed.add(tensor.name)
         assert changed
         assert all(name.endswith("_quantized") for name in changed)
+
+
+def test_what_a_convolution_meets_has_the_border_of_a_bundle(net, slots):
+    """Pictures in the border's own colour are the same everywhere."""
+    mean = np.array([0.485, 0.456, 0.406]) * 255  # of ImageNet
+    images = np.broadcast_to(mean.round().astype(np.uint8), slots[:4].shape)
+    first = measure(net, images)[0].moments
+    variance = np.diagonal(first.covariance, axis1=1, axis2=2)
+    assert variance.max() < 1e-6
+
+
+@pytest.mark.parametrize(("much", "most"), [(np.nan, None), (np.inf, None), (1e30, 2**31 - 1)])
+def test_a_mean_that_32_bits_do_not_hold_leaves_the_bias_or_its_sign(net, slots, much, most):
+    graph = quantize(net, Target.X86, ranges_of(net, slots)[0])
+    measured, before = measure(net, slots), numbers(graph)
+    for _, moments in measured:
+        moments.once = np.full_like(moments.once, much, dtype=np.float64)
+    round_weights([graph], measured, Target.X86.top)
+    after = numbers(graph)
+    for layer, moments in measured:
+        if layer.bias is None:
+            continue
+        bias, off = f"{layer.bias}_quantized", off_on_the_mean(layer, moments, after)
+        if most is None:
+            np.testing.assert_array_equal(after[bias], before[bias])
+        else:
+            assert (np.sign(after[bias]) == -np.sign(off)).all()
+            assert np.abs(after[bias]).min() >= most
 
 
 def nodes_of(graph):

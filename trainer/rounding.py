@@ -27,8 +27,9 @@ from trainer.session import Batch, in_memory, open_session, run
 
 Array = NDArray[Any]
 
-BLUR = 1e-6
-"""Of an input's mean: what seems to vary less is the noise of sums in 32 bits."""
+BLUR = 1e-4
+"""Of an input's mean: what varies less is lost in its 8 bits, or was noise of sums in 32 to begin
+with, and says nothing of which inputs go together."""
 PLACES = 64
 """Of a picture at which a convolution's input is looked at."""
 DAMPED = 0.01
@@ -78,10 +79,9 @@ class Moments:
     def __init__(self, some: Array):
         """some: (groups, n, d) of what will be added. From their mean all is counted: the square
         of a large mean drowns a small variance."""
-        near = some.mean(axis=1, dtype=np.float64).astype(some.dtype)
-        self.near, self.count = near, 0
-        self.once = np.zeros_like(near)
-        self.twice = np.zeros((*near.shape, near.shape[1]), near.dtype)
+        self.near, self.count = some.mean(axis=1), 0
+        self.once = np.zeros_like(self.near)
+        self.twice = np.zeros((*self.near.shape, self.near.shape[1]), some.dtype)
 
     def add(self, met: Array) -> None:
         """met: (groups, n, d)."""
@@ -99,10 +99,7 @@ class Moments:
     def covariance(self) -> Array:
         """(groups, d, d)."""
         offset = self.once / self.count
-        found = self.twice / self.count - offset[:, :, None] * offset[:, None, :]
-        each = np.arange(found.shape[1])
-        found[:, each, each] += (BLUR * self.near) ** 2
-        return found
+        return self.twice / self.count - offset[:, :, None] * offset[:, None, :]
 
 
 class Measured(NamedTuple):
@@ -174,7 +171,7 @@ def round_weights(
         for known in tensors:
             steps = _steps(layer, known[f"{layer.weight}_scale"])
             if steps.tobytes() not in done:
-                done[steps.tobytes()] = _rounded_by_group(layer, moments, steps, top)
+                done[steps.tobytes()] = rounded_layer(layer, moments, steps, top)
             integers = done[steps.tobytes()]
             _replace(known[f"{layer.weight}_quantized"], integers)
             if layer.bias is None:
@@ -192,10 +189,13 @@ def _steps(layer: Layer, scale: onnx.TensorProto) -> Array:
     return np.broadcast_to(values_of(scale), shape[0] * shape[1]).reshape(shape)
 
 
-def _rounded_by_group(layer: Layer, moments: Moments, steps: Array, top: int) -> Array:
+def rounded_layer(layer: Layer, moments: Moments, steps: Array, top: int) -> Array:
+    """Return the filters (groups, filters of a group, d) in whole steps (groups, filters)."""
     second = moments.covariance
+    each = np.arange(second.shape[1])
+    second[:, each, each] += (BLUR * moments.mean) ** 2
     if layer.bias is None:  # then nobody makes up for an error of the mean
-        second = second + moments.mean[:, :, None] * moments.mean[:, None, :]
+        second += moments.mean[:, :, None] * moments.mean[:, None, :]
     groups = zip(layer.filters, steps, second, strict=True)
     return np.stack([rounded(*each, top) for each in groups])
 
