@@ -103,7 +103,7 @@ class RtspServer:
         self._command = [SYSTEM_PYTHON, __file__, str(video), f"--port={self.port}"]
         self._command += [f"--fps={fps}", f"--first={round(start_s * fps)}"]
         self._command += [f"--path={path}" for path in paths]
-        self._command += [] if shared else ["--alone"]
+        self._command += [] if shared else ["--unshared"]
         self._digest = digest
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -245,6 +245,6 @@ if __name__ == "__main__":
     parser.add_argument("--fps", type=int, default=15)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--path", action="append", required=True)
-    parser.add_argument("--alone", action="store_true")
+    parser.add_argument("--unshared", action="store_true")
     given = parser.parse_args()
-    _serve(given.video, given.port, given.fps, given.first, given.path, not given.alone)
+    _serve(given.video, given.port, given.fps, given.first, given.path, not given.unshared)

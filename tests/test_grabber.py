@@ -357,7 +357,7 @@ def test_a_camera_that_is_killed_hung_and_restarted_comes_back_and_disturbs_no_o
     stop = threading.Event()
     quick = Patience(first_retry_s=0.2, last_retry_s=0.5, offline_s=1.0, hang_s=1.5)
     with contextlib.ExitStack() as end:
-        # Alone: the abandoned read leaves while the next one comes, and no camera lets that matter.
+        # Unshared: the abandoned read leaves while the next comes, and no camera lets that matter.
         shaky = end.enter_context(RtspServer(stream, shared=False))
         steady = end.enter_context(RtspServer(stream))
         end.callback(stop.set)  # also where the test fails: a thread left behind never ends

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +12,6 @@ import typer
 
 from edge.errors import EdgeError, UsageError
 from trainer.ablation import ablate_rows, kfold_rows
-from trainer.checkpoint import State
 from trainer.data import LeaveOut
 from trainer.evaluate import coarse_classes, read_pictures
 from trainer.evaluate import evaluate as evaluate_model
@@ -31,7 +28,7 @@ from trainer.study import run_study
 from trainer.tables import as_markdown
 from trainer.teacher import teacher_recipe
 from trainer.temper import temper as fit_temper
-from trainer.train import Say
+from trainer.terminal import fine_tuning_bar, progress, show
 from trainer.train import fit as fit_run
 from trainer.walk import is_garbled
 from trainer.workers import joined, leads
@@ -131,7 +128,7 @@ def evaluate(
     kinds = coarse_classes([*read_pictures(data, None), *strangers])
     pictures = read_pictures(data, only)
     found = evaluate_model(model, pictures, threads, strangers, kinds, unfinished, input_size)
-    _print(found, as_json)
+    show(found, as_json)
 
 
 @app.command()
@@ -182,7 +179,7 @@ def export(
         )  # fmt: skip
     if report_file:
         write_json(report_file, found)
-    _print(found if as_json else {k: v for k, v in found.items() if k != "worst"}, as_json)
+    show(found if as_json else {k: v for k, v in found.items() if k != "worst"}, as_json)
 
 
 @app.command()
@@ -202,7 +199,7 @@ def temper(
         if not run or "=" not in only:
             raise UsageError(f"trainer temper {one}: write RUN:COLUMN=VALUE, as runs/a:view=A")
     found = fit_temper([(Path(run), read_pictures(data, only)) for run, only in pairs])
-    _print(found.model_dump(), as_json)
+    show(found.model_dump(), as_json)
 
 
 @app.command()
@@ -324,69 +321,6 @@ def read_recipe(file: Path, data: list[str] | None, changes: list[str] | None) -
     if strange:
         raise UsageError(f"--data {strange[0]!a}: the name is no UTF-8; rename the folder")
     return recipe.model_copy(update={"data": tuple(Data(data=text) for text in data)})
-
-
-@contextmanager
-def progress() -> Iterator[Say]:
-    """One line an epoch; on a terminal also a bar, of the steps that are left."""
-    with ExitStack() as stack:
-        bars: list[Any] = []
-
-        def say(state: State, epoch_ends: bool) -> None:
-            if sys.stderr and sys.stderr.isatty():
-                if not bars:
-                    left = state.steps - state.step + 1
-                    bar = typer.progressbar(length=left, show_pos=True, file=sys.stderr)
-                    bars.append(stack.enter_context(bar))
-                bars[0].update(1)
-            if epoch_ends:
-                clear = "\r\x1b[K" if bars else ""
-                typer.echo(f"{clear}{_line(state)}", err=True)
-
-        yield say
-
-
-def _line(state: State) -> str:
-    row = state.curve[-1]
-    held_out = "" if row.held_out is None else f"  held out {row.held_out:.4f}"
-    said = f"step {row.step}/{state.steps}  loss {row.loss:.4f}{held_out}"
-    return f"{said}  {row.ms_per_image} ms a picture"
-
-
-@contextmanager
-def fine_tuning_bar() -> Iterator[Callable[[int, int], None]]:
-    """On a terminal a bar, from the first step on: most exports need no fine-tuning."""
-    with ExitStack() as stack:
-        bars: list[Any] = []
-
-        def say(step: int, steps: int) -> None:
-            if sys.stderr and sys.stderr.isatty():
-                if not bars:
-                    bar = typer.progressbar(length=steps, label="fine-tuning", file=sys.stderr)
-                    bars.append(stack.enter_context(bar))
-                bars[0].update(1)
-
-        yield say
-
-
-def _print(figures: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps(figures, indent=1))
-        return
-    for name, value in figures.items():
-        if isinstance(value, dict):
-            for key, inner in value.items():
-                typer.echo(
-                    f"{name:>18} {key}: " + ", ".join(f"{k} {_say(v)}" for k, v in inner.items())
-                )
-        else:
-            typer.echo(f"{name:>18} {_say(value)}")
-
-
-def _say(value: object) -> str:
-    if isinstance(value, list | tuple):
-        return " ".join(_say(inner) for inner in value)
-    return f"{value:.4f}" if isinstance(value, float) else "-" if value is None else str(value)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
