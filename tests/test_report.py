@@ -435,6 +435,12 @@ def test_tricks_that_cost_accuracy_together_are_said_to_cost_it(tmp_path):
     assert "2 rows measured in 12 minutes" in page.titles[-1]
 
 
+def test_a_study_of_seconds_is_not_said_to_take_no_minute(tmp_path):
+    quick = row("single", None, 0, 0, 0) | {"seconds_per_fit": {"mean": 4.0, "std": 1.0}}
+    page = report(tmp_path / "r.html", "--study", write_study(tmp_path / "study", "kfold", [quick]))
+    assert "1 row measured in 24 seconds" in page.titles[-1]
+
+
 def test_a_study_that_has_not_finished_anything_is_a_page_too(tmp_path):
     study = write_study(tmp_path / "study", "kfold", [missing("tricks")])
     assert "Not measured yet: tricks." in report(tmp_path / "r.html", "--study", study).words

@@ -258,6 +258,8 @@ def _together(study: Study) -> str:
 
 
 def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return count(round(seconds), "second")
     if seconds < 7200:
         return count(round(seconds / 60), "minute")
     return f"{seconds / 3600:.0f} hours"
