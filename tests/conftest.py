@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -106,6 +107,21 @@ def ctrl_c() -> Iterator[None]:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def asked_s(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long the test's own thread asked to sleep; how much longer it did is the machine's
+    affair."""
+    asked, me, sleep = list[float](), threading.get_ident(), time.sleep
+
+    def noted(wait_s: float) -> None:
+        if threading.get_ident() == me:
+            asked.append(wait_s)
+        sleep(wait_s)
+
+    monkeypatch.setattr(time, "sleep", noted)
+    return asked
 
 
 @pytest.fixture

@@ -1,4 +1,5 @@
 import time
+from collections import deque
 
 import numpy as np
 import pytest
@@ -33,16 +34,19 @@ def test_a_wrong_option_is_named_with_the_way_out(url, message):
     assert str(caught.value).startswith(message)
 
 
-def test_a_live_store_shows_its_pictures_at_the_pace_wanted_and_closes():
-    camera = open_demo("demo:?seed=2&minutes=0.02&width=320", every_s=0.5)  # 1.2 s
+def test_a_live_store_shows_its_pictures_at_the_pace_wanted_and_closes(asked_s):
+    camera = open_demo("demo:?seed=2&minutes=0.05&width=320", every_s=0.5)  # 3 s
     begun_s = time.monotonic()
     pictures = [camera.read(), camera.read(), camera.read()]
     took_s = time.monotonic() - begun_s
+    assert took_s > 0.9
+    assert sum(asked_s) < 1.2
+    rest = (camera.read() for _ in range(5))
     with pytest.raises(SourceEndedError, match="closed"):
-        camera.read()
+        deque(rest)
+    assert time.monotonic() - begun_s > 2.9
     camera.close()
     assert [picture.shape for picture in pictures] == [(180, 320, 3)] * 3
-    assert 0.9 < took_s < 1.2
 
 
 def test_a_recording_ends_after_its_minutes_and_brings_slots_and_truth():

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
+from statistics import median
 
 import pytest
 from cutter import Cutter
@@ -198,13 +199,17 @@ def test_requests_are_heard_before_anything_is_said(store, broker, delivery):
 def test_a_change_is_told_at_once_its_state_before_its_event(store, broker, listener, delivery):
     delivery.start(broker.port)
     wait_for(lambda: listener.heard("stock/n/status"))
-    begun = time.monotonic()
-    event_id = change(store, 1)
-    wait_for(lambda: events(listener))
-    assert listener.heard("stock/n/event")[0].at_s - begun < 0.2
-    assert words(listener.heard())[1:] == ["slot/a1/state", "event"]
-    (event,) = events(listener)
-    assert (event["id"], event["data"]["replayed"]) == (event_id, False)
+    late_s = []
+    for seq in range(1, 6):  # the machine may stand still for a moment, but not at every second one
+        wait_for(settled(store))
+        begun_s = time.monotonic()
+        event_id = change(store, seq)
+        wait_for(lambda: len(events(listener)) == seq)  # noqa: B023
+        late_s.append(listener.heard("stock/n/event")[-1].at_s - begun_s)
+        assert words(listener.heard())[-2:] == ["slot/a1/state", "event"]
+        event = events(listener)[-1]
+        assert (event["id"], event["data"]["replayed"]) == (event_id, False)
+    assert median(late_s) < 0.2
     wait_for(settled(store))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from itertools import pairwise
+from statistics import median
 
 import pytest
 from conftest import require_gst_rtsp, require_program
@@ -40,24 +41,29 @@ def look(camera, times):
     return [number for number, _ in seen], [at_s for _, at_s in seen]
 
 
+def steps_of(values):
+    """Return by how much each is more than the one before. Where the machine stands still for a
+    moment, one step is long and the next short; half of them are as they are meant."""
+    return [after - before for before, after in pairwise(values)]
+
+
 def test_a_picture_comes_each_every_s_and_is_a_key_frame(server):
     camera = open_camera(server.url(), 2.0)
-    numbers, at_s = look(camera, 3)
+    numbers, at_s = look(camera, 5)
     camera.close()
     assert [number - FPS * round(number / FPS) for number in numbers] == pytest.approx(
-        [0] * 3, abs=1
+        [0] * 5, abs=1
     )
-    assert at_s[2] - at_s[1] == pytest.approx(2.0, abs=0.3)
+    assert median(steps_of(at_s[1:])) == pytest.approx(2.0, abs=0.3)
 
 
 def test_pictures_wanted_more_often_than_key_frames_come_are_had_from_every_frame(server):
     camera = open_camera(server.url(), 0.4)
     look(camera, 4)  # by then the camera's habit is known
-    numbers, at_s = look(camera, 4)
+    numbers, at_s = look(camera, 8)
     camera.close()
-    steps = [(after - before) % FRAMES for before, after in pairwise(numbers)]
-    assert steps == pytest.approx([0.4 * FPS] * 3, abs=1.5)
-    assert at_s[3] - at_s[0] == pytest.approx(1.2, abs=0.3)
+    assert median(each % FRAMES for each in steps_of(numbers)) == pytest.approx(0.4 * FPS, abs=1.5)
+    assert median(steps_of(at_s)) == pytest.approx(0.4, abs=0.1)
 
 
 def test_a_camera_with_rare_key_frames_and_b_frames_is_looked_at_in_time(stream, tmp_path):
@@ -65,11 +71,10 @@ def test_a_camera_with_rare_key_frames_and_b_frames_is_looked_at_in_time(stream,
     with RtspServer(rare, fps=FPS) as server:
         camera = open_camera(server.url(), 1.0)
         look(camera, 2)
-        numbers, at_s = look(camera, 3)
+        numbers, at_s = look(camera, 6)
         camera.close()
-    steps = [(after - before) % FRAMES for before, after in pairwise(numbers)]
-    assert steps == pytest.approx([FPS] * 2, abs=2)
-    assert at_s[2] - at_s[0] == pytest.approx(2.0, abs=0.3)
+    assert median(each % FRAMES for each in steps_of(numbers)) == pytest.approx(FPS, abs=2)
+    assert median(steps_of(at_s)) == pytest.approx(1.0, abs=0.15)
 
 
 @pytest.mark.parametrize("digest", [False, True], ids=["basic", "digest"])

@@ -6,7 +6,7 @@ import logging
 import re
 import shlex
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from unicodedata import normalize
 
@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 PART = re.compile(r"(?<![a-z])(?:(train(?:ing)?)|val(?:id(?:ation)?)?|test(?:ing)?)(?![a-z])", re.I)
 """What folders of a data set are called that is parted already, as 1.Training; group 1: the one for
 learning."""
+Folders = Mapping[tuple[str, ...], Sequence[str]]
+"""The names of the pictures in each folder that has some, by the folder's parts."""
 
 
 def from_folders(path: Path, label: str) -> list[Picture]:
@@ -31,56 +33,57 @@ def from_folders(path: Path, label: str) -> list[Picture]:
 
     label: stands in for all classes, so that pictures need no class folder.
     """
-    files = [(file, file.relative_to(path).parts) for file in sorted(walk(path))]
-    tops = {parts[0] for _, parts in files if len(parts) > 1}
-    flat = EMPTY in tops or any(len(parts) == 2 for _, parts in files)
+    folders = {here.relative_to(path).parts: names for here, names in walk(path)}
+    flat = any(len(parts) == 1 or EMPTY in parts[:1] for parts in folders)
     if not label:
-        _remark_folders(path, files, flat)
-        files = [(file, parts) for file, parts in files if len(parts) > 1]
-    level = 0 if flat else -2
+        _remark_folders(path, folders, flat)
+        folders.pop((), None)
+    level = 0 if flat else -1
+    labels = {parts: label or normalize("NFC", parts[level]) for parts in folders}
     return [
-        Picture(file, label or normalize("NFC", parts[level]), "/".join(parts), {})
-        for file, parts in files
+        Picture(path.joinpath(*parts), labels[parts[:-1]], "/".join(parts), {})
+        for parts in sorted((*inside, name) for inside, names in folders.items() for name in names)
     ]
 
 
-def _remark_folders(path: Path, files: Sequence[tuple[Path, tuple[str, ...]]], flat: bool) -> None:
+def _remark_folders(path: Path, folders: Folders, flat: bool) -> None:
     """Tell what lies in no class folder, and which class folder has no picture.
 
     Raises UnavailableError where there is no class folder, ConfigError where a name is garbled.
     """
-    loose = sum(len(parts) == 1 for _, parts in files)
-    if files and loose == len(files):
+    loose = len(folders.get((), ()))
+    if folders.keys() == {()}:
         raise UnavailableError(
             f"{path}: its pictures lie in no class folder; make a folder for each class, or write "
             f"{path}=label to give all of them one"
         )
     if loose:
         log.warning("%s: %d pictures lie in no class folder and are left out", path, loose)
-    for file, parts in files:
-        if len(parts) > 1 and is_garbled(parts[0 if flat else -2]):
+    inside = sorted(folders.keys() - {()})
+    for parts in inside:
+        if is_garbled(parts[0 if flat else -1]):
             raise ConfigError(
-                [f"{str(file.parent)!a}: the folder's name is no UTF-8; unpack the archive again, "
-                 "for example with unzip -O cp949"]
+                [f"{str(path.joinpath(*parts))!a}: the folder's name is no UTF-8; unpack the "
+                 "archive again, for example with unzip -O cp949"]
             )  # fmt: skip
-    full = {parts[0] for _, parts in files}
     if flat:
+        full = {parts[0] for parts in inside}
         for folder in sorted(path.iterdir()):
             if folder.is_dir() and not is_hidden(folder.name) and folder.name not in full:
                 log.warning("%s: no picture in it, so it is no class", folder)
-        _warn_of_joined(path, [parts for _, parts in files if len(parts) > 1])
+        _warn_of_joined(path, inside)
     else:
-        _warn_of_parts(path, [parts for _, parts in files])
+        _warn_of_parts(path, inside)
 
 
-def _warn_of_joined(path: Path, files: Sequence[tuple[str, ...]]) -> None:
+def _warn_of_joined(path: Path, folders: Sequence[tuple[str, ...]]) -> None:
     """Name the classes that are but folders of folders: those may have been meant as classes.
 
     One picture or an `empty` on the first level is enough to have them joined.
     """
     inner: dict[str, set[str]] = defaultdict(set)
-    for parts in files:
-        inner[parts[0]].add("/".join(parts[1:-1]))
+    for parts in folders:
+        inner[parts[0]].add("/".join(parts[1:]))
     for name in sorted(inner.keys() - OCCUPANCY):
         below = sorted(inner[name])
         if len(below) > 1 and "" not in below:
@@ -93,15 +96,15 @@ def _warn_of_joined(path: Path, files: Sequence[tuple[str, ...]]) -> None:
             )  # fmt: skip
 
 
-def _warn_of_parts(path: Path, files: Sequence[tuple[str, ...]]) -> None:
+def _warn_of_parts(path: Path, folders: Sequence[tuple[str, ...]]) -> None:
     """Say that Training/.../cola and Validation/.../cola are one class, and how to part them."""
     learning: dict[Path, set[str]] = defaultdict(set)
     others: dict[Path, set[str]] = defaultdict(set)
-    for parts in files:
-        for depth, name in enumerate(parts[:-2], 1):
+    for parts in folders:
+        for depth, name in enumerate(parts[:-1], 1):
             if found := PART.search(name):
                 classes = learning if found[1] else others
-                classes[path.joinpath(*parts[:depth])].add(parts[-2])
+                classes[path.joinpath(*parts[:depth])].add(parts[-1])
                 break
     joined = set[str]().union(*learning.values()) & set[str]().union(*others.values())
     if joined:

@@ -61,14 +61,15 @@ def _from_rows(path: Path, rows: csv.DictReader[str], capitals: Mapping[str, str
     again = 0
     bare_lines: list[str] = []  # of nothing but commas, as Excel writes them among others
     labels: dict[str, str] = {}
+    folder = path.parent
     for row in rows:
         row |= {meant: row[written] for meant, written in capitals.items()}
         given = row["file"] or ""
         row |= {name: cell.strip() for name, cell in row.items() if isinstance(cell, str)}
         where = f"{path}:{rows.line_num}"
         missing = [name for name in NEEDED_COLUMNS if not row[name]]
-        found = _found(path.parent, given)
-        file = found or path.parent / given
+        found = _found(folder, given)
+        file = found or folder / given
         name = os.path.normpath(file)  # ./a.png is a.png
         label = normalize("NFC", row["label"] or "")
         if missing:

@@ -193,9 +193,10 @@ def rounded_layer(layer: Layer, moments: Moments, steps: Array, top: int) -> Arr
     """Return the filters (groups, filters of a group, d) in whole steps (groups, filters)."""
     second = moments.covariance
     each = np.arange(second.shape[1])
-    second[:, each, each] += (BLUR * moments.mean) ** 2
-    if layer.bias is None:  # then nobody makes up for an error of the mean
-        second += moments.mean[:, :, None] * moments.mean[:, None, :]
+    with np.errstate(invalid="ignore"):  # `rounded` sees to what is not finite
+        second[:, each, each] += (BLUR * moments.mean) ** 2
+        if layer.bias is None:  # then nobody makes up for an error of the mean
+            second += moments.mean[:, :, None] * moments.mean[:, None, :]
     groups = zip(layer.filters, steps, second, strict=True)
     return np.stack([rounded(*each, top) for each in groups])
 
