@@ -466,6 +466,12 @@ def test_archives_are_to_be_unpacked_first(folder, tmp_path):
         (("empty/left/1", "empty/right/2", "stocked/cola/1", "stocked/tea/2", "tea/1", "tea/a/2"),
          []),
         (("snacks/8801_A/1", "snacks/8802_B/2"), []),  # two classes, as they are meant
+        (("hub/snacks/cover", "hub/snacks/8801_A/1", "hub/snacks/8802_B/2"),
+         ["class 'snacks' is what lies beside the folders of other classes in {}/hub/snacks: "
+          "cover.png; take out what is no picture of one"]),
+        (("hub/s/8801/old/1", *(f"hub/s/8801/{i}" for i in range(7))),
+         ["class '8801' is what lies beside the folders of other classes in {}/hub/s/8801: "
+          "0.png, 1.png, 2.png, 3.png, 4.png and 2 more; take out what is no picture of one"]),
     ],
 )  # fmt: skip
 def test_folders_that_are_joined_to_one_class_are_told(tmp_path, caplog, names, words):

@@ -73,6 +73,7 @@ def _remark_folders(path: Path, folders: Folders, flat: bool) -> None:
                 log.warning("%s: no picture in it, so it is no class", folder)
         _warn_of_joined(path, inside)
     else:
+        _warn_of_strays(path, folders)
         _warn_of_parts(path, inside)
 
 
@@ -94,6 +95,20 @@ def _warn_of_joined(path: Path, folders: Sequence[tuple[str, ...]]) -> None:
                 "class '%s' joins the folders %s%s; if these are products move them %s",
                 name, named, more, f"up into {path}" if deep else "one level up",
             )  # fmt: skip
+
+
+def _warn_of_strays(path: Path, folders: Folders) -> None:
+    """Name the classes whose folder holds those of others: a cover picture, left there by chance,
+    makes one of a whole shelf."""
+    above = {parts[:depth] for parts in folders for depth in range(1, len(parts))}
+    for parts in sorted(above & folders.keys()):
+        names = sorted(folders[parts])
+        log.warning(
+            "class '%s' is what lies beside the folders of other classes in %s: %s%s; take out "
+            "what is no picture of one",
+            parts[-1], path.joinpath(*parts), ", ".join(names[:NAME_AT_MOST]),
+            f" and {len(names) - NAME_AT_MOST} more" if len(names) > NAME_AT_MOST else "",
+        )  # fmt: skip
 
 
 def _warn_of_parts(path: Path, folders: Sequence[tuple[str, ...]]) -> None:
