@@ -12,6 +12,8 @@ import shlex
 import shutil
 import subprocess
 import sys
+import threading
+import time
 import weakref
 from collections.abc import Callable
 from errno import EACCES, ENOSPC
@@ -32,7 +34,7 @@ from edge.classifier import SHIPPED, open_classifier
 from edge.errors import ConfigError, UnavailableError
 from trainer.answering import predict, small_reader
 from trainer.data import read_data, usable
-from trainer.decode import UnreadableError, look, read_pixels
+from trainer.decode import BLOCK, UnreadableError, look, of_each, read_pixels
 from trainer.folds import subset
 from trainer.hold_out import hold_out, warn_of_unmeasured
 from trainer.mixture import batches, open_mixture
@@ -411,6 +413,21 @@ def test_it_is_said_what_takes_long_before_a_training(folder, monkeypatch, caplo
     monkeypatch.setattr("trainer.data.PATIENCE_S", -1)
     usable(pictures, "skip")
     assert caplog.messages == ["checking 3 files: whether they can be read as pictures"]
+
+
+@pytest.mark.parametrize("wait_s", [0, 0.002])
+def test_several_threads_look_at_files_where_there_is_something_to_wait_for(wait_s):
+    files = [Path(str(i)) for i in range(40 * BLOCK)]
+
+    def told(file: Path) -> tuple[Path, bool]:
+        if wait_s:
+            time.sleep(wait_s)
+        return file, threading.current_thread() is threading.main_thread()
+
+    said = list(of_each(told, files))
+    alone = sum(by_main for _, by_main in said) / len(files)
+    assert [file for file, _ in said] == files
+    assert 0 < alone < 0.2 if wait_s else 0.5 < alone < 1
 
 
 # -- folders, classes and labels -------------------------------------------------------------------

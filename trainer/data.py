@@ -9,7 +9,6 @@ import os
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,6 +23,7 @@ from trainer.decode import (
     check,
     fingerprints,
     look,
+    of_each,
 )
 from trainer.files import expanded
 from trainer.folders import from_folders
@@ -130,9 +130,8 @@ def usable(pictures: Sequence[Picture], unreadable: Unreadable) -> list[Picture]
     test, threads = look, THREADS
     if unreadable == "skip":  # which keeps a core busy, and takes memory
         test, threads = check, min(THREADS, os.cpu_count() or 1)
-    with ThreadPoolExecutor(threads) as pool:
-        told = _patiently(pool.map(partial(_error_of, test=test), files), len(files))
-        errors = {file: error for file, error in zip(files, told, strict=True) if error}
+    told = _patiently(of_each(partial(_error_of, test=test), files, threads), len(files))
+    errors = {file: error for file, error in zip(files, told, strict=True) if error}
     left = [picture for picture in pictures if picture.file not in errors]
     if errors and (unreadable == "refuse" or not left):
         raise _refusal(list(errors.values()))

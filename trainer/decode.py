@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -23,14 +25,17 @@ from PIL.JpegImagePlugin import JpegImageFile
 from edge.errors import UnavailableError
 from edge.types import Image
 
+T = TypeVar("T")
+
 ENDINGS = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp"}
 OTHER_ENDINGS = {".heic", ".heif", ".avif", ".gif", ".tif", ".tiff", ".dng", ".jxl"}
 """Pictures too, of kinds that are not read: they are named, not overlooked."""
 
 END_BYTES = 32 << 10
 """So much of a file's beginning and of its end is looked at where reading all would take long."""
-THREADS = 8
-"""For looking at files: a disk answers several questions at once faster than one after another."""
+THREADS, BLOCK, TRIED_EVERY = 8, 32, 64
+"""For looking at files: how many threads at most, files at a time, and after how many such blocks
+it is tried anew what one thread and what several take."""
 
 START_OF_SCAN, HEIGHT_AND_WIDTH = 0xDA, slice(5, 9)
 ONE_SCAN, TABLES = (0xC0, 0xC1), (0xC4, 0xDB, 0xDD)
@@ -87,10 +92,7 @@ def read_pixels(file: Path, near: int | None = None) -> Image:
 
 def look(file: Path) -> None:
     """Raise UnreadableError where a file's ends show that it is no picture, or not all of one."""
-    head, tail, size = _ends(file)
-    if head is not tail and _kind(head) == "JPEG" and JPEG_END not in tail:
-        head = tail = _all_of(file)  # phones append films and more to a photo
-    _check(file, head, tail, size)
+    _look(file, *_ends(file))
 
 
 def check(file: Path) -> None:
@@ -98,11 +100,11 @@ def check(file: Path) -> None:
 
     In a JPEG's one scan no decoder finds any damage, so that what goes before it is enough to try.
     """
-    head, tail, _ = _ends(file)
+    head, tail, size = _ends(file)
     if head is tail or _kind(head) != "JPEG":
         read_pixels(file, near=1)
         return
-    look(file)
+    _look(file, head, tail, size)
     if not (_begins_well(head) or _begins_well(_all_of(file))):
         read_pixels(file, near=1)
 
@@ -117,8 +119,26 @@ def fingerprints(files: Iterable[Path]) -> dict[Path, str]:
     UnreadableError where a file is gone.
     """
     files = sorted(set(files))
-    with ThreadPoolExecutor(THREADS) as pool:
-        return dict(zip(files, pool.map(_fingerprint, files), strict=True))
+    return dict(zip(files, of_each(_fingerprint, files), strict=True))
+
+
+def of_each(
+    told: Callable[[Path], T], files: Sequence[Path], threads: int = THREADS
+) -> Iterator[T]:
+    """Yield what is told of each file, in their order.
+
+    A slow disk answers several questions at once faster than one after another, and threads decode
+    on all cores. Where there is little to wait for they stand in each other's way, and one alone is
+    three to five times as fast. So it is tried out, block by block.
+    """
+    with ThreadPoolExecutor(threads) as pool:
+        ways, took_s = (map, pool.map), [0.0, 0.0]
+        for number, first in enumerate(range(0, len(files), BLOCK)):
+            trial = number % TRIED_EVERY
+            way = trial if trial < len(ways) else took_s.index(min(took_s))
+            began_s = time.monotonic()
+            yield from ways[way](told, files[first : first + BLOCK])
+            took_s[way] = time.monotonic() - began_s
 
 
 def _fingerprint(file: Path) -> str:
@@ -160,6 +180,12 @@ def _ends(file: Path) -> tuple[bytes, bytes, int]:
 # -- what kind of file it is, and whether all of it is there --------------------------------------
 
 
+def _look(file: Path, head: bytes, tail: bytes, size: int) -> None:
+    if head is not tail and _kind(head) == "JPEG" and tail.rfind(JPEG_END) < 0:
+        head = tail = _all_of(file)  # phones append films and more to a photo
+    _check(file, head, tail, size)
+
+
 def _check(file: Path, head: bytes, tail: bytes, size: int) -> None:
     """Raise UnreadableError unless it is whole; head and tail are one where they are all of it."""
     kind = _kind(head)
@@ -185,7 +211,7 @@ def _has_end(kind: str, head: bytes, tail: bytes, size: int) -> bool:
     if kind == "JPEG":
         # The thumbnail in the header has an end of its own, which is not meant.
         begin = _jpeg_frame(head)[2] if head is tail else 0
-        return tail.find(JPEG_END, begin) >= 0
+        return tail.rfind(JPEG_END, begin) >= 0  # from behind: that is where it mostly is
     if kind == "PNG":
         return PNG_END in tail
     start = 4 if kind == "WebP" else 2
