@@ -7,11 +7,11 @@ pytest.importorskip("torch", reason="the trainer is an extra: pip install -e .[t
 
 import torch
 import torch.nn.functional as F
+from fitting import write_photos
 from onnx import numpy_helper
 from threadpoolctl import threadpool_info, threadpool_limits
 from torch import nn
 
-from tests.fitting import write_photos
 from trainer.answering import small_reader, softmax
 from trainer.bundle import write_fp32
 from trainer.data import read_data
