@@ -116,7 +116,7 @@ def test_a_port_where_something_else_listens_is_no_camera():
 
 def test_a_stopped_server_is_given_up(stream):
     with RtspServer(stream, fps=FPS) as server:
-        camera = open_rtsp(server.url(), 0.2, read_s=0.5)
+        camera = open_rtsp(server.url(), 0.2, read_s=2.0)
         camera.read()
         server.hang()
         with pytest.raises(CameraError, match="silent") as caught:
