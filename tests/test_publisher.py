@@ -204,7 +204,7 @@ def test_a_change_is_told_at_once_its_state_before_its_event(store, broker, list
         wait_for(settled(store))
         begun_s = time.monotonic()
         event_id = change(store, seq)
-        wait_for(lambda: len(events(listener)) == seq)  # noqa: B023
+        wait_for(lambda told=seq: len(events(listener)) == told)
         late_s.append(listener.heard("stock/n/event")[-1].at_s - begun_s)
         assert words(listener.heard())[-2:] == ["slot/a1/state", "event"]
         event = events(listener)[-1]
