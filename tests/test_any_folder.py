@@ -482,6 +482,9 @@ def test_archives_are_to_be_unpacked_first(folder, tmp_path):
           "products move them up into {}"]),
         (("empty/left/1", "empty/right/2", "stocked/cola/1", "stocked/tea/2", "tea/1", "tea/a/2"),
          []),
+        (("hub/cover", "hub/8801_A/1", "hub/8802_B/2"),
+         ["class 'hub' joins the folders 8801_A, 8802_B; if these are products move them one level "
+          "up"]),
         (("snacks/8801_A/1", "snacks/8802_B/2"), []),  # two classes, as they are meant
         (("hub/snacks/cover", "hub/snacks/8801_A/1", "hub/snacks/8802_B/2"),
          ["class 'snacks' is what lies beside the folders of other classes in {}/hub/snacks: "

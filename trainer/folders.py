@@ -86,8 +86,8 @@ def _warn_of_joined(path: Path, folders: Sequence[tuple[str, ...]]) -> None:
     for parts in folders:
         inner[parts[0]].add("/".join(parts[1:]))
     for name in sorted(inner.keys() - OCCUPANCY):
-        below = sorted(inner[name])
-        if len(below) > 1 and "" not in below:
+        below = sorted(inner[name] - {""})
+        if len(below) > 1:
             named = ", ".join(below[:NAME_AT_MOST])
             more = f" and {len(below) - NAME_AT_MOST} more" if len(below) > NAME_AT_MOST else ""
             deep = any("/" in each for each in below)
