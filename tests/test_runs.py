@@ -683,12 +683,35 @@ def test_a_file_cannot_be_a_run_folder(recipe, tmp_path):
 
 
 def test_a_finished_run_takes_no_other_recipe_and_no_other_data(recipe, run, copy, tmp_path):
-    with pytest.raises(UsageError, match="another recipe"):
+    with pytest.raises(UsageError, match=r"another recipe \(its lr differs \(0.05, now 0.01\)\)"):
         trained(recipe.model_copy(update={"lr": 0.01}), copy)
+    about = json.loads((copy / "run.json").read_text())
+    (copy / "run.json").write_text(json.dumps(about | {"recipe": "of another version"}))
+    with pytest.raises(UsageError, match="other keys: another version made it"):
+        trained(recipe, copy)
+    (copy / "run.json").write_text(json.dumps(about))
     _, *others = open_mixture(recipe).photos[0]
     with pytest.raises(UsageError, match="another data"):
         fit(Mixture(recipe, [others]), copy, lambda state, epoch_ends: None)
     assert_the_same(run, copy)
+
+
+def test_a_stopped_run_goes_on_where_its_pictures_have_moved(photos, run, tmp_path):
+    shutil.copytree(photos, tmp_path / "there")
+    before, stopped = tiny(tmp_path / "there"), tmp_path / "stopped"
+
+    def stop(state: State, epoch_ends: bool) -> None:
+        if state.step == 3:
+            raise RuntimeError("the power went")
+
+    with pytest.raises(RuntimeError, match="power"):
+        fit(open_mixture(before), stopped, stop, save_every_s=0)
+    assert checkpoint(stopped)["step"] in (2, 3)
+    (tmp_path / "there").rename(tmp_path / "here")
+    trained(tiny(f"{tmp_path}/./here"), stopped)
+    first, second = checkpoint(run)["model"], checkpoint(stopped)["model"]
+    assert all(torch.equal(first[key], second[key]) for key in first)
+    assert len(fed_to(load_run(stopped)).pictures) == 8, "the run knows where they are now"
 
 
 def test_a_folder_in_which_nothing_was_learnt_yet_takes_any_recipe(recipe, tmp_path):

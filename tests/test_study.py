@@ -792,7 +792,7 @@ def test_pictures_that_moved_came_or_are_grouped_otherwise_are_told_apart(recipe
     shutil.copytree(photos, tmp_path / "aa")
     index, out = tmp_path / "aa" / "index.csv", tmp_path / "s"
     asked = ("--folds", 2, "--repeats", 1, "--out", out)
-    study("kfold", recipe, out, "--data", tmp_path / "aa", *asked)
+    measured = study("kfold", recipe, out, "--data", tmp_path / "aa", *asked)
     before, rows = (out / "study.json").read_bytes(), index.read_text()
 
     index.write_text(rows.replace(",g1\n", ",g0\n"))
@@ -804,10 +804,18 @@ def test_pictures_that_moved_came_or_are_grouped_otherwise_are_told_apart(recipe
 
     index.write_text(rows)
     (tmp_path / "aa").rename(tmp_path / "ab")
+    (tmp_path / "ab" / "index.csv").write_text("\n".join(rows.splitlines()[:-1]))
     message = refusal("kfold", recipe, "--data", tmp_path / "ab", *asked)
-    where = f"its pictures are those of {tmp_path / 'aa'}, not of {tmp_path / 'ab'}"
-    assert f"{where}, though they are the same: name them as before" in message
+    assert f"its pictures are those of {tmp_path / 'aa'}, not of {tmp_path / 'ab'}" in message
     assert (out / "study.json").read_bytes() == before
+
+    (tmp_path / "ab" / "index.csv").write_text(rows)
+    fits = {file: file.stat().st_mtime_ns for file in out.glob("jobs/*/result.json")}
+    again = study("kfold", recipe, out, "--data", tmp_path / "ab", *asked)
+    assert again == measured | {"places": [str(tmp_path / "ab")]}
+    assert {file: file.stat().st_mtime_ns for file in out.glob("jobs/*/result.json")} == fits
+    (oof,) = out.glob("oof/*.npz")
+    assert all(Path(file).exists() for file in np.load(oof)["picture"])
 
 
 def test_groups_of_the_same_number_with_other_pictures_in_them_are_another_study(

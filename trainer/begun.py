@@ -1,12 +1,11 @@
 """What a study's folder holds already: may a command go on there, or would a table be lost?
 
-Fits may be added to a study, as rows or as repeats. All else makes it another one, and that is told
-in words: whoever moved the pictures or set a key once is to see which.
+Fits may be added to a study, as rows or as repeats, and its pictures may lie elsewhere by now. All
+else makes it another one, and that is told in words: whoever set a key once is to see which.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,10 @@ from edge.errors import UsageError
 from trainer.findings import read_study
 from trainer.jobs import folder_of
 from trainer.layout import Layout
+from trainer.recipe import difference
 
 About = Mapping[str, Any]
 """What study.json says, or would say."""
-
-SHOWN = 40
-"""Characters of a value that are still read at a glance."""
 
 
 def check_goes_on(folder: Path, layout: Layout) -> None:
@@ -47,31 +44,6 @@ def check_goes_on(folder: Path, layout: Layout) -> None:
         )
 
 
-def _of_key(known: About, own: About) -> str:
-    key, before, now = _first_difference(known["asked"], own["asked"])
-    if key.startswith("data.") and key.endswith(".data"):
-        same = known.get("data") == own["data"]
-        advice = ", though they are the same: name them as before" if same else ""
-        return f"its pictures are those of {before}, not of {now}{advice}"
-    if not key:
-        return "its recipe has other keys: another version made it"
-    values = [json.dumps(value, ensure_ascii=False) for value in (before, now)]
-    short = all(len(value) <= SHOWN for value in values)
-    return f"its {key} differs" + (f" ({values[0]}, now {values[1]})" if short else "")
-
-
-def _first_difference(known: Any, own: Any, key: str = "") -> tuple[str, Any, Any]:
-    """Return where two values that JSON holds differ first, and what is there in each."""
-    if isinstance(known, list) and isinstance(own, list) and len(known) == len(own):
-        known, own = (dict(enumerate(value)) for value in (known, own))
-    if isinstance(known, dict) and isinstance(own, dict):
-        keys = (each for each in {**own, **known} if known.get(each) != own.get(each))
-        if (first := next(keys, None)) is not None:
-            inner = f"{key}.{first}" if key else str(first)
-            return _first_difference(known.get(first), own.get(first), inner)
-    return key, known, own
-
-
 def _of_weights(known: About, own: About) -> str:
     changed = [
         name for name, digest in own["weights"].items() if known["weights"].get(name) != digest
@@ -82,14 +54,17 @@ def _of_weights(known: About, own: About) -> str:
 def _of_pictures(known: About, own: About) -> str:
     if known.get("subset") != own["subset"]:
         return "its --subset differs"
+    where = [" and ".join(about.get("places") or ["elsewhere"]) for about in (known, own)]
+    if where[0] != where[1]:
+        return f"its pictures are those of {where[0]}, not of {where[1]}"
     return "its pictures differ: some came, went or changed"
 
 
 DIFFERENCES: dict[str, Callable[[About, About], str]] = {
     "kind": lambda known, own: f"'trainer {known['kind']}' made it",
     "recipe": lambda known, own: f"its recipe is called {known['recipe']}, not {own['recipe']}",
-    "asked": _of_key,
-    "digest": lambda known, own: "its recipe differs, or where that says its pictures are",
+    "asked": lambda known, own: difference(known["asked"], own["asked"]),
+    "digest": lambda known, own: "its recipe differs, or another version made it",
     "teacher": lambda known, own: "its teacher's recipe differs",
     "weights": _of_weights,
     "data": _of_pictures,

@@ -19,7 +19,7 @@ from trainer.files import expanded
 from trainer.folds import Indices, groups_of, split, subset
 from trainer.jobs import Job, Pool, digest_of, make_job
 from trainer.mixture import check_shown
-from trainer.recipe import AFTERWARDS, SEEDS, Recipe, check_choice
+from trainer.recipe import SEEDS, Recipe, check_choice
 from trainer.runs import folder_of_run
 
 
@@ -139,6 +139,7 @@ class Layout:
                 if (digest := self.pool.weights_of(recipe))
             },
             "data": digest_of([self.pool.prints[i] for i in self.chosen]),
+            "places": [source.data for source in plan.recipe.data],
             "n": len(self.chosen),
             "groups": int(self.groups.max()) + 1,
             "grouping": digest_of(self.groups.tolist()),
@@ -152,7 +153,7 @@ class Layout:
 
 def _keys(recipe: Recipe) -> dict[str, Any]:
     """Return the keys that the probabilities depend on, as JSON has them."""
-    return recipe.model_dump(mode="json", exclude=AFTERWARDS - {"temperature"})
+    return recipe.of_training() | recipe.model_dump(mode="json", include={"temperature"})
 
 
 def _refuse_leaks(plan: Plan) -> None:

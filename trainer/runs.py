@@ -33,7 +33,7 @@ from trainer.files import expanded, refuse_strangers, remove_left, write_json
 from trainer.mixture import Mixture, open_mixture
 from trainer.net import SlotNet, why_unsuited
 from trainer.picture import Picture
-from trainer.recipe import Recipe
+from trainer.recipe import Recipe, difference
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ def claimed(run: Path, mixture: Mixture, write: bool = True) -> Iterator[None]:
     about = {"recipe": mixture.recipe.digest(training_only=True), "data": mixture.digest()}
     left_out = asdict(mixture.left_out) if mixture.left_out else None
     if not write:
-        _check_is_same(run, about)
+        _check_is_same(run, mixture.recipe, about)
         yield
         return
     try:
@@ -68,7 +68,7 @@ def claimed(run: Path, mixture: Mixture, write: bool = True) -> Iterator[None]:
             raise UnavailableError(
                 f"{run}: another process is training there; wait for it, or give another --out"
             ) from None
-        _check_is_same(run, about)
+        _check_is_same(run, mixture.recipe, about)
         _check_is_free(run)
         remove_left(run)
         write_json(run / ABOUT, about | {"left_out": left_out} | _circumstances(mixture.recipe))
@@ -78,14 +78,17 @@ def claimed(run: Path, mixture: Mixture, write: bool = True) -> Iterator[None]:
         os.close(folder)
 
 
-def _check_is_same(run: Path, about: dict[str, str]) -> None:
+def _check_is_same(run: Path, recipe: Recipe, about: dict[str, str]) -> None:
     if not (run / LAST).exists():
         return  # nothing was learnt yet that another recipe could spoil
     known = _read_about(run)
     for word, value in about.items():
         if known[word] != value:
+            why = ""
+            if word == "recipe":
+                why = f" ({difference(_read_recipe(run).of_training(), recipe.of_training())})"
             raise UsageError(
-                f"{run}: holds a run with another {word}; give another folder as --out"
+                f"{run}: holds a run with another {word}{why}; give another folder as --out"
             )
 
 
