@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from edge.errors import EdgeError, UsageError
+from edge.errors import EdgeError, UnavailableError, UsageError
 from trainer.ablation import ablate_rows, kfold_rows
 from trainer.data import LeaveOut
 from trainer.evaluate import coarse_classes, read_pictures
@@ -20,6 +20,7 @@ from trainer.export import export as export_run
 from trainer.files import make_folder, write_json
 from trainer.hold_out import warn_of_unmeasured
 from trainer.layout import Plan
+from trainer.memory import is_exhausted
 from trainer.mixture import Mixture, open_mixture
 from trainer.quantize import Target
 from trainer.recipe import Data, Recipe, load_recipe
@@ -66,6 +67,10 @@ Subset = Annotated[
 WorkersOption = Annotated[
     int, typer.Option("--workers", min=1, help="Processes, of one thread each.")
 ]
+EXHAUSTED = (
+    "there is not enough memory; take less at once: a smaller batch, smaller pictures (input_size, "
+    "train_sizes) or fewer --workers"
+)
 On = Annotated[
     str | None, typer.Option(help="Ray cluster to work on: ray://HOST:10001, auto or local.")
 ]
@@ -331,6 +336,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except EdgeError as error:
         typer.echo(f"error: {error}", err=True)
         raise SystemExit(error.exit_code) from None
+    except Exception as error:
+        if not is_exhausted(error):
+            raise
+        typer.echo(f"error: {EXHAUSTED}", err=True)
+        raise SystemExit(UnavailableError.exit_code) from None
 
 
 if __name__ == "__main__":
