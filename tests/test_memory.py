@@ -68,8 +68,9 @@ def test_other_errors_keep_their_traceback(ask, raises):
 def test_a_batch_too_large_for_the_memory_ends_in_one_line(asked, tmp_path):
     recipe = write_recipe(tmp_path / "tiny.yaml", write_photos(tmp_path / "photos"))
     kind, *more = asked
+    large = ("--set", "batch=2000", "--set", "input_size=512")
     with limited():
-        refused = trainer(kind, recipe, *more, "--set", "batch=1000000", "--out", tmp_path / "run")
+        refused = trainer(kind, recipe, *more, *large, "--out", tmp_path / "run")
     assert refused.returncode == 69
     (line,) = (line for line in refused.stderr.splitlines() if "memory" in line)
     assert line.startswith("error: there is not enough memory; take less at once: a smaller batch")
