@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from edge.errors import UsageError
+from trainer.difference import difference
 from trainer.findings import read_study
 from trainer.jobs import folder_of
 from trainer.layout import Layout
-from trainer.recipe import difference
 
 About = Mapping[str, Any]
 """What study.json says, or would say."""
@@ -54,9 +54,9 @@ def _of_weights(known: About, own: About) -> str:
 def _of_pictures(known: About, own: About) -> str:
     if known.get("subset") != own["subset"]:
         return "its --subset differs"
-    where = [" and ".join(about.get("places") or ["elsewhere"]) for about in (known, own)]
-    if where[0] != where[1]:
-        return f"its pictures are those of {where[0]}, not of {where[1]}"
+    before, now = (" and ".join(about["places"]) for about in (known, own))
+    if before != now:
+        return f"its pictures are those of {before}, not of {now}"
     return "its pictures differ: some came, went or changed"
 
 

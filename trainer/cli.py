@@ -67,14 +67,15 @@ Subset = Annotated[
 WorkersOption = Annotated[
     int, typer.Option("--workers", min=1, help="Processes, of one thread each.")
 ]
-EXHAUSTED = (
-    "there is not enough memory; take less at once: a smaller batch, smaller pictures (input_size, "
-    "train_sizes) or fewer --workers"
-)
 On = Annotated[
     str | None, typer.Option(help="Ray cluster to work on: ray://HOST:10001, auto or local.")
 ]
 KeepRuns = Annotated[bool, typer.Option(help="Keep the folder of every run.")]
+
+EXHAUSTED = (
+    "there is not enough memory; take less at once: a smaller batch, smaller pictures (input_size, "
+    "train_sizes) or fewer --workers"
+)
 
 
 @app.command()

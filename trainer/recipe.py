@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from unicodedata import normalize
@@ -39,8 +39,6 @@ SEEDS = 2**31
 
 AFTERWARDS = {"name", "held_out", "unreadable", "temperature", "thresholds", "costs", "sources"}
 """What does not change the weights: a run need not be made anew for it."""
-SHOWN = 40
-"""Characters of a value that are still read at a glance."""
 STEPS_ONLY = (
     "steps", "balanced", "label_smoothing", "mixup", "cutmix", "distill", "ema", "train_sizes",
     "clip_gradient",
@@ -320,28 +318,6 @@ class Recipe(Section):
         for source in about["data"]:
             del source["data"]
         return about
-
-
-def difference(known: Mapping[str, Any], own: Mapping[str, Any]) -> str:
-    """Return in words in what two recipes, as JSON has them, differ first."""
-    key, before, now = _first_difference(known, own)
-    if not key:
-        return "its recipe has other keys: another version made it"
-    values = [json.dumps(value, ensure_ascii=False) for value in (before, now)]
-    short = all(len(value) <= SHOWN for value in values)
-    return f"its {key} differs" + (f" ({values[0]}, now {values[1]})" if short else "")
-
-
-def _first_difference(known: Any, own: Any, key: str = "") -> tuple[str, Any, Any]:
-    """Return where two values that JSON holds differ first, and what is there in each."""
-    if isinstance(known, list) and isinstance(own, list) and len(known) == len(own):
-        known, own = (dict(enumerate(value)) for value in (known, own))
-    if isinstance(known, dict) and isinstance(own, dict):
-        keys = (each for each in {**own, **known} if known.get(each) != own.get(each))
-        if (first := next(keys, None)) is not None:
-            inner = f"{key}.{first}" if key else str(first)
-            return _first_difference(known.get(first), own.get(first), inner)
-    return key, known, own
 
 
 def check_choice(labels: Collection[str]) -> None:

@@ -29,11 +29,12 @@ from edge import __version__
 from edge.errors import EdgeError, UnavailableError, UsageError
 from trainer.checkpoint import LAST, CurveRow, read_checkpoint
 from trainer.data import LeaveOut
+from trainer.difference import difference
 from trainer.files import expanded, refuse_strangers, remove_left, write_json
 from trainer.mixture import Mixture, open_mixture
 from trainer.net import SlotNet, why_unsuited
 from trainer.picture import Picture
-from trainer.recipe import Recipe, difference
+from trainer.recipe import Recipe
 
 log = logging.getLogger(__name__)
 
