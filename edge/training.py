@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import errno
 import io
+import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -48,7 +49,9 @@ class TrainingFolder:
         score = "" if sample.score is None else f"{sample.score:.4f}"
         at = sample.taken_at.astimezone(UTC).isoformat(timespec="milliseconds")
         row = dict(zip(FIELDS, (sample.file, sample.label, sample.slot_id, at, score), strict=True))
-        self._write([*before, row])
+        rows = [*before, row]
+        dropped = [one["file"] for one in rows[: -self._max_files]]
+        self._write(rows[-self._max_files :], dropped)
 
     def remove(self, slot_id: str, taken_at: datetime) -> None:
         """Take a sample back, if there is one: the slot was empty after all."""
@@ -56,7 +59,7 @@ class TrainingFolder:
         rows = self._rows()
         kept = [row for row in rows if row["file"] != file]
         if len(kept) < len(rows):
-            self._write(kept)
+            self._write(kept, [file])
 
     def _rows(self) -> list[dict[str, str]]:
         """Return the index, which a spreadsheet may have saved: then it may begin with a mark."""
@@ -71,17 +74,22 @@ class TrainingFolder:
             raise OSError(errno.EINVAL, f"index.csv has other columns than {','.join(FIELDS)}")
         return rows
 
-    def _write(self, rows: list[dict[str, str]]) -> None:
-        """Write the index anew and remove the pictures that are not on it."""
-        kept = rows[-self._max_files :]
+    def _write(self, rows: list[dict[str, str]], dropped: list[str]) -> None:
+        """Write the index anew and remove the pictures that it had and has no more.
+
+        No others: an index that a power cut has emptied, or somebody moved, would take all of them.
+        """
         text = io.StringIO()
         lines = csv.DictWriter(text, FIELDS, lineterminator="\n")
         lines.writeheader()
-        lines.writerows(kept)
+        lines.writerows(rows)
         beside = self._folder / "index.new"
-        beside.write_text(text.getvalue(), encoding="utf-8")
+        with beside.open("w", encoding="utf-8") as file:
+            file.write(text.getvalue())
+            file.flush()
+            os.fsync(file.fileno())
         beside.replace(self._folder / "index.csv")
-        files = {self._folder / row["file"] for row in kept}
-        for path in self._folder.glob("*/*.jpg"):
-            if path not in files:
+        gone = {self._folder / name for name in dropped}
+        for path in self._folder.glob("*/*.jpg"):  # what an index names may lie anywhere
+            if path in gone:
                 path.unlink()

@@ -51,6 +51,7 @@ class HttpCamera(ThreadingHTTPServer):
             self.socket = tls.wrap_socket(self.socket, server_side=True)
         self.scheme, self.user, self.password = scheme, user, password
         self.pictures = 0
+        self.poured = 0  # MiB of an endless picture
         self.requests: list[tuple[str, int]] = []  # path and the code it was answered with
         self.broken: bytes | None = None
         self._thread = threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True)
@@ -91,6 +92,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(403, "text/plain", b"no")
         elif path == "/silent":
             time.sleep(5)
+        elif path == "/endless.mjpg":
+            self._pour()
         elif path.endswith(".mjpg"):
             self._stream(path)
         else:
@@ -114,6 +117,19 @@ class _Handler(BaseHTTPRequestHandler):
             due_s += 0.05  # whatever sending took: the pictures do not drift away
             time.sleep(max(0.0, due_s - time.monotonic()))
         self.wfile.write(b"----frame--\r\n")
+
+    def _pour(self) -> None:
+        """Send one part that neither says how long it is nor has a line's end."""
+        self.send_response(200)
+        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+        self.end_headers()
+        self.wfile.write(b"--frame\r\nContent-Type: image/jpeg\r\n\r\n")
+        for _ in range(200):
+            try:
+                self.wfile.write(bytes(1 << 20))
+            except OSError:  # it was enough
+                return
+            self.server.poured += 1
 
     def _send(self, code: int, kind: str, body: bytes, **headers: str) -> None:
         self.server.requests.append((self.path, code))

@@ -73,6 +73,14 @@ def test_the_end_of_a_stream_is_no_picture(server):
     camera.close()
 
 
+def test_a_picture_without_end_is_given_up_before_it_fills_the_memory(server):
+    camera = open_camera(server.url("/endless.mjpg"), 0.0)
+    with pytest.raises(CameraError, match="too large"):
+        camera.read()
+    camera.close()
+    assert server.poured < 64, "32 MiB are read, and some more lie in the line's buffers"
+
+
 @pytest.mark.parametrize("scheme", ["basic", "digest"])
 @pytest.mark.parametrize("path", ["/still.jpg", "/sized.mjpg"])
 def test_a_login_is_sent_as_the_camera_asks_for_it(scheme, path):

@@ -98,6 +98,18 @@ def test_requests_are_heard_but_not_those_for_others_and_not_what_we_say(broker,
         assert heard.empty()
 
 
+def test_a_request_whose_answer_no_topic_could_hold_is_ignored(broker, connect, caplog):
+    heard: Requests = Queue()
+    sink = connect(broker.port, on_request=lambda *request: heard.put(request))
+    with Subscriber(broker.port) as asker:
+        asker.say("stock/n/request/" + "a" * (65535 - len("stock/n/request/")), b"{}")
+        asker.say("stock/n/request/ping", b"")
+        verb, _ = heard.get(timeout=5)
+    assert verb == "ping"
+    assert "a request with a name of 65519 letters is ignored" in caplog.text
+    sink.send([Message(f"response/{verb}", b"{}")])
+
+
 def test_retained_requests_are_ignored_at_each_connection(broker, connect, caplog):
     heard: Requests = Queue()
     with Subscriber(broker.port) as asker:

@@ -71,6 +71,28 @@ def test_an_index_that_is_none_of_ours_is_told_and_left_alone(tmp_path, text):
     assert files(tmp_path) == 1
 
 
+@pytest.mark.parametrize(
+    "spoil", [lambda index: index.write_bytes(b""), lambda index: index.unlink()]
+)
+def test_pictures_outlive_an_index_that_is_empty_or_gone(tmp_path, spoil):
+    folder, index = TrainingFolder(tmp_path), tmp_path / "training" / "index.csv"
+    for number in range(3):
+        folder.add(sample(number))
+    spoil(index)
+    folder.add(sample(3))
+    folder.remove("a1", sample(3).taken_at)
+    assert files(tmp_path) == 3
+
+
+def test_a_picture_elsewhere_that_an_index_names_is_left_alone(tmp_path):
+    folder, index = TrainingFolder(tmp_path, max_files=1), tmp_path / "training" / "index.csv"
+    folder.add(sample(1))
+    (tmp_path / "mine.jpg").write_bytes(JPEG)
+    index.write_text(index.read_text().replace("a1/20261124T120001000000Z.jpg", "../mine.jpg"))
+    folder.add(sample(2))
+    assert (tmp_path / "mine.jpg").exists()
+
+
 def test_only_the_newest_are_kept(tmp_path):
     folder = TrainingFolder(tmp_path, max_files=3)
     for number in range(5):

@@ -124,7 +124,7 @@ class HttpCamera:
         boundary = (self._stream().headers.get_boundary() or "").strip("-").encode()
         data = bytearray()
         while len(data) <= LARGEST:
-            line = self._stream().readline()
+            line = self._stream().readline(LARGEST + 1 - len(data))
             if not line:
                 raise CameraError("the camera ended the stream", CameraReason.NO_FRAMES)
             # Cameras disagree whether the dashes belong to the boundary that they announce.

@@ -35,6 +35,7 @@ CONNECT_TIMEOUT_S = 10.0
 ACK_TIMEOUT_S = 15.0  # without any acknowledgement; a slow line that moves is not cut off
 KEEPALIVE_S = 30
 SOON_S = 3.0  # two clients of one name take the connection from each other again and again
+LONGEST_VERB = 64  # letters of a request's name
 MAX_PAYLOAD_BYTES = 256 * 1024  # nothing we send is larger by design; a broker would cut us off
 
 
@@ -247,7 +248,11 @@ class _Connection:
         if message.retain:
             log.warning("%s: a retained request is ignored; it would come again", message.topic)
             return
-        self._on_request(message.topic.removeprefix(self._requests), bytes(message.payload))
+        verb = message.topic.removeprefix(self._requests)
+        if len(verb) > LONGEST_VERB:  # the topic of its answer might be longer than MQTT allows
+            log.warning("a request with a name of %d letters is ignored", len(verb))
+            return
+        self._on_request(verb, bytes(message.payload))
 
     def _hear_disconnect(
         self, client: paho.Client, userdata: Any, flags: Any, code: ReasonCode, properties: Any
