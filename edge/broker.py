@@ -12,16 +12,16 @@ import logging
 import secrets
 import socket
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from amqtt.broker import Broker
 from amqtt.contexts import Action
 from amqtt.plugins.base import BaseAuthPlugin, BaseTopicPlugin
 from amqtt.session import Session
 
 from edge.address import family_of, in_url, is_loopback, reached_at
 from edge.errors import ConfigError, UnavailableError
+from edge.mqtt_broker import Broker
 from edge.sinks.sink import Destination
 from edge.site import DAEMON_USER
 
@@ -29,7 +29,6 @@ log = logging.getLogger(__name__)
 
 START_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 8.0
-_LISTENER = "default"  # amqtt wants one of this name
 
 
 class EmbeddedBroker:
@@ -122,41 +121,14 @@ class _Running:
         self._loop.close()
 
     async def _begin(self, listener: socket.socket, rules: Mapping[str, object]) -> None:
-        self._broker = Broker(
-            {
-                "listeners": {_LISTENER: {"type": "external"}},
-                "plugins": {f"{__name__}.{OnlyTheDaemonSpeaks.__name__}": dict(rules)},
-            },
-            loop=self._loop,
-        )
-        self._broker._subscriptions = _Subscriptions()
+        rule = f"{__name__}.{OnlyTheDaemonSpeaks.__name__}"
+        self._broker = Broker({rule: dict(rules)}, self._loop)
         await self._broker.start()
-        self._server = await asyncio.start_server(self._serve, sock=listener)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await self._broker.stream_connected(reader, writer, listener_name=_LISTENER)
-        except Exception as error:  # amqtt meets bytes from anybody; one client must not matter
-            log.info("a client of the embedded broker failed: %r", error)
-        finally:
-            writer.close()
+        self._server = await asyncio.start_server(self._broker.serve, sock=listener)
 
     async def _end(self) -> None:
         self._server.close()
         await self._broker.shutdown()
-
-
-class _Subscriptions(dict[str, list[tuple[Session, int]]]):
-    """Walked through as they were: amqtt waits on the way, and meanwhile others come and go.
-
-    Else the message that was on its way reaches nobody further, and is gone.
-    """
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(list(super().keys()))
-
-    def items(self) -> list[tuple[str, list[tuple[Session, int]]]]:  # type: ignore[override]
-        return [(topic, list(who)) for topic, who in super().items()]
 
 
 class OnlyTheDaemonSpeaks(BaseAuthPlugin, BaseTopicPlugin):  # type: ignore[misc]

@@ -16,7 +16,7 @@ import pytest
 from mosquitto import Subscriber, retained, wait_for
 from paho.mqtt.enums import CallbackAPIVersion
 
-from edge import messages
+from edge import messages, mqtt_broker
 from edge.broker import EmbeddedBroker
 from edge.errors import ConfigError, SinkError, UnavailableError
 from edge.publisher import Publisher
@@ -246,3 +246,136 @@ def test_what_is_no_mqtt_does_not_disturb_it(broker, port, rubbish):
     with Subscriber(port) as listener:
         listener.say("stock/x", b"1")
         wait_for(lambda: listener.payloads("stock/x") == [b"1"])
+
+
+def knock(port: int, name: str, *, keep_alive_s: int = 60, will: str = "") -> socket.socket:
+    """Log in by hand, as a client that then says nothing, and return once it is let in."""
+    flags = 0x02 | (0x04 if will else 0)
+    fields = [name, *([will, "vanished"] if will else [])]
+    payload = b"".join(len(field).to_bytes(2, "big") + field.encode() for field in fields)
+    header = b"\x00\x04MQTT\x04" + bytes([flags]) + keep_alive_s.to_bytes(2, "big")
+    client = socket.create_connection(("127.0.0.1", port), 10)
+    client.sendall(bytes([0x10, len(header + payload)]) + header + payload)
+    assert client.recv(4) == b"\x20\x02\x00\x00"
+    return client
+
+
+def is_closed(client: socket.socket, within_s: float = 10.0) -> bool:
+    client.settimeout(within_s)
+    with contextlib.suppress(ConnectionResetError):
+        while client.recv(65536):
+            pass
+    return True
+
+
+def test_who_may_not_come_in_takes_nothing_from_the_client_of_that_name():
+    broker = EmbeddedBroker("n", port=0, users={"till": "pass"})
+    _, port = broker.start()
+    sink = open_sink(broker.destination())
+    sink.open(nothing, nothing)
+    heard: list[bytes] = []
+    client = paho.Client(CallbackAPIVersion.VERSION2, client_id="regular")
+    client.username_pw_set("till", "pass")
+    client.on_message = lambda client, userdata, message: heard.append(message.payload)
+    subscribed = threading.Event()
+    client.on_subscribe = lambda *_: subscribed.set()
+    client.on_connect = lambda *_: client.subscribe("stock/#", qos=1)
+    ended = threading.Event()
+    client.on_disconnect = lambda *_: ended.set()
+    client.connect("127.0.0.1", port)
+    client.loop_start()
+    try:
+        assert subscribed.wait(10)
+        for clean in (True, False):
+            stranger = paho.Client(
+                CallbackAPIVersion.VERSION2,
+                client_id="regular",
+                clean_session=clean,
+                reconnect_on_failure=False,
+            )
+            answers: list[str] = []
+            stranger.on_connect = lambda *args, to=answers: to.append(str(args[3]))
+            stranger.username_pw_set("till", "guess")
+            stranger.connect("127.0.0.1", port)
+            stranger.loop_start()
+            wait_for(lambda to=answers: to)
+            stranger.loop_stop()
+            assert answers[0] == "Not authorized"
+        sink.send([Message("event", b"told")])
+        wait_for(lambda: heard == [b"told"])
+        assert not ended.is_set()
+    finally:
+        client.disconnect()
+        client.loop_stop()
+        sink.close()
+        broker.stop()
+
+
+def test_a_second_client_of_a_name_ends_the_first(port):
+    with knock(port, "till") as first, knock(port, "till") as second:
+        assert is_closed(first)
+        second.sendall(b"\xc0\x00")
+        assert second.recv(2) == b"\xd0\x00"
+
+
+def test_a_client_that_falls_silent_is_gone_and_its_will_is_told(port):
+    with (
+        Subscriber(port) as listener,
+        knock(port, "till", keep_alive_s=1, will="stock/till") as silent,
+    ):
+        assert is_closed(silent)
+        wait_for(lambda: listener.payloads("stock/till") == [b"vanished"])
+
+
+def test_who_does_not_log_in_is_cut_off(monkeypatch, port):
+    monkeypatch.setattr(mqtt_broker, "LOGIN_TIMEOUT_S", 0.2)
+    with socket.create_connection(("127.0.0.1", port)) as scanner:
+        assert is_closed(scanner)
+
+
+def test_a_packet_that_would_fill_the_memory_is_not_read(port):
+    with socket.create_connection(("127.0.0.1", port)) as stranger, knock(port, "till") as client:
+        for sender, first in ((stranger, b"\x10"), (client, b"\x30")):
+            with contextlib.suppress(OSError):
+                sender.sendall(first + b"\xff\xff\xff\x7f" + b"\x00\x04" * 1000)
+            assert is_closed(sender)
+
+
+def test_so_many_clients_and_no_more(monkeypatch, port):
+    monkeypatch.setattr(mqtt_broker, "MAX_CLIENTS", 2)
+    with knock(port, "a"):
+        with knock(port, "b"), socket.create_connection(("127.0.0.1", port)) as third:
+            assert is_closed(third)
+
+        def is_let_in() -> bool:
+            with contextlib.suppress(OSError, AssertionError), knock(port, "c"):
+                return True
+            return False
+
+        wait_for(is_let_in)
+
+
+def test_who_does_not_read_is_cut_off_and_the_others_hear_all(monkeypatch, broker, port):
+    monkeypatch.setattr(mqtt_broker, "MAX_UNREAD_BYTES", 4 * 1024 * 1024)
+    sink = open_sink(broker.destination())
+    sink.open(nothing, nothing)
+    with Subscriber(port) as listener, knock(port, "deaf") as deaf:
+        topic = b"stock/#"
+        deaf.sendall(
+            bytes([0x82, len(topic) + 5]) + b"\0\1\0" + bytes([len(topic)]) + topic + b"\0"
+        )
+        assert deaf.recv(5)[0] == 0x90
+        for number in range(80):
+            sink.send([Message("event", b"%3d" % number + b"x" * 200_000)])
+        assert is_closed(deaf)
+        wait_for(lambda: len(listener.payloads("stock/n/event")) == 80)
+    sink.close()
+
+
+def test_nobody_is_remembered_who_was_refused_or_is_gone(broker, port):
+    assert login(port, DAEMON_USER, "guess") == "Not authorized"
+    with Subscriber(port, name="regular"), knock(port, "silent"):
+        sessions = broker._running._broker.sessions
+        assert set(sessions) == {"regular", "silent"}
+    wait_for(lambda: not sessions)
+    assert not broker._running._broker.subscriptions

@@ -1,0 +1,165 @@
+"""amqtt's broker, mended where one client could harm the others or fill the memory.
+
+amqtt 0.12 ends the session of a client id before it asks who comes, lets the first of two
+connections of one name go on, keeps whom it refused or lost, and keeps what a client does not
+read. Here who comes logs in first; there is one connection a name; and who asks too much, or is
+gone without a word, is cut off and forgotten.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import socket
+from collections.abc import Iterator
+
+from amqtt import broker as amqtt
+from amqtt.adapters import ReaderAdapter, StreamReaderAdapter, StreamWriterAdapter, WriterAdapter
+from amqtt.errors import MQTTError
+from amqtt.mqtt.protocol.broker_handler import BrokerProtocolHandler
+from amqtt.session import OutgoingApplicationMessage, Session
+from amqtt.utils import gen_client_id
+
+log = logging.getLogger(__name__)
+
+MAX_CLIENTS = 200
+LOGIN_TIMEOUT_S = 10.0
+MAX_PACKET_BYTES = 1024 * 1024  # four times the largest message of the daemon
+MAX_UNREAD_BYTES = 16 * 1024 * 1024  # that wait for one client …
+MESSAGE_BYTES = 1024  # … each with what asyncio keeps beside it
+_ALIVE = {
+    "TCP_KEEPIDLE": 60,
+    "TCP_KEEPINTVL": 10,
+    "TCP_KEEPCNT": 6,
+    "TCP_USER_TIMEOUT": 120_000,  # ms
+}
+"""After two minutes without any sign from its machine a client counts as gone."""
+_LISTENER = "default"  # amqtt wants one of this name
+
+
+class Broker(amqtt.Broker):  # type: ignore[misc]
+    """serve() takes one connection and returns when it has ended."""
+
+    def __init__(self, plugins: dict[str, dict[str, object]], loop: asyncio.AbstractEventLoop):
+        config = {"listeners": {_LISTENER: {"type": "external"}}, "plugins": plugins}
+        super().__init__(config, loop=loop)
+        self._subscriptions = _Subscriptions()
+        self._clients = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._clients >= MAX_CLIENTS:
+            log.info("the embedded broker has %d clients; another is refused", self._clients)
+            writer.transport.abort()
+            return
+        self._clients += 1
+        try:
+            _watch_over(writer.get_extra_info("socket"))
+            await self._client_connected(_LISTENER, _Reader(reader), _Writer(writer))
+        except Exception as error:  # amqtt meets bytes from anybody; one client must not matter
+            log.info("a client of the embedded broker failed: %r", error)
+        finally:
+            self._clients -= 1
+            writer.close()
+
+    async def _initialize_client_session(
+        self, reader: ReaderAdapter, writer: WriterAdapter, remote_address: str, remote_port: int
+    ) -> tuple[_Handler, Session]:
+        """Let in who may come; only then does the session of that name make way."""
+        async with asyncio.timeout(LOGIN_TIMEOUT_S):
+            handler, session = await _Handler.init_from_connect(
+                reader, writer, self.plugins_manager
+            )
+            if not await self._authenticate(session, self.listeners_config[_LISTENER]):
+                handler.attach(session, reader, writer)
+                await handler.mqtt_connack_authorize(False)
+                raise MQTTError(f"a login from {remote_address} was refused")
+        session.client_id = session.client_id or gen_client_id()
+        session.keep_alive = math.ceil(1.5 * session.keep_alive)  # [MQTT-3.1.2-24]
+        if (first := self._get_handler(session)) is not None:  # [MQTT-3.1.4-2]
+            first.cut_off()
+            await self._cleanup_session(session.client_id)
+        return handler, session
+
+    async def _handle_client_session(
+        self,
+        reader: ReaderAdapter,
+        writer: WriterAdapter,
+        client_session: Session,
+        handler: _Handler,
+        server: amqtt.Server,
+        listener_name: str,
+    ) -> None:
+        try:
+            await super()._handle_client_session(
+                reader, writer, client_session, handler, server, listener_name
+            )
+        finally:  # nothing is kept for who is away
+            handler.cut_off()
+            if self._get_handler(client_session) is handler:
+                await self._cleanup_session(client_session.client_id or "")
+
+
+class _Handler(BrokerProtocolHandler):  # type: ignore[misc]
+    """One client's packets; MQTT leaves it to the server how long it waits for them."""
+
+    _unread_bytes = 0
+
+    def cut_off(self) -> None:
+        """End the connection without waiting for what the client has still to read."""
+        if isinstance(self.writer, _Writer):
+            self.writer.abort()
+
+    def handle_read_timeout(self) -> None:
+        self.cut_off()
+
+    async def mqtt_publish(
+        self,
+        topic: str,
+        data: bytes | bytearray,
+        qos: int | None,
+        retain: bool,
+        ack_timeout: int | None = None,
+    ) -> OutgoingApplicationMessage:
+        waiting = len(data) + MESSAGE_BYTES
+        self._unread_bytes += waiting
+        if self._unread_bytes > MAX_UNREAD_BYTES:
+            self.cut_off()
+        try:
+            return await super().mqtt_publish(topic, data, qos, retain, ack_timeout)
+        finally:
+            self._unread_bytes -= waiting
+
+
+class _Reader(StreamReaderAdapter):  # type: ignore[misc]
+    async def read(self, n: int = -1) -> bytes:
+        if n > MAX_PACKET_BYTES:
+            raise ValueError(f"a packet of {n} bytes is more than the {MAX_PACKET_BYTES} allowed")
+        data: bytes = await super().read(n)
+        return data
+
+
+class _Writer(StreamWriterAdapter):  # type: ignore[misc]
+    def abort(self) -> None:
+        self._writer.transport.abort()
+
+
+class _Subscriptions(dict[str, list[tuple[Session, int]]]):
+    """Walked through as they were: amqtt waits on the way, and meanwhile others come and go.
+
+    Else the message that was on its way reaches nobody further, and is gone.
+    """
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(list(super().keys()))
+
+    def items(self) -> list[tuple[str, list[tuple[Session, int]]]]:  # type: ignore[override]
+        return [(topic, list(who)) for topic, who in super().items()]
+
+
+def _watch_over(connection: socket.socket) -> None:
+    """Have the kernel notice a client that is gone, also one that set no keep-alive of MQTT's."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _ALIVE.items():
+        if (option := getattr(socket, name, None)) is not None:  # some are Linux' own
+            connection.setsockopt(socket.IPPROTO_TCP, option, value)
