@@ -201,7 +201,11 @@ def _with_denial(
     state: SlotState, evidence: State | None, seen: Observation
 ) -> tuple[SlotState, State | None]:
     """Return what a look is evidence for where somebody knew better than the model."""
-    if state.denial is None or evidence is None:
+    if state.denial is None:
+        return state, evidence
+    if seen.picture not in (None, state.denial.picture):  # it is to outlive a restart
+        state = replace(state, denial=replace(state.denial, picture=seen.picture))
+    if evidence is None:
         return state, evidence
     if evidence is State.STOCKED or seen.changed_since_denial:
         return replace(state, denial=None), evidence

@@ -14,11 +14,12 @@ motion, its end, wait, then look).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from enum import Enum
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge.thumbnails import (
     Mask,
@@ -60,13 +61,15 @@ class Verdict(Enum):
 class Sight(NamedTuple):
     """What is to be done with a slot. Since since_s nothing has moved in it, if it is clear.
 
-    changed_since_denial: a held slot is clear and shows something else than when holding it began.
+    changed_since_denial: a held slot is clear and shows something else than its picture.
+    picture: the one that a held slot was compared with, if it is clear.
     """
 
     slot: Slot
     verdict: Verdict
     since_s: float
     changed_since_denial: bool = False
+    picture: bytes | None = None
 
 
 class Gate:
@@ -78,7 +81,10 @@ class Gate:
         self._scores: dict[str, Score] = {}
 
     def sort(
-        self, frame: Frame, eager: Collection[str] = (), held: Collection[str] = ()
+        self,
+        frame: Frame,
+        eager: Collection[str] = (),
+        held: Mapping[str, bytes | None] | None = None,
     ) -> list[Sight]:
         """Return what is to be done with each slot of the frame.
 
@@ -86,7 +92,8 @@ class Gate:
             frame: the next picture of this camera; it must be newer than the last one.
             eager: ids of slots of which each clear picture is wanted, because something is
                 about to be decided.
-            held: ids of slots that are compared with how they looked when they were first held.
+            held: by their ids slots that are compared with a picture of them, one that a Sight
+                gave; it gives one where there is None.
         """
         clock_s = frame.clock_s
         if not self._slots:
@@ -101,13 +108,18 @@ class Gate:
         clear = ~(moving | _hidden(now, memory, moving, clock_s))
         awaited = np.array([slot.slot_id in eager for slot in self._slots], bool)
         looked_at = clear & (_is_new(now, memory, clock_s) | awaited)
-        other = clear & _is_other(now, memory, [slot.slot_id in held for slot in self._slots])
+        pictures = self._pictures(held or {}, memory, clear)
+        other = _is_other(now, memory, pictures)
         memory.take(now, clear, looked_at, clock_s)
         return [
-            Sight(slot, _verdict(is_clear, wanted), since_s, bool(is_other))
-            for slot, is_clear, wanted, is_other in zip(
-                self._slots, clear, looked_at, other, strict=True
+            Sight(
+                slot,
+                _verdict(clear[index], looked_at[index]),
+                since_s,
+                index in other,
+                pictures[index].tobytes() if index in pictures else None,
             )
+            for index, slot in enumerate(self._slots)
         ]
 
     def keep(self, slot_id: str, score: Score) -> None:
@@ -117,6 +129,16 @@ class Gate:
     def kept(self, slot_id: str) -> Score:
         """Return the score of the slot's last look. KeyError: it was never looked at."""
         return self._scores[slot_id]
+
+    def _pictures(
+        self, held: Mapping[str, bytes | None], memory: _Memory, clear: Mask
+    ) -> dict[int, NDArray[np.uint8]]:
+        """Return the pictures (T, T, 3) that the held slots which are clear are compared with."""
+        return {
+            index: _unpacked(held[slot.slot_id], memory.looked[index])
+            for index, slot in enumerate(self._slots)
+            if clear[index] and slot.slot_id in held
+        }
 
 
 class _Memory:
@@ -131,7 +153,6 @@ class _Memory:
         self.standing = self.previous.copy()  # the picture when nobody stands in front …
         self.standing_s = np.zeros(len(slots))  # … and for how long it has been seen
         self.changed_s = np.full(len(slots), np.inf)  # since when it is still but different
-        self.held: dict[int, Pixels] = {}  # the picture of held slots when that began
 
     def take(self, now: Pixels, clear: Mask, looked_at: Mask, clock_s: float) -> None:
         """Take in a picture; `standing` follows it where it is clear."""
@@ -178,22 +199,29 @@ def _hidden(now: Pixels, memory: _Memory, moving: Mask, clock_s: float) -> Mask:
     return hidden & ~adopted
 
 
-def _is_other(now: Pixels, memory: _Memory, held: Sequence[bool]) -> Mask:
-    """Return which held slots look different from when they were first held.
+def _unpacked(picture: bytes | None, looked: Pixels) -> NDArray[np.uint8]:
+    """Return a picture (T, T, 3) that a Sight gave, or how the slot looked last."""
+    if picture is None or len(picture) != looked.size:  # another version's thumbnails
+        return looked.round().astype(np.uint8)
+    return np.frombuffer(picture, np.uint8).reshape(looked.shape)
+
+
+def _is_other(
+    now: Pixels, memory: _Memory, pictures: Mapping[int, NDArray[np.uint8]]
+) -> Collection[int]:
+    """Return which slots look different from their pictures.
 
     Looks go on meanwhile, so this one is not compared with the last look: what is taken piece by
     piece would never be much of a change.
     """
-    which = [index for index, is_held in enumerate(held) if is_held]
-    memory.held = {index: memory.held.get(index, memory.looked[index].copy()) for index in which}
-    other = np.zeros(len(now), bool)
-    if which:
-        before = np.stack([memory.held[index] for index in which])
-        thumbnails = memory.thumbnails
-        light = light_of_each(now[which], before, thumbnails.outside[which])
-        changed = differing(now[which], before, light)
-        other[which] = share_of(changed, thumbnails.inside[which]) >= OTHER_SHARE
-    return other
+    if not pictures:
+        return ()
+    which = list(pictures)
+    before = np.stack([pictures[index] for index in which]).astype(np.float32)
+    thumbnails = memory.thumbnails
+    light = light_of_each(now[which], before, thumbnails.outside[which])
+    changed = share_of(differing(now[which], before, light), thumbnails.inside[which])
+    return {index for index, share in zip(which, changed, strict=True) if share >= OTHER_SHARE}
 
 
 def _lost_print(now: Pixels, standing: Pixels, rail: Mask) -> Mask:

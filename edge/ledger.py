@@ -166,9 +166,11 @@ class Ledger:
         """The time spent that is not in the state file yet, by slot and hour; never changed."""
         return self._tally.hours
 
-    def denied(self) -> set[str]:
-        """Return the slots of which somebody said that they are not empty."""
-        return {slot_id for slot_id, state in self.states.items() if state.denial}
+    def denied(self) -> dict[str, bytes | None]:
+        """Return the slots of which somebody said that they are not empty, and how they looked."""
+        return {
+            slot_id: state.denial.picture for slot_id, state in self.states.items() if state.denial
+        }
 
     def undecided(self) -> set[str]:
         """Return the slots about which something is being decided: each clear picture counts."""

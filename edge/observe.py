@@ -19,7 +19,7 @@ def observe(
     gates: Mapping[str, Gate],
     classifier: Classifier,
     eager: Collection[str] = (),
-    held: Collection[str] = (),
+    held: Mapping[str, bytes | None] | None = None,
     looked: Callable[[int, float], None] = lambda crops, took_s: None,
 ) -> list[Observation]:
     """Return what the frames show of every slot; all crops worth a look go in one batch.
@@ -27,7 +27,8 @@ def observe(
     Args:
         gates: by the camera's id; they keep what they are shown.
         eager: ids of slots about which something is being decided.
-        held: ids of slots that staff said are not empty; reported when their picture changes.
+        held: by their ids slots that staff said are not empty, and how they looked; reported
+            when they look different.
         looked: told how many crops went through the classifier, and how many seconds that took.
     """
     sights = [(f, sight) for f in frames for sight in gates[f.camera_id].sort(f, eager, held)]
@@ -52,4 +53,5 @@ def _observation(frame: Frame, sight: Sight, gate: Gate) -> Observation:
         since_s=sight.since_s,
         fresh=sight.verdict is Verdict.LOOK,
         changed_since_denial=sight.changed_since_denial,
+        picture=sight.picture,
     )

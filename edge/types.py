@@ -14,6 +14,7 @@ from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Base64Bytes
 
 Image = NDArray[np.uint8]
 """(height, width, 3) uint8 in OpenCV's BGR order."""
@@ -152,7 +153,8 @@ class Observation:
     fresh is False where the picture of the slot has not changed and the score is that of an
     earlier look. score is None exactly when the slot is blocked. since_s is the clock_s since
     when nothing has moved in it: the picture before already showed the same.
-    changed_since_denial: the picture is another than when somebody said that the slot is not empty.
+    changed_since_denial: the picture is another than when somebody said that the slot is not empty;
+    picture is the one of then.
     """
 
     slot: Slot
@@ -162,6 +164,7 @@ class Observation:
     since_s: float
     fresh: bool = True
     changed_since_denial: bool = False
+    picture: bytes | None = None
 
     @property
     def blocked(self) -> bool:
@@ -200,7 +203,10 @@ class Votes:
 
 @dataclass(frozen=True, slots=True)
 class Denial:
-    """Somebody said that the slot is not empty; what it was said of, so that it can be undone."""
+    """Somebody said that the slot is not empty; what it was said of, so that it can be undone.
+
+    picture: how the slot looked, as the gate compares it; None until it was seen clearly again.
+    """
 
     at: datetime
     by: str
@@ -209,8 +215,9 @@ class Denial:
     state: State
     since: datetime | None
     votes: Votes | None
-    ack: Ack | None = None  # with their defaults: a state file may be older than these two
+    ack: Ack | None = None  # with their defaults: a state file may be older than these
     snooze_until: datetime | None = None
+    picture: Base64Bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -249,6 +249,13 @@ def test_another_picture_is_judged_by_the_model_again():
     assert [event.kind for event in events] == [EventKind.OPENED]
 
 
+def test_the_picture_of_a_denied_slot_is_kept_with_the_word_that_was_said_of_it():
+    state, _ = decide(denied(), replace(seen(45, 0.6), picture=b"then"), RULE)
+    assert state.denial.picture == b"then"
+    state, _ = decide(state, seen(46, 0.9), RULE)  # the first look of a daemon compares nothing
+    assert state.denial.picture == b"then"
+
+
 def test_somebodys_word_counts_for_twelve_hours():
     said = NOON + timedelta(seconds=40)
     state, _ = expire(denied(), 45, said + timedelta(hours=11, minutes=59), RULE)

@@ -432,7 +432,18 @@ def test_a_word_against_the_alarm_outlives_a_restart(store):
     assert ledger.note([denied], [], {}, at(11))
     assert document(store, "slot/a1/state")["state"] == "stocked"
     again = take_up(store, seconds=20)
-    assert again.denied() == {"a1"}
+    assert again.denied() == {"a1": None}
     for seconds in (21, 26, 31, 36):
         see(again, seconds, 0.9)
     assert [one["data"]["reason"] for one in events(store)] == ["empty", "not_empty"]
+
+
+def test_so_does_how_the_slot_looked_when_it_was_said(store):
+    ledger = take_up(store)
+    for seconds in (0, 5, 10):
+        see(ledger, seconds, 0.9)
+    assert ledger.note([deny(ledger.states["a1"], "Kim", at(11).at)], [], {}, at(11))
+    look = Observation(SLOTS[0], at(16).at, 1016, Score(0.9), 1016, picture=b"\xffhalf full")
+    assert ledger.note([decide(ledger.states["a1"], look, RULE)], [], {}, at(16))
+    del ledger  # killed: nothing is written at its end
+    assert take_up(store, seconds=20).denied() == {"a1": b"\xffhalf full"}

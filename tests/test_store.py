@@ -62,7 +62,9 @@ def test_what_is_known_of_a_slot_survives_a_restart(tmp_path):
         opened_at=NOON - timedelta(minutes=1),
         votes=Votes(6, 7),
         denial=Denial(
-            NOON, "Kim", "another", NOON, State.EMPTY, NOON, Votes(3, 3), Ack("Lee", NOON), NOON
+            *(NOON, "Kim", "another", NOON, State.EMPTY, NOON, Votes(3, 3), Ack("Lee", NOON)),
+            snooze_until=NOON,
+            picture=bytes(range(256)),
         ),
         seq=7,
     )
