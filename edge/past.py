@@ -29,6 +29,8 @@ CREATE INDEX deed_by_time ON deed (at);
 
 def write(db: sqlite3.Connection, entry: Entry) -> None:
     """Add to the past, and forget what is older than is kept."""
+    if entry.before is not None:
+        _forget(db, *entry.before)
     db.executemany(
         "INSERT INTO spent VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
         " stocked = stocked + excluded.stocked, empty = empty + excluded.empty,"
@@ -51,11 +53,18 @@ def write(db: sqlite3.Connection, entry: Entry) -> None:
             for one in entry.deeds
         ],
     )
-    if entry.before is not None:
-        hour, at = entry.before
-        db.execute("DELETE FROM spent WHERE hour < ?", (hour,))
-        db.execute("DELETE FROM incident WHERE closed_at < ?", (at.isoformat(),))
-        db.execute("DELETE FROM deed WHERE at < ?", (at.isoformat(),))
+
+
+def _forget(db: sqlite3.Connection, hour: int, at: datetime) -> None:
+    """Forget what was before, unless that is all there is: then the clock is wrong more likely.
+
+    It is asked again after an hour, when something was written by the clock that is right by then.
+    """
+    if not db.execute("SELECT 1 FROM spent WHERE hour >= ? LIMIT 1", (hour,)).fetchone():
+        return
+    db.execute("DELETE FROM spent WHERE hour < ?", (hour,))
+    db.execute("DELETE FROM incident WHERE closed_at < ?", (at.isoformat(),))
+    db.execute("DELETE FROM deed WHERE at < ?", (at.isoformat(),))
 
 
 def by_day(db: sqlite3.Connection, first: int) -> dict[tuple[str, int], Spent]:

@@ -352,15 +352,32 @@ def test_the_state_folder_holds_neither_pin_nor_token(client, tmp_path):
 
 def test_a_session_ends_thirty_days_after_its_last_use(tmp_path):
     clock = Clock()
-    sessions = Sessions(tmp_path / "sessions.json", clock)
+    sessions = Sessions(tmp_path / "sessions.json", clock, clock)
     token = sessions.begin("p", "till")
     for _ in range(4):
         clock.now += LASTS_S - 10
         assert sessions.knows("p", token)
-    again = Sessions(tmp_path / "sessions.json", clock)
+    again = Sessions(tmp_path / "sessions.json", clock, clock)
     clock.now += LASTS_S + 10
     assert not sessions.knows("p", token)
     assert not again.knows("p", token)
+
+
+@pytest.mark.parametrize("off_s", [-26 * 365 * 86400.0, 40 * 365 * 86400.0])
+def test_a_clock_that_is_wrong_until_it_is_set_signs_nobody_out(tmp_path, off_s):
+    clock, steady = Clock(), Clock()
+    sessions = Sessions(tmp_path / "sessions.json", clock, steady)
+    used, unused = (sessions.begin("p", name) for name in ("used", "unused"))
+    clock.now += off_s  # the PC was off, and has no battery for its clock
+    steady.now = 10.0
+    again = Sessions(tmp_path / "sessions.json", clock, steady)
+    again.knows("p", used)
+    new = again.begin("p", "new")
+    steady.now += 60
+    clock.now += 60 - off_s  # the network tells the time
+    assert [again.knows("p", token) for token in (used, unused, new)] == [True, True, True]
+    later = Sessions(tmp_path / "sessions.json", clock, steady)
+    assert [later.knows("p", token) for token in (used, unused, new)] == [True, True, True]
 
 
 def test_of_very_many_sessions_the_least_used_end(tmp_path):

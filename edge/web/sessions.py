@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import secrets
 import time
 from collections.abc import Callable
@@ -39,17 +40,26 @@ class _Kept(BaseModel):
 class Sessions:
     """The signed-in devices. Use from the pages' event loop only."""
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time.time):
-        self._path, self._clock = path, clock
+    def __init__(
+        self,
+        path: Path,
+        clock: Callable[[], float] = time.time,
+        steady: Callable[[], float] = time.monotonic,
+    ):
+        """steady is believed where it says that less time has passed: clocks are set."""
+        self._path, self._clock, self._steady = path, clock, steady
         self._pin = ""
         self._sessions: dict[str, Session] = {}
+        self._used: dict[str, float] = {}  # since the daemon runs, by the steady clock
         self._read()
 
     def begin(self, pin: str, name: str) -> str:
         """Return the token of a new session: only its fingerprint is kept here."""
         self._only_of(pin)
         token, now_s = secrets.token_urlsafe(32), self._clock()
-        self._sessions[_fingerprint(token)] = Session(name=name, used_s=now_s)
+        key = _fingerprint(token)
+        self._sessions[key] = Session(name=name, used_s=now_s)
+        self._used[key] = self._steady()
         while len(self._sessions) > MOST:
             del self._sessions[min(self._sessions, key=lambda key: self._sessions[key].used_s)]
         self._write()
@@ -58,10 +68,14 @@ class Sessions:
     def knows(self, pin: str, token: str) -> bool:
         """Whether the token belongs to a session begun with this PIN; asking counts as a use."""
         self._only_of(pin)
-        session = self._sessions.get(_fingerprint(token))
-        now_s = self._clock()
-        if session is None or now_s - session.used_s > LASTS_S:
+        key, now_s, steady_s = _fingerprint(token), self._clock(), self._steady()
+        session = self._sessions.get(key)
+        if session is None:
             return False
+        unused_s = min(now_s - session.used_s, steady_s - self._used.get(key, -math.inf))
+        if unused_s > LASTS_S:
+            return False
+        self._used[key] = steady_s
         if not 0 <= now_s - session.used_s < NOTED_EACH_S:
             session.used_s = now_s
             self._write()
@@ -86,10 +100,6 @@ class Sessions:
         self._pin, self._sessions = kept.pin, kept.sessions
 
     def _write(self) -> None:
-        now_s = self._clock()
-        self._sessions = {
-            key: one for key, one in self._sessions.items() if now_s - one.used_s <= LASTS_S
-        }
         kept = _Kept(pin=self._pin, sessions=self._sessions)
         try:
             write_atomically(self._path, kept.model_dump_json().encode(), 0o600)
