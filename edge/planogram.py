@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -122,5 +123,10 @@ class Planogram(Section):
 
     def reference_size(self, camera_id: str) -> tuple[int, int] | None:
         """Return (width, height) of the picture the slots were drawn on, None where unknown."""
-        camera = self.cameras.get(camera_id)
-        return picture_size(camera.reference) if camera and camera.reference else None
+        return self._reference_sizes.get(camera_id)
+
+    @cached_property
+    def _reference_sizes(self) -> dict[str, tuple[int, int]]:
+        """Read once, and soon after the file: pages ask again and again, pictures get removed."""
+        references = {name: camera.reference for name, camera in self.cameras.items()}
+        return {name: picture_size(path) for name, path in references.items() if path}

@@ -223,6 +223,8 @@ def test_the_size_of_the_reference_picture_is_known(folder):
     planogram = load_planogram(write("planogram.yaml", text))
     assert planogram.reference_size("aisle-1") == (160, 90)
     assert planogram.reference_size("other") is None
+    Path("aisle-1.jpg").unlink()  # the pages ask again and again
+    assert planogram.reference_size("aisle-1") == (160, 90)
 
 
 def test_a_forwarding_broker_with_users_may_be_reached_from_outside(folder):
