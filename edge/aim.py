@@ -114,10 +114,18 @@ class Aims:
             aims = self._aims
             for aim in aims:
                 if not self._wake.is_set() and time.monotonic() >= aim.due_s:
-                    self._ask(aim)
+                    self._ask_safely(aim)
             next_s = min((aim.due_s for aim in aims), default=time.monotonic() + EVERY_S)
             self._wake.wait(max(0.0, next_s - time.monotonic()))
             self._wake.clear()
+
+    def _ask_safely(self, aim: _Aim) -> None:
+        """One camera's trouble must not end the thread that asks for all of them."""
+        try:
+            self._ask(aim)
+        except Exception:
+            log.exception("camera %s: not told whether it moved", aim.eye.camera_id)
+            aim.due_s = time.monotonic() + EVERY_S
 
     def _ask(self, aim: _Aim) -> None:
         """Compare the camera's newest picture, if there is one since it was asked last."""

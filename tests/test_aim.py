@@ -10,7 +10,6 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from queue import SimpleQueue
 
 import cv2
 import moved
@@ -26,7 +25,7 @@ from edge import aim
 from edge.aim import slots_off
 from edge.board import Board
 from edge.errors import AlignmentError
-from edge.monitor import serve
+from edge.monitor import Requests, serve
 from edge.plan import Plan, read_plan
 from edge.render import Renderer
 from edge.scene import Scene
@@ -160,7 +159,7 @@ class Running:
     """The daemon's main loop in a thread of the test, asking each half second."""
 
     def __init__(self, site: Path):
-        self.board, self.requests = Board(), SimpleQueue[Asked]()
+        self.board, self.requests = Board(), Requests()
         self._stop = threading.Event()
 
         def read() -> Plan:
@@ -272,3 +271,20 @@ def test_looking_for_moved_cameras_gives_way_to_everything_else():
     with contextlib.closing(aim.Aims(Board())):
         (thread,) = (one for one in threading.enumerate() if one.name == "aims")
         wait_for(lambda: os.getpriority(os.PRIO_PROCESS, thread.native_id) == aim.NICENESS)
+
+
+def test_one_picture_that_nobody_thought_of_does_not_end_the_asking(
+    site, camera, shelf, broker, often, monkeypatch, caplog
+):
+    compare, troubles = aim.slots_off, iter([cv2.error("unforeseen")])
+
+    def once(*args: object) -> float:
+        for trouble in troubles:
+            raise trouble
+        return compare(*args)
+
+    monkeypatch.setattr(aim, "slots_off", once)
+    camera.picture = shifted(shelf, 0.05)
+    with Subscriber(broker.port) as listener, Running(site):
+        wait_for(lambda: told(listener) == ("degraded", "moved"), 30)
+    assert "unforeseen" in caplog.text
