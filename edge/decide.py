@@ -109,9 +109,14 @@ def expire(
     return state, None
 
 
-def acknowledge(state: SlotState, by: str, at: datetime) -> tuple[SlotState, Event]:
-    """Return the state and event of somebody being on the way. ClosedError: nothing is open."""
+def acknowledge(state: SlotState, by: str, at: datetime) -> tuple[SlotState, Event | None]:
+    """Return the state and event of somebody being on the way. ClosedError: nothing is open.
+
+    Who says so again says nothing new.
+    """
     _must_be_open(state)
+    if state.ack is not None and state.ack.by == by:
+        return state, None
     state = replace(state, ack=Ack(by, at))
     return state, _event(EventKind.UPDATED, state, at, Reason.ACK, by)
 

@@ -6,7 +6,6 @@ import json
 import tempfile
 import threading
 from pathlib import Path
-from queue import SimpleQueue
 from urllib.parse import urlsplit
 
 import paho.mqtt.client as paho
@@ -16,13 +15,12 @@ from edge.address import free_port
 from edge.board import Board
 from edge.config import Config
 from edge.drawing.planogram_file import read_plan_file
-from edge.monitor import serve
+from edge.monitor import Requests, serve
 from edge.outlet import Outlet
 from edge.plan import Plan, make_plan
 from edge.planogram import Planogram
 from edge.signals import stop_on_signals
 from edge.site import Site
-from edge.types import Asked
 from edge.web import open_web
 from edge.web.routes import daemon_routes
 
@@ -39,11 +37,11 @@ def run_demo(seed: int, seconds: float | None) -> None:
         timer = threading.Timer(seconds, stop.set)
         timer.daemon = True
         timer.start()
-    board, requests = Board(), SimpleQueue[Asked]()
+    board, requests = Board(), Requests()
     with tempfile.TemporaryDirectory(prefix="shelf-edge-demo-") as state:
         site = _site(seed, Path(state))
         plan = _plan(site)
-        with open_web(site, daemon_routes(plan, board, requests.put)) as pages:
+        with open_web(site, daemon_routes(plan, board, requests.ask)) as pages:
             print(f"{len(plan.slots)} slots of a rendered store are watched: {pages.address}")
             print(f"  draw them anew: {pages.address}calibrate", flush=True)
             serve(plan, lambda: _plan(site), requests, board, stop, on_open=_show_events)

@@ -21,7 +21,7 @@ from edge.aim import Aims
 from edge.board import Board
 from edge.decide import Rule, decide, expire
 from edge.desk import Desk
-from edge.errors import StoreError
+from edge.errors import RequestError, StoreError, UnavailableError
 from edge.eye import Eye
 from edge.gate import Gate
 from edge.health import Health
@@ -42,7 +42,19 @@ log = logging.getLogger(__name__)
 TICK_S = 0.1
 EXPIRE_EVERY_S = 1.0
 
-Requests = SimpleQueue[Asked]
+ANSWERS_A_ROUND = 20
+MAX_WAITING = 200
+
+
+class Requests(SimpleQueue[Asked]):
+    """What is asked of the main loop, from any thread; a signal puts, all others ask."""
+
+    def ask(self, asked: Asked) -> None:
+        """Wait in line. Where the line is too long it is refused: looking comes first."""
+        if self.qsize() < MAX_WAITING:
+            self.put(asked)
+        else:
+            asked.reply(messages.refusal(RequestError("too many requests wait; try again")))
 
 
 @dataclass
@@ -105,13 +117,13 @@ def run(site_path: Path) -> None:
     reported and retried.
     """
     stop = threading.Event()
-    requests: Requests = SimpleQueue()
+    requests = Requests()
     board = Board()
     stop_on_signals(stop)
     signal.signal(signal.SIGHUP, lambda *_: requests.put(Asked("reload", b"", _unheard)))
     plan = read_plan(site_path)
     try:
-        with open_web(plan.config.site, daemon_routes(plan, board, requests.put)) as pages:
+        with open_web(plan.config.site, daemon_routes(plan, board, requests.ask)) as pages:
 
             def announce(outlet: Outlet) -> None:
                 """Not before the broker is up: an address that is gone at once helps nobody."""
@@ -147,10 +159,14 @@ def serve(
     health = Health(begun)
     following: Plan | None = plan
     with contextlib.closing(Lookout()) as lookout, contextlib.closing(Aims(board)) as aims:
+        before: Plan | None = None
         while following is not None:
-            plan = following
-            ours = serves(plan.config.site)
-            with open_outlet(plan.config.site, requests.put, stop) as outlet:
+            with contextlib.ExitStack() as stack:
+                outlet = _outlet(stack, following, requests, stop, insist=before is None)
+                if outlet is None:
+                    following, before = before, None
+                    continue
+                ours = serves(following.config.site)
                 on_open(outlet)
                 board.delivery = outlet.publisher.delivery
                 while following is not None and serves(following.config.site) == ours:
@@ -162,7 +178,20 @@ def serve(
                         aims.follow(plan)
                         watch(post, stop)
                     started = None
-                    following = post.desk.reloaded
+                    before, following = plan, post.desk.reloaded
+
+
+def _outlet(
+    stack: contextlib.ExitStack, plan: Plan, requests: Requests, stop: threading.Event, insist: bool
+) -> Outlet | None:
+    """Return the plan's outlet, or None where a reload wants one that cannot be opened now."""
+    try:
+        return stack.enter_context(open_outlet(plan.config.site, requests.ask, stop, insist))
+    except (StoreError, UnavailableError) as error:
+        if insist:
+            raise
+        log.error("the configuration stays as it was: %s", error)
+        return None
 
 
 @contextlib.contextmanager
@@ -235,8 +264,8 @@ def health_report(post: Post, now: Moment) -> dict[str, bytes]:
 
 
 def answer_requests(post: Post, now: Moment) -> None:
-    """Answer what was asked since the last round."""
+    """Answer what was asked, of very much a part: the next round goes on."""
     with contextlib.suppress(Empty):
-        while True:
+        for _ in range(ANSWERS_A_ROUND):
             asked = post.requests.get_nowait()
             asked.reply(post.desk.answer(asked.verb, asked.payload, now))

@@ -40,18 +40,20 @@ def serves(site: Site) -> tuple[object, ...]:
 
 @contextlib.contextmanager
 def open_outlet(
-    site: Site, ask: Callable[[Asked], None], stop: threading.Event
+    site: Site, ask: Callable[[Asked], None], stop: threading.Event, patient: bool = True
 ) -> Iterator[Outlet]:
     """Open state file and delivery, and close them in order: what still waits is sent first.
 
     The publisher is to be started when the ledger has written what there is to be told.
 
-    A state file that cannot be opened is reported and tried again until stop is set. Raises
-    UnavailableError where the embedded broker's port is in use.
+    A state file that cannot be opened is reported and tried again until stop is set, or raises
+    StoreError at once if not patient. Raises UnavailableError where the embedded broker's port is
+    in use.
     """
     with contextlib.ExitStack() as stack:
         destination = _destination(site, stack)
-        store = patiently(partial(Store, site.state), stop)
+        open_store = partial(Store, site.state)
+        store = patiently(open_store, stop) if patient else open_store()
         stack.callback(store.close)
 
         def hear(verb: str, payload: bytes) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from daemon import Daemon, StagedShelf, write_site
@@ -13,6 +15,9 @@ from disk import fill, mount, small_disk
 from mosquitto import Mosquitto, Subscriber, free_port, retained, wait_for
 from test_broker import login
 from test_messages import schema_of
+
+from edge.monitor import ANSWERS_A_ROUND, MAX_WAITING, Requests, answer_requests
+from edge.types import Asked, Moment
 
 STATE = "stock/shop/slot/slot-0/state"
 
@@ -199,6 +204,46 @@ def test_a_reload_takes_the_changed_password_of_the_embedded_broker(tmp_path, sh
         assert daemon.end() == 0
     assert "bef0re" not in daemon.log()
     assert "aft3r" not in daemon.log()
+
+
+@pytest.mark.parametrize("wrong", ["listen", "state"])
+def test_a_reload_that_cannot_be_followed_leaves_the_daemon_as_it_was(
+    tmp_path, shelf, broker, wrong
+):
+    port = free_port()
+    path = write_site(tmp_path, shelf.url("/still.jpg"), {"listen": f"127.0.0.1:{port}"}, 1)
+    good = path.read_text()
+    (tmp_path / "file").write_text("no folder")
+    with Daemon(path) as daemon, contextlib.ExitStack() as stack:
+        wait_for(lambda: "delivery: connected" in daemon.log(), 30)
+        old, new = {
+            "listen": (f"127.0.0.1:{port}", f"127.0.0.1:{broker.port}"),
+            "state": ("state: state/", "state: file/state/"),
+        }[wrong]
+        assert old in good
+        path.write_text(good.replace(old, new))
+        daemon.send(signal.SIGHUP)
+        wait_for(lambda: "the configuration stays as it was" in daemon.log(), 30)
+        listener = stack.enter_context(Subscriber(port))
+        wait_for(lambda: now(listener)["state"] == "stocked", 30)
+        path.write_text(good)
+        assert ask(listener, "reload", "")["status"] == "ok"
+        assert daemon.end() == 0
+        assert "Traceback" not in daemon.log()
+
+
+def test_a_flood_of_requests_is_answered_in_parts_and_what_is_too_much_refused():
+    answers: list[bytes] = []
+    requests = Requests()
+    for _ in range(MAX_WAITING + 3):
+        requests.ask(Asked("ping", b"", answers.append))
+    assert [json.loads(one)["status"] for one in answers] == ["error"] * 3
+    assert json.loads(answers.pop())["error"] == "too many requests wait; try again"
+    desk = SimpleNamespace(answer=lambda verb, payload, now: b"pong")
+    post = SimpleNamespace(requests=requests, desk=desk)
+    for rounds in (1, 2):
+        answer_requests(post, Moment(datetime(2026, 11, 24, tzinfo=UTC), 0.0))
+        assert answers.count(b"pong") == rounds * ANSWERS_A_ROUND
 
 
 def test_a_port_in_use_ends_it_with_69_and_one_message(tmp_path, shelf, broker):

@@ -133,3 +133,10 @@ def test_a_reload_that_is_wrong_says_why_and_pictures_are_not_sent(ledger, tmp_p
     assert ask(asked, "reload")["error"] == "site.yaml:3: no"
     assert asked.reloaded is None
     assert "they are off" in ask(asked, "snapshot", slot="a1")["error"]
+
+
+def test_who_says_again_to_be_on_the_way_says_nothing_new(ledger, store, tmp_path):
+    asked = desk(ledger, tmp_path)
+    for name in ("Kim", "Kim", "Lee", "Kim"):
+        assert ask(asked, "ack", slot="a1", by=name)["status"] == "ok"
+    assert [event["data"]["ack"]["by"] for event in events(store)] == ["Kim", "Lee", "Kim"]
