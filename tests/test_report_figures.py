@@ -562,6 +562,19 @@ def test_a_page_of_a_study_alone_leads_with_what_the_study_found(tmp_path):
         write_report(tmp_path / "r.html", [], data=["pictures"], studies=[study])
 
 
+def test_a_trick_whose_gain_hangs_on_the_fit_does_not_clearly_help(tmp_path):
+    """Of 6 fits that spread by 1 point the mean is known within 1.05."""
+    rows = [row("full", None, 0, 0, 0)]
+    for name, points, std in (("ema", -1, 1.0), ("mixup", -1.1, 1.0), ("warmup", 1, 1.0)):
+        trick = row(f"full-{name}", "full", points, points - 0.1, points + 0.1)
+        trick["difference"]["std_folds"] = std
+        rows.append(trick)
+    figure = study_figures(open_study(write_study(tmp_path / "s", "ablate", rows)))[0]
+    assert figure.title == (
+        "1 of 3 tricks clearly helps the full recipe; most brings mixup, 1.1 points"
+    )
+
+
 def test_a_page_of_several_studies_leads_with_what_each_found(tmp_path):
     folds = write_study(tmp_path / "f", "kfold", [row("single", None, 0, 0, 0)])
     tricks = write_study(tmp_path / "t", "ablate", [

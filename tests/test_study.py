@@ -48,6 +48,7 @@ from trainer.recipe import SEEDS, STEPS_ONLY, Recipe, changed, load_recipe
 from trainer.report.studies import open_study, out_of_fold, study_figures
 from trainer.runs import load_run
 from trainer.statistics import (
+    interval_of_auroc,
     interval_of_mean,
     interval_of_share,
     paired_difference,
@@ -284,6 +285,16 @@ def test_an_area_in_which_pictures_count_several_times_is_scikit_learns():
     weights = rng.integers(0, 4, (3, 50)).astype(float)
     expected = [roc_auc_score(positive, scores, sample_weight=row) for row in weights]
     assert weighted_auroc(scores, positive, weights) == pytest.approx(expected)
+
+
+def test_an_area_of_one_is_as_sure_as_there_are_groups_of_the_rarer_kind():
+    positive = np.arange(60) < 20
+    groups = np.arange(60) // 2
+    apart = np.where(positive, 0.9, 0.1)[None]
+    low, high = interval_of_auroc(apart, positive, resamples(groups), groups)
+    assert (low, high) == (pytest.approx(wilson(1, 10)[0]), 1.0)
+    blurred = apart + np.random.default_rng(0).normal(0, 0.4, 60)
+    assert interval_of_auroc(blurred, positive, resamples(groups), groups)[1] < 1
 
 
 # -- rows -----------------------------------------------------------------------------------------

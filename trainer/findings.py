@@ -169,7 +169,9 @@ class Findings:
         if with_auroc:
             column = self._classes.index(EMPTY)
             empty = self._truth == column
-            found["auroc"] = interval_of_auroc(said[..., column], empty, self._weights)
+            found["auroc"] = interval_of_auroc(
+                said[..., column], empty, self._weights, self._layout.groups
+            )
         return found
 
     def _right(self, said: NDArray[np.float32]) -> NDArray[np.bool_]:

@@ -19,13 +19,18 @@ Interval = tuple[float, float]
 Z_95 = 1.959964
 RESAMPLES = 1000
 ROUNDING = 1e-9
-"""Points: a narrower interval is none."""
+"""Points or shares: a narrower interval is none."""
 
 
 def spread(values: Sequence[float]) -> dict[str, float | None]:
     """Return mean and standard deviation (n - 1); of a single value there is no spread."""
     std = float(np.std(values, ddof=1)) if len(values) > 1 else None
     return {"mean": float(np.mean(values)), "std": std}
+
+
+def half_width(std: float, n: int) -> float:
+    """Return half the interval of the mean of n values that spread by std; n is 2 at least."""
+    return float(t.ppf(0.975, n - 1) * std / np.sqrt(n))
 
 
 def wilson(share: float, n: float, z: float = Z_95) -> Interval:
@@ -79,11 +84,24 @@ def interval_of_mean(values: Floats, groups: NDArray[np.int64]) -> Interval:
     return mean - half, mean + half
 
 
-def interval_of_auroc(scores: Floats, positive: NDArray[np.bool_], weights: Floats) -> Interval:
-    """Return the interval of the area under the ROC, averaged over repeats: scores (repeats, n)."""
-    return _middle_95(
-        np.mean([weighted_auroc(row, positive, weights) for row in scores], axis=0)
-    )  # fmt: skip
+def interval_of_auroc(
+    scores: Floats,
+    positive: NDArray[np.bool_],
+    weights: Floats,
+    groups: NDArray[np.int64],
+) -> Interval:
+    """Return the interval of the area under the ROC, averaged over repeats: scores (repeats, n).
+
+    Where every resample parts all as well, as with an area of 1, their spread tells nothing: then
+    it is that of a share of as many as there are groups of the rarer kind.
+    """
+    areas = np.mean([weighted_auroc(row, positive, weights) for row in scores], axis=0)
+    low, high = _middle_95(areas)
+    if high - low < ROUNDING:
+        return wilson(
+            round(low, 9), min(len(np.unique(groups[kind])) for kind in (positive, ~positive))
+        )
+    return low, high
 
 
 def weighted_auroc(scores: Floats, positive: NDArray[np.bool_], weights: Floats) -> Floats:

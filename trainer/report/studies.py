@@ -31,6 +31,7 @@ from trainer.report.svg import (
     tick_percent,
     width_of,
 )
+from trainer.statistics import half_width
 
 Row = Mapping[str, Any]
 FULL, PLAIN = "full", "plain"
@@ -150,15 +151,22 @@ def _shares(study: Study, reference: str, prefix: str, sign: int) -> list[Figure
         Figure(
             title,
             _bars(rows, f"points of accuracy that each trick brings to {where}", title),
-            f"Points of top-1, {versus}; lines are 95 % intervals over groups "
-            "of pictures. Blue: the interval leaves out 0. " + _how(study),
+            f"Points of top-1, {versus}; lines are 95 % intervals, over groups "
+            "of pictures or over fits, whichever is wider. Blue: the interval leaves out 0. "
+            + _how(study),
         )
     ]
 
 
 def _points(row: Row, sign: int) -> tuple[float, float, float]:
-    low, high = sorted(sign * end for end in row["difference"]["interval"])
-    return sign * row["difference"]["points"], low, high
+    """Return the gain, low and high: how much it hangs on the pictures or on the fits, if more."""
+    found = row["difference"]
+    points = sign * found["points"]
+    low, high = sorted(sign * end for end in found["interval"])
+    if found["std_folds"] is not None:
+        half = half_width(found["std_folds"], sum(map(len, row["top1_per_fold"])))
+        low, high = min(low, points - half), max(high, points + half)
+    return points, low, high
 
 
 def _bars(rows: Sequence[tuple[str, float, float, float]], alt: str, title: str) -> str:
