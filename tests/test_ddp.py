@@ -31,12 +31,13 @@ from fitting import (
     write_recipe,
 )
 
+from edge.errors import UsageError
 from trainer.checkpoint import LAST, State
 from trainer.mixture import open_mixture
 from trainer.recipe import Recipe
 from trainer.runs import load_run
 from trainer.train import StoppedError, fit
-from trainer.workers import leads, workers
+from trainer.workers import joined, leads, workers
 
 PLAIN = {"mixup": 0, "net": {"arch": "resnet10", "width": 0.125, "blocks": [1, 1]}}
 """Nothing in it depends on how a batch is shared, but BatchNorm."""
@@ -222,3 +223,25 @@ def test_both_must_see_the_same_run(photos, tmp_path):
 def fit_elsewhere(recipe: Recipe, run: Path) -> None:
     """As on two machines that do not share a disk."""
     trained(recipe, run if os.environ["RANK"] == "0" else run.with_name("elsewhere"))
+
+
+@pytest.mark.parametrize(
+    ("local_rank", "said"),
+    [
+        (None, "WORLD_SIZE is set but not LOCAL_RANK: start the processes with torchrun"),
+        ("2", "process 2 has no GPU of its own, this machine has 2: start torchrun with "
+              "--nproc-per-node 2"),
+    ],
+)  # fmt: skip
+def test_more_processes_than_gpus_are_refused(monkeypatch, local_rank, said):
+    """Played: here is no GPU."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    if local_rank is None:
+        monkeypatch.delenv("LOCAL_RANK", raising=False)
+    else:
+        monkeypatch.setenv("LOCAL_RANK", local_rank)
+    with pytest.raises(UsageError) as raised, joined(batch=4):
+        pytest.fail("it joined")
+    assert str(raised.value) == said

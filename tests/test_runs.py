@@ -152,6 +152,8 @@ def test_a_run_tells_what_it_was_made_from_and_how_it_went(recipe, run):
     assert about["seed"] == 0
     assert about["threads"] == torch.get_num_threads()
     assert about["cpu"]
+    assert (about["processes"], about["precision"]) == (1, "float32")
+    assert (about["gpu"] is None) == (not torch.cuda.is_available())
     assert load_run(run).recipe == recipe
 
 
@@ -747,3 +749,10 @@ def test_a_folder_without_a_checkpoint_is_no_run(tmp_path):
         load_run(tmp_path)
     with pytest.raises(UnavailableError, match="no finished run"):
         load_run(tmp_path / "gone.pt")
+
+
+def test_fp32_is_the_float_of_32_bits_on_a_gpu_too(photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    tinys = tiny(photos, precision="fp32")
+    prepare(open_mixture(tinys), tmp_path / "none", Workers(0, 1, "cpu"))
+    assert not torch.backends.cudnn.allow_tf32

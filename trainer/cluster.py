@@ -65,7 +65,8 @@ def work(
     """
     ray = _connect(address)
     try:
-        task = ray.remote(num_cpus=1)(_carry_out)
+        gpus = min(1, int(ray.cluster_resources().get("GPU", 0)))  # else all would share the first
+        task = ray.remote(num_cpus=1, num_gpus=gpus)(_carry_out)
         teachers: dict[str, Any] = {}
         asked: dict[Any, Job] = {}
         for job in jobs:

@@ -35,6 +35,8 @@ from trainer.mixture import Mixture, open_mixture
 from trainer.net import SlotNet, why_unsuited
 from trainer.picture import Picture
 from trainer.recipe import Recipe
+from trainer.tricks import half_precision
+from trainer.workers import count, device
 
 log = logging.getLogger(__name__)
 
@@ -108,6 +110,9 @@ def _circumstances(recipe: Recipe) -> dict[str, object]:
         "python": platform.python_version(),
         "machine": platform.machine(),
         "cpu": processor_name(),
+        "gpu": torch.cuda.get_device_name() if device() == "cuda" else None,
+        "precision": str(half_precision(recipe, device()) or torch.float32).removeprefix("torch."),
+        "processes": count(),
         "threads": torch.get_num_threads(),
         "seed": recipe.seed,
     }

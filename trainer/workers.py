@@ -13,12 +13,18 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from edge.errors import EdgeError, UnavailableError, UsageError
+
+PATIENCE = timedelta(hours=6)
+"""How long the others wait while process 0 measures on what is held out; NCCL's own are 10 minutes.
+
+A process that ends is noticed at once, by its connection and by torchrun."""
 
 
 def leads() -> bool:
@@ -69,7 +75,7 @@ def workers(batch: int) -> Iterator[Workers]:
 
     Raises UsageError where a batch does not divide, UnavailableError where another process ends.
     """
-    team = Workers(_rank(), count(), _device())
+    team = Workers(_rank(), count(), device())
     with joined(batch):
         try:
             yield team
@@ -93,16 +99,17 @@ def joined(batch: int) -> Iterator[None]:
     A process that has left cannot join again: torchrun's store still has the addresses of the first
     time.
 
-    Raises UsageError where the batch does not divide.
+    Raises UsageError where the batch does not divide, or there are more processes than GPUs.
     """
     if batch % count():
         raise UsageError(f"batch: {batch} pictures cannot be shared by {count()} processes evenly")
     if count() == 1 or distributed.is_initialized():
         yield
         return
-    if _device() == "cuda":
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    distributed.init_process_group("nccl" if _device() == "cuda" else "gloo")
+    if device() == "cuda":
+        torch.cuda.set_device(_own_gpu())
+    backend = "nccl" if device() == "cuda" else "gloo"
+    distributed.init_process_group(backend, timeout=PATIENCE)
     try:
         yield
     finally:
@@ -114,9 +121,23 @@ def _rank() -> int:
     return int(os.environ.get("RANK", 0)) if count() > 1 else 0
 
 
+def _own_gpu() -> int:
+    """Return the number of this process's GPU. Raises UsageError where there is none for it."""
+    number, gpus = os.environ.get("LOCAL_RANK"), torch.cuda.device_count()
+    if number is None:
+        raise UsageError("WORLD_SIZE is set but not LOCAL_RANK: start the processes with torchrun")
+    if int(number) >= gpus:
+        raise UsageError(
+            f"process {number} has no GPU of its own, this machine has {gpus}: start torchrun with "
+            f"--nproc-per-node {gpus}"
+        )
+    return int(number)
+
+
 def count() -> int:
     return int(os.environ.get("WORLD_SIZE", 1))
 
 
-def _device() -> str:
+def device() -> str:
+    """Return what torch calls the kind of device that is trained on here."""
     return "cuda" if torch.cuda.is_available() else "cpu"
