@@ -71,6 +71,7 @@ class Shop:
         self.acts: list[dict[str, Any]] = []
         self.refuse: tuple[int, str] | None = None
         """Status and code with which acts are answered, where they are refused."""
+        self.refill_min: float | None = 27.4
         self.hours_on = 0
         """How many hours later the figures of the report and of the health are."""
         self.away = False
@@ -190,7 +191,7 @@ class Shop:
         some = self.slots[:14]
         return JSONResponse({
             "availability": 0.9996, "not_visible": 0.031,
-            "median_refill_min": 27.4,
+            "median_refill_min": self.refill_min,
             "days": [{"date": str(date), "availability": None if k == 2 else 0.9 + k / 100,
                       "not_visible": 0.01} for k, date in enumerate(dates[:10])],
             "slots": [{"id": one["id"], "name": one["name"], "sku": one["sku"],

@@ -44,6 +44,21 @@ def test_a_narrow_screen_never_scrolls_sideways(visit, view, locale):
     assert small_targets(page) == []
 
 
+@pytest.mark.parametrize("width", [320, 390, 1000, 1100, 1440])
+@pytest.mark.parametrize("locale", ["ko-KR", "en-US"])
+@pytest.mark.parametrize("refill_min", [0.4, 23 * 60 + 59])
+def test_a_duration_stays_on_one_line(visit, width, locale, refill_min):
+    shop = Shop()
+    shop.refill_min = refill_min
+    page = visit(shop, "/#history", viewport={"width": width, "height": 800}, locale=locale)
+    settled(page, "history")
+    lines = page.locator(".figure__value").evaluate_all(
+        "all => all.map(one => Math.round("
+        "one.clientHeight / parseFloat(getComputedStyle(one).lineHeight)))"
+    )
+    assert lines == [1, 1, 1]
+
+
 def test_the_page_weighs_little(visit):
     shop = Shop()
     page = visit(shop)

@@ -34,7 +34,7 @@ export default {
   "age.days": "{d} d {h} h",
   "age.waiting": "Late",
   "age.urgent": "Urgent",
-  "duration.less": "under a minute",
+  "duration.less": "< 1 min",
   "duration.minutes": "{m} min",
   "duration.hours": "{h} h {m} min",
   "ago.never": "never",
