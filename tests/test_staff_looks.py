@@ -59,6 +59,21 @@ def test_a_duration_stays_on_one_line(visit, width, locale, refill_min):
     assert lines == [1, 1, 1]
 
 
+def test_the_days_figures_stand_beside_each_other_on_a_phone(visit):
+    page = visit(Shop(), "/#history", viewport={"width": 320, "height": 640})
+    settled(page, "history")
+    spans = page.locator(".days__value").evaluate_all(
+        """all => all.filter(one => one.textContent).map(one => {
+            const range = document.createRange();
+            range.selectNodeContents(one);
+            const { left, right } = range.getBoundingClientRect();
+            return [left, right];
+        })"""
+    )
+    assert len(spans) == 6
+    assert all(right <= left for (_, right), (left, _) in itertools.pairwise(spans))
+
+
 def test_the_page_weighs_little(visit):
     shop = Shop()
     page = visit(shop)

@@ -50,7 +50,7 @@ export function dayBars(days) {
         "span",
         { class: "days__value", "aria-hidden": "true" },
         days.length <= 7 && one.availability !== null
-          ? percent(one.availability).replace(" %", "")
+          ? percent(one.availability).replace(/\s%$/, "")
           : "",
       ),
       h("span", { class: "days__column", role: "img", "aria-label": words, title: words }, mark),
