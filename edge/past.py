@@ -56,11 +56,13 @@ def write(db: sqlite3.Connection, entry: Entry) -> None:
 
 
 def _forget(db: sqlite3.Connection, hour: int, at: datetime) -> None:
-    """Forget what was before, unless that is all there is: then the clock is wrong more likely.
+    """Forget what was before, unless that is more than would stay: the clock is wrong more likely.
 
-    It is asked again after an hour, when something was written by the clock that is right by then.
+    So each hour takes one hour along, and a clock that is years ahead for a while nothing.
     """
-    if not db.execute("SELECT 1 FROM spent WHERE hour >= ? LIMIT 1", (hour,)).fetchone():
+    hours = "SELECT count(DISTINCT hour) FROM spent WHERE hour"
+    (older,), (newer,) = (db.execute(f"{hours} {is_} ?", (hour,)).fetchone() for is_ in ("<", ">="))
+    if older > newer:
         return
     db.execute("DELETE FROM spent WHERE hour < ?", (hour,))
     db.execute("DELETE FROM incident WHERE closed_at < ?", (at.isoformat(),))

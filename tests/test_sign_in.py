@@ -391,6 +391,21 @@ def test_of_very_many_sessions_the_least_used_end(tmp_path):
     assert sessions.knows("p", last)
 
 
+def test_a_sign_in_while_the_clock_is_not_set_yet_does_not_end_itself(tmp_path):
+    clock, steady = Clock(), Clock()
+    sessions = Sessions(tmp_path / "sessions.json", clock, steady)
+    for _ in range(MOST):
+        clock.now += 1
+        sessions.begin("p", "other")
+    clock.now -= 26 * 365 * 86400.0
+    again = Sessions(tmp_path / "sessions.json", clock, steady)
+    token = again.begin("p", "till")
+    assert again.knows("p", token)
+    steady.now += 1
+    again.begin("p", "another")
+    assert again.knows("p", token)
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"pin": 1}', "\x00", '{"sessions": {}}'])
 def test_a_damaged_file_of_sessions_asks_for_the_pin_again(tmp_path, text, caplog):
     (tmp_path / "sessions.json").write_text(text)

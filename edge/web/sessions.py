@@ -61,7 +61,9 @@ class Sessions:
         self._sessions[key] = Session(name=name, used_s=now_s)
         self._used[key] = self._steady()
         while len(self._sessions) > MOST:
-            del self._sessions[min(self._sessions, key=lambda key: self._sessions[key].used_s)]
+            least = min(self._sessions, key=self._last_use)
+            del self._sessions[least]
+            self._used.pop(least, None)
         self._write()
         return token
 
@@ -83,11 +85,16 @@ class Sessions:
 
     def end(self, token: str) -> None:
         if self._sessions.pop(_fingerprint(token), None) is not None:
+            self._used.pop(_fingerprint(token), None)
             self._write()
+
+    def _last_use(self, key: str) -> tuple[float, float]:
+        """Return what orders sessions by their last use: the steady clock is never wrong."""
+        return self._used.get(key, -math.inf), self._sessions[key].used_s
 
     def _only_of(self, pin: str) -> None:
         if pin != self._pin:
-            self._pin, self._sessions = pin, {}
+            self._pin, self._sessions, self._used = pin, {}, {}
 
     def _read(self) -> None:
         try:
