@@ -117,7 +117,7 @@ class Gate:
                 _verdict(clear[index], looked_at[index]),
                 since_s,
                 index in other,
-                pictures[index].tobytes() if index in pictures else None,
+                _corners(slot) + pictures[index].tobytes() if index in pictures else None,
             )
             for index, slot in enumerate(self._slots)
         ]
@@ -135,7 +135,7 @@ class Gate:
     ) -> dict[int, NDArray[np.uint8]]:
         """Return the pictures (T, T, 3) that the held slots which are clear are compared with."""
         return {
-            index: _unpacked(held[slot.slot_id], memory.looked[index])
+            index: _unpacked(held[slot.slot_id], slot, memory.looked[index])
             for index, slot in enumerate(self._slots)
             if clear[index] and slot.slot_id in held
         }
@@ -199,11 +199,19 @@ def _hidden(now: Pixels, memory: _Memory, moving: Mask, clock_s: float) -> Mask:
     return hidden & ~adopted
 
 
-def _unpacked(picture: bytes | None, looked: Pixels) -> NDArray[np.uint8]:
-    """Return a picture (T, T, 3) that a Sight gave, or how the slot looked last."""
-    if picture is None or len(picture) != looked.size:  # another version's thumbnails
+def _corners(slot: Slot) -> bytes:
+    return np.array(slot.quad, "<f4").tobytes()
+
+
+def _unpacked(packed: bytes | None, slot: Slot, looked: Pixels) -> NDArray[np.uint8]:
+    """Return a picture (T, T, 3) that a Sight gave, or how the slot looked last.
+
+    That it is where the slot was drawn anew since, or thumbnails had another size.
+    """
+    corners = _corners(slot)
+    if not packed or not packed.startswith(corners) or len(packed) != len(corners) + looked.size:
         return looked.round().astype(np.uint8)
-    return np.frombuffer(picture, np.uint8).reshape(looked.shape)
+    return np.frombuffer(packed, np.uint8, offset=len(corners)).reshape(looked.shape)
 
 
 def _is_other(

@@ -287,9 +287,15 @@ def test_what_was_taken_while_the_daemon_was_down_is_another_picture():
     assert others(shelf) == {"left"}
 
 
-def test_a_picture_of_another_size_is_taken_anew():
+def test_a_picture_of_another_version_or_of_other_corners_is_taken_anew(monkeypatch):
     shelf = Shelf().watched_for(60)
-    shelf.pictures = {"left": b"of another version"}
-    assert others(shelf) == set()
-    shelf.full.remove("left")
-    assert others(shelf) == {"left"}
+    for picture in (b"of another version", others(shelf) or shelf.pictures["left"]):
+        x0, y0, x1, y1 = LEFT
+        monkeypatch.setitem(PLACES, "left", (x0 + 30, y0 - 30, x1, y1))
+        shelf.gate = Gate([slot(name) for name in PLACES])
+        monkeypatch.setitem(PLACES, "left", LEFT)
+        shelf.pictures = {"left": picture}
+        assert others(shelf) == set()
+        shelf.full.remove("left")
+        assert others(shelf) == {"left"}
+        shelf.full.add("left")
