@@ -198,6 +198,9 @@ def test_half_precision_is_for_processors_that_are_faster_with_it(
     assert half_precision(recipe(), "cpu") is expected
     assert half_precision(recipe(precision="bf16"), "cpu") is torch.bfloat16
     assert half_precision(recipe(precision="fp32"), "cpu") is None
+    assert half_precision(recipe().model_copy(update={"optimizer": "logistic"}), "cpu") is None, (
+        "solved with all digits"
+    )
 
 
 def test_a_gpu_that_only_emulates_bfloat16_takes_the_other_half(monkeypatch):

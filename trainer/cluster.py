@@ -1,9 +1,10 @@
 """A study's fits as tasks of a Ray cluster that is there already.
 
 Each machine needs the same Python, Ray and shelf-edge, and the pictures and weights where the
-recipe says they are; no folder is shared. A task works in a folder of its own and sends its files
-back, and only the one that asked writes them into the study: so a machine that is lost costs a fit,
-no more.
+recipe says they are; no folder is shared. Where the cluster has GPUs when a study begins, each task
+takes one, and machines without a GPU take none. A task works in a folder of its own and sends its
+files back, and only the one that asked writes them into the study: so a machine that is lost costs
+a fit, no more.
 """
 
 from __future__ import annotations

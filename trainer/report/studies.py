@@ -347,9 +347,9 @@ def _best_and_fastest(best: Row, rows: Sequence[Row]) -> str:
     low, _ = best["intervals"]["top1"]
     gain = low - other["intervals"]["top1"][1]
     if best["compared_with"] == other["name"] and best["difference"]:
-        gain = best["difference"]["interval"][0]
+        gain = _points(best, 1)[1]
     elif other["compared_with"] == best["name"] and other["difference"]:
-        gain = -other["difference"]["interval"][1]
+        gain = -_points(other, 1)[2]
     points = 100 * (_top1(best) - _top1(other)) if gain > 0 else None
     ms, other_ms = best["ms_per_image"], other["ms_per_image"]
     alike = abs(ms["mean"] - other_ms["mean"]) <= (ms["std"] or 0) + (other_ms["std"] or 0)
