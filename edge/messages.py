@@ -141,6 +141,11 @@ def refusal(error: RequestError) -> bytes:
     return _reply(error.transaction, {}, str(error))
 
 
+def busy() -> bytes:
+    """Return the reply to a request that was not even read: nothing was done, it may come again."""
+    return _reply(None, {"code": "busy"}, "too many requests wait; try again")
+
+
 def _reply(transaction: str | int | None, data: dict[str, JsonValue], error: str | None) -> bytes:
     return encode(
         ResponsePayload(

@@ -21,14 +21,14 @@ from edge.aim import Aims
 from edge.board import Board
 from edge.decide import Rule, decide, expire
 from edge.desk import Desk
-from edge.errors import RequestError, StoreError, UnavailableError
+from edge.errors import StoreError, UnavailableError
 from edge.eye import Eye
 from edge.gate import Gate
 from edge.health import Health
 from edge.ledger import Ledger
 from edge.lookout import Lookout
 from edge.observe import observe
-from edge.outlet import Outlet, open_outlet, patiently, serves
+from edge.outlet import Outlet, open_outlet, patiently
 from edge.plan import Plan, read_plan
 from edge.rows import QueuedEvent
 from edge.signals import stop_on_signals
@@ -54,7 +54,7 @@ class Requests(SimpleQueue[Asked]):
         if self.qsize() < MAX_WAITING:
             self.put(asked)
         else:
-            asked.reply(messages.refusal(RequestError("too many requests wait; try again")))
+            asked.reply(messages.busy())
 
 
 @dataclass
@@ -131,7 +131,7 @@ def run(site_path: Path) -> None:
 
             read = partial(read_plan, site_path)
             serve(plan, read, requests, board, stop, on_open=announce, on_plan=pages.follow)
-    except StoreError:
+    except (StoreError, UnavailableError):
         if not stop.is_set():  # else it was reported, and waiting for its end was given up
             raise
 
@@ -162,14 +162,13 @@ def serve(
         before: Plan | None = None
         while following is not None:
             with contextlib.ExitStack() as stack:
-                outlet = _outlet(stack, following, requests, stop, insist=before is None)
+                outlet = _outlet(stack, following, requests, stop, before)
                 if outlet is None:
-                    following, before = before, None
+                    following = before
                     continue
-                ours = serves(following.config.site)
                 on_open(outlet)
                 board.delivery = outlet.publisher.delivery
-                while following is not None and serves(following.config.site) == ours:
+                while following is not None and outlet.fits(following.config.site):
                     plan = following
                     on_plan(plan.config.site)
                     ledger = _take_up_ledger(plan, outlet, begun, started, stop)
@@ -182,14 +181,29 @@ def serve(
 
 
 def _outlet(
-    stack: contextlib.ExitStack, plan: Plan, requests: Requests, stop: threading.Event, insist: bool
+    stack: contextlib.ExitStack,
+    plan: Plan,
+    requests: Requests,
+    stop: threading.Event,
+    before: Plan | None,
 ) -> Outlet | None:
-    """Return the plan's outlet, or None where a reload wants one that cannot be opened now."""
+    """Return the plan's outlet, or None where a reload wants one that cannot be opened now.
+
+    Where that of before cannot be opened again either, as its port was taken meanwhile, it is
+    waited for.
+    """
+
+    def opened(patient: bool = False) -> Outlet:
+        outlet = open_outlet(plan.config.site, requests.ask, stop, patient)
+        return stack.enter_context(outlet)
+
+    if before is None:
+        return opened(patient=True)
+    if plan is before:
+        return patiently(opened, stop)
     try:
-        return stack.enter_context(open_outlet(plan.config.site, requests.ask, stop, insist))
+        return opened()
     except (StoreError, UnavailableError) as error:
-        if insist:
-            raise
         log.error("the configuration stays as it was: %s", error)
         return None
 

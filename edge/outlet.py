@@ -6,7 +6,7 @@ import contextlib
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
@@ -20,7 +20,7 @@ from edge.types import Asked
 
 log = logging.getLogger(__name__)
 
-STORE_RETRY_S = 5.0
+RETRY_S = 5.0
 
 Done = TypeVar("Done")
 
@@ -31,6 +31,14 @@ class Outlet:
     publisher: Publisher
     address: str
     """Where others find the events: mqtt://host:port."""
+    _serves: tuple[object, ...] = field(repr=False)
+
+    def fits(self, site: Site) -> bool:
+        """Whether this is the outlet for the site, as far as its password files can be read."""
+        try:
+            return serves(site) == self._serves
+        except UnavailableError:
+            return False
 
 
 def serves(site: Site) -> tuple[object, ...]:
@@ -51,6 +59,7 @@ def open_outlet(
     in use.
     """
     with contextlib.ExitStack() as stack:
+        ours = serves(site)
         destination = _destination(site, stack)
         open_store = partial(Store, site.state)
         store = patiently(open_store, stop) if patient else open_store()
@@ -61,7 +70,7 @@ def open_outlet(
 
         publisher = Publisher(store, open_sink(destination), hear)
         stack.callback(publisher.stop)
-        yield Outlet(store, publisher, destination.url)
+        yield Outlet(store, publisher, destination.url, ours)
 
 
 def _destination(site: Site, stack: contextlib.ExitStack) -> Destination:
@@ -94,17 +103,17 @@ def _passwords(mqtt: Mqtt) -> dict[str, str]:
 
 
 def patiently(attempt: Callable[[], Done], stop: threading.Event) -> Done:
-    """Return what attempt() returns, trying again while the state file is in trouble.
+    """Return what attempt() returns, trying again while state file or port cannot be had.
 
-    A trouble is reported once, however long it lasts. Raises its StoreError once stop is set.
+    A trouble is reported once, however long it lasts. Raises it once stop is set.
     """
     told = ""
     while True:
         try:
             return attempt()
-        except StoreError as error:
+        except (StoreError, UnavailableError) as error:
             if str(error) != told:
                 told = str(error)
-                log.error("%s; tried again each %.0f s", error, STORE_RETRY_S)
-            if stop.wait(STORE_RETRY_S):
+                log.error("%s; tried again each %.0f s", error, RETRY_S)
+            if stop.wait(RETRY_S):
                 raise

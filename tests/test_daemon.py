@@ -18,6 +18,7 @@ from test_messages import schema_of
 
 from edge.monitor import ANSWERS_A_ROUND, MAX_WAITING, Requests, answer_requests
 from edge.types import Asked, Moment
+from edge.web import staff
 
 STATE = "stock/shop/slot/slot-0/state"
 
@@ -232,13 +233,39 @@ def test_a_reload_that_cannot_be_followed_leaves_the_daemon_as_it_was(
         assert "Traceback" not in daemon.log()
 
 
+def test_where_the_way_back_is_barred_too_the_daemon_waits_for_it(tmp_path, shelf, broker):
+    password, port = tmp_path / "password", free_port()
+    password.write_text("bef0re\n")
+    users = {"till": "password"}
+    path = write_site(
+        tmp_path, shelf.url("/still.jpg"), {"listen": f"127.0.0.1:{port}", "users": users}, 1
+    )
+    good = path.read_text()
+    with Daemon(path) as daemon:
+        wait_for(lambda: "delivery: connected" in daemon.log(), 30)
+        (tmp_path / "another").write_text("aft3r\n")
+        path.write_text(
+            good.replace("till: password", "till: another").replace(f":{port}", f":{broker.port}")
+        )
+        password.unlink()
+        daemon.send(signal.SIGHUP)
+        wait_for(lambda: "a password cannot be read: No such file" in daemon.log(), 30)
+        password.write_text("bef0re\n")
+        wait_for(lambda: daemon.log().count("delivery: connected") == 2, 30)
+        assert login(port, "till", "bef0re") == "Success"
+        assert daemon.end() == 0
+        assert "Traceback" not in daemon.log()
+
+
 def test_a_flood_of_requests_is_answered_in_parts_and_what_is_too_much_refused():
     answers: list[bytes] = []
     requests = Requests()
     for _ in range(MAX_WAITING + 3):
         requests.ask(Asked("ping", b"", answers.append))
     assert [json.loads(one)["status"] for one in answers] == ["error"] * 3
-    assert json.loads(answers.pop())["error"] == "too many requests wait; try again"
+    refused = json.loads(answers.pop())
+    assert refused["error"] == "too many requests wait; try again"
+    assert staff.STATUS[refused["data"]["code"]] == 503, "pages try it again"
     desk = SimpleNamespace(answer=lambda verb, payload, now: b"pong")
     post = SimpleNamespace(requests=requests, desk=desk)
     for rounds in (1, 2):

@@ -57,7 +57,7 @@ def test_a_password_that_vanished_since_the_check_is_explained(tmp_path, passwor
 
 
 def test_trouble_with_the_state_file_is_said_once_and_tried_again(monkeypatch, caplog):
-    monkeypatch.setattr("edge.outlet.STORE_RETRY_S", 0.001)
+    monkeypatch.setattr("edge.outlet.RETRY_S", 0.001)
     troubles = iter(["disk is full"] * 3 + ["read-only"] * 3)
 
     def attempt() -> str:

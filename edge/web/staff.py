@@ -30,9 +30,9 @@ WIDEST_PX = 1600  # of a whole picture: more than a phone or half a screen shows
 NOBODY = "staff"
 """Who acts where the user of the page has given no name."""
 
-STATUS = {"already_closed": 409, "gone": 404, "not_written": 503}
-RETRYABLE = "not_written"
-"""The code of an answer after which the same act may be tried again: nothing was done."""
+STATUS = {"already_closed": 409, "gone": 404, "not_written": 503, "busy": 503}
+RETRYABLE = {"not_written", "busy"}
+"""The codes of an answer after which the same act may be tried again: nothing was done."""
 
 
 class Act(BaseModel):
@@ -132,7 +132,7 @@ class StaffRequests:
 
         def settle(payload: bytes) -> None:
             response: Json = json.loads(payload)
-            if response["data"].get("code") == RETRYABLE:
+            if response["data"].get("code") in RETRYABLE:
                 del self._acts[key]
             answered.set_result(response)
 
