@@ -268,9 +268,15 @@ def _drop_beyond(db: sqlite3.Connection, room_for: int) -> int:
 
 
 def _delete_events(db: sqlite3.Connection, events: Iterable[QueuedEvent]) -> int:
-    """Delete the events that are still there; return how many that were."""
-    ids = [(event.event_id,) for event in events]
-    return db.executemany("DELETE FROM outbox WHERE event_id = ?", ids).rowcount if ids else 0
+    """Delete the events that are still there; return how many that were.
+
+    Found by their rows: an index of event_id that is damaged would find none, and all be sent for
+    ever. The row alone will not do: in a file that was begun anew it is another event's.
+    """
+    found = [(event.row, event.event_id) for event in events]
+    if not found:
+        return 0
+    return db.executemany("DELETE FROM outbox WHERE id = ? AND event_id = ?", found).rowcount
 
 
 def _count_dropped(db: sqlite3.Connection, count: int) -> None:

@@ -86,6 +86,13 @@ def test_events_come_out_oldest_first_and_stay_until_they_are_forgotten(store):
     assert waiting(store) == ["first", "second", "third"]
 
 
+def test_an_event_of_the_same_row_in_another_file_is_not_taken_for_it(store):
+    store.record(events=[event("first")])
+    (first,) = store.oldest_events()
+    store.forget([replace(first, event_id="of the file before")])
+    assert waiting(store) == ["first"]
+
+
 def test_an_event_waits_with_all_that_was_said_of_it(store):
     queued = QueuedEvent("one", EventKind.CAMERA_DOWN, "camera/c", b'{"a":1}', NOON)
     store.record(events=[queued])
