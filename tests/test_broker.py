@@ -318,6 +318,15 @@ def test_a_second_client_of_a_name_ends_the_first(port):
         assert second.recv(2) == b"\xd0\x00"
 
 
+def hear(client: socket.socket, wanted: bytes) -> None:
+    """Read until that was said."""
+    heard = b""
+    while wanted not in heard:
+        more = client.recv(1024)
+        assert more, f"it is over after {heard!r}"
+        heard += more
+
+
 def has_ended(client: socket.socket) -> bool:
     client.setblocking(False)
     try:
@@ -340,11 +349,23 @@ def test_two_clients_of_a_name_that_come_at_the_same_moment_are_one(broker, port
             (left,) = [one for one in both if one not in ended]
             left.settimeout(10)
             left.sendall(b"\xc0\0")
-            answer = b""
-            while not answer.endswith(b"\xd0\0"):
-                answer += left.recv(64)
-                assert answer, "both are gone"
+            hear(left, b"\xd0\0")
         wait_for(lambda: not broker._running._broker.sessions)
+
+
+def test_who_takes_a_name_over_keeps_what_it_subscribes_to(broker, port):
+    sink = open_sink(broker.destination())
+    sink.open(nothing, nothing)
+    connect = b"\x10\x10\0\4MQTT\4\2\0\x3c\0\4till"
+    subscribe = b"\x82\x0c\0\1\0\7stock/#\0"
+    with contextlib.ExitStack() as stack:
+        for number in range(20):
+            client = stack.enter_context(socket.create_connection(("127.0.0.1", port), 10))
+            client.sendall(connect + subscribe)  # while the one before is still being forgotten
+            hear(client, b"\x90\3\0\1\0")
+            sink.send([Message("event", b"told %d." % number)])
+            hear(client, b"told %d." % number)
+    sink.close()
 
 
 def test_a_client_that_falls_silent_is_gone_and_its_will_is_told(port):
