@@ -68,7 +68,7 @@ class Broker(amqtt.Broker):  # type: ignore[misc]
             writer.close()
 
     async def shutdown(self) -> None:
-        """End all connections, and wait for that as long as nobody minds."""
+        """End all connections, and wait SHUTDOWN_S at most until nothing of them is left."""
         await super().shutdown()
         if serving := [task for task in self._serving if task is not None]:
             await asyncio.wait(serving, timeout=SHUTDOWN_S)

@@ -752,7 +752,9 @@ def test_a_folder_without_a_checkpoint_is_no_run(tmp_path):
 
 
 def test_fp32_is_the_float_of_32_bits_on_a_gpu_too(photos, tmp_path, monkeypatch):
+    """Whatever was trained before in the same process, as the fits of a study are."""
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
-    tinys = tiny(photos, precision="fp32")
-    prepare(open_mixture(tinys), tmp_path / "none", Workers(0, 1, "cpu"))
-    assert not torch.backends.cudnn.allow_tf32
+    for precision, rounds in (("fp32", False), ("auto", True), ("fp32", False)):
+        mixture = open_mixture(tiny(photos, precision=precision))
+        prepare(mixture, tmp_path / "none", Workers(0, 1, "cpu"))
+        assert torch.backends.cudnn.allow_tf32 is rounds

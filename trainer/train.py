@@ -157,8 +157,7 @@ def prepare(mixture: Mixture, run: Path, team: Workers, teacher: Path | None = N
     steps = recipe.optimizer != "logistic"
     if recipe.precision == "auto" and half is None and team.leads and steps:
         say_once("this processor does not multiply bfloat16: training in fp32")
-    if recipe.precision == "fp32":
-        torch.backends.cudnn.allow_tf32 = False  # it rounds to 10 bits, and is on by itself
+    torch.backends.cudnn.allow_tf32 = recipe.precision != "fp32"  # it rounds to 10 bits
     torch.manual_seed(recipe.seed)
     net = net_at_first(recipe, teacher)
     model = SlotNet(net, len(recipe.classes), recipe.zero_gamma).to(team.device)
