@@ -154,7 +154,9 @@ def load_run(run: Path, unfinished: bool = False) -> Run:
     """
     folder, checkpoint = (run, run / LAST) if run.is_dir() else (run.parent, run)
     if run.suffix == ".onnx":
-        raise UsageError(f"{run}: is a bundle, and no run's folder")
+        raise UsageError(
+            f"{run}: is a bundle, and no run's folder; 'trainer report --bundle' shows it"
+        )
     if (run / "study.json").exists():
         raise UsageError(
             f"{run}: is a study, and no run's folder; 'trainer report --study' shows it"
