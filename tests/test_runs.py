@@ -565,7 +565,7 @@ def test_a_recipe_that_was_edited_is_told(run, tmp_path, caplog):
 
 def test_a_bundle_and_a_study_are_no_runs(tmp_path):
     (tmp_path / "m.onnx").write_text("")
-    with pytest.raises(UsageError, match="is a bundle, .*; 'trainer report --bundle' shows it"):
+    with pytest.raises(UsageError, match=r"is a bundle, .*; 'trainer report --bundle' shows it"):
         load_run(tmp_path / "m.onnx")
     (tmp_path / "study.json").write_text("{}")
     with pytest.raises(UsageError, match=r"is a study.*report --study"):
