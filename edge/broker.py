@@ -20,8 +20,8 @@ from amqtt.plugins.base import BaseAuthPlugin, BaseTopicPlugin
 from amqtt.session import Session
 
 from edge.address import family_of, in_url, is_loopback, reached_at
+from edge.amqtt_broker import Broker
 from edge.errors import ConfigError, UnavailableError
-from edge.mqtt_broker import Broker
 from edge.sinks.sink import Destination
 from edge.site import DAEMON_USER
 

@@ -27,7 +27,7 @@ from edge.types import (
     Votes,
 )
 
-HELD_FOR = timedelta(hours=12)
+DENIED_FOR = timedelta(hours=12)
 """Longest time that "not empty" by staff overrides the model while the picture stays the same."""
 UNDO_FOR = timedelta(minutes=30)
 
@@ -102,7 +102,7 @@ def expire(
     unseen = state.clear_s is None or clock_s - state.clear_s >= rule.unknown_after_s
     if unseen and state.state is not State.UNKNOWN:
         state = replace(state, state=State.UNKNOWN, since=at, pending=None, was=state.state)
-    if state.denial is not None and state.denial.at + HELD_FOR <= at:
+    if state.denial is not None and state.denial.at + DENIED_FOR <= at:
         state = replace(state, denial=None)
     if state.snooze_until is not None and state.snooze_until <= at:
         return wake(state, at)
@@ -149,7 +149,7 @@ def deny(state: SlotState, by: str, at: datetime) -> tuple[SlotState, Event]:
 
     The model will say the same of the same picture again. So from now on the slot counts as
     stocked whatever the model says, until it agrees, until the picture is another one, or until
-    HELD_FOR has passed: a wrong word of somebody must not hide an empty slot for long.
+    DENIED_FOR has passed: a wrong word of somebody must not hide an empty slot for long.
     """
     _must_be_open(state)
     denial = Denial(

@@ -14,7 +14,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from edge.address import free_port
 from edge.board import Board
 from edge.config import Config
-from edge.drawing.planogram_file import read_plan_file
+from edge.drawing.planogram_file import read_planogram_file
 from edge.monitor import Requests, serve
 from edge.outlet import Outlet
 from edge.plan import Plan, make_plan
@@ -49,7 +49,7 @@ def run_demo(seed: int, seconds: float | None) -> None:
 
 def _plan(site: Site) -> Plan:
     """Return what is watched now: the store brings its slots, until others were drawn."""
-    planogram = read_plan_file(site.planogram)[0] if site.planogram else None
+    planogram = read_planogram_file(site.planogram)[0] if site.planogram else None
     return make_plan(Config(site, planogram or Planogram(version=1, cameras={})))
 
 

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Sequence
 
 from edge.cameras import Opener, kind_of, open_camera
-from edge.grabber import Condition, Grabber
+from edge.grabber import CameraCondition, Grabber
 from edge.payloads import CameraHealthPayload
 from edge.types import CameraReason, CameraState, CameraStatus, Frame, Moment, Quad
 from edge.view import FROZEN_AFTER_S, View, is_another_aspect
@@ -92,7 +92,7 @@ class Eye:
         self._trouble = self._view.trouble(frame)
         return None if self._trouble or self._is_another_aspect(frame) else frame
 
-    def condition(self) -> Condition | None:
+    def condition(self) -> CameraCondition | None:
         """Return whether the camera gives pictures, and why not; any thread may ask."""
         return self._grabber.condition()
 

@@ -39,7 +39,7 @@ MOVING_SHARE_AROUND = 0.2  # of its margin: who passes by does not hide the slot
 PATTERNED = 8.0  # of 255: the spread of brightness in a strip with tags, edges or gaps
 SAME_PRINT = 0.4  # correlation with what it was; another tag keeps more, a coat none
 NEW_SHARE = 0.03  # of the slot, against the last look
-OTHER_SHARE = 0.1  # of a held slot, against how it was when it was first held
+OTHER_SHARE = 0.1  # of a denied slot, against how it looked when staff denied it
 ADAPT_S, ADAPT_CHANGED_S = 60.0, 900.0
 """How soon the memory of the surroundings follows: the light, and what has changed, such as a tag.
 
@@ -61,8 +61,8 @@ class Verdict(Enum):
 class Sight(NamedTuple):
     """What is to be done with a slot. Since since_s nothing has moved in it, if it is clear.
 
-    changed_since_denial: a held slot is clear and shows something else than its picture.
-    picture: the one that a held slot was compared with, if it is clear.
+    changed_since_denial: a denied slot is clear and shows something else than its picture.
+    picture: the one that a denied slot was compared with, if it is clear.
     """
 
     slot: Slot
@@ -83,16 +83,16 @@ class Gate:
     def sort(
         self,
         frame: Frame,
-        eager: Collection[str] = (),
-        held: Mapping[str, bytes | None] | None = None,
+        undecided: Collection[str] = (),
+        denied: Mapping[str, bytes | None] | None = None,
     ) -> list[Sight]:
         """Return what is to be done with each slot of the frame.
 
         Args:
             frame: the next picture of this camera; it must be newer than the last one.
-            eager: ids of slots of which each clear picture is wanted, because something is
+            undecided: ids of slots of which each clear picture is wanted, because something is
                 about to be decided.
-            held: by their ids slots that are compared with a picture of them, one that a Sight
+            denied: by their ids slots that are compared with a picture of them, one that a Sight
                 gave; it gives one where there is None.
         """
         clock_s = frame.clock_s
@@ -105,10 +105,12 @@ class Gate:
         memory, since_s = self._memory, self._memory.clock_s
         now = memory.thumbnails.cut(frame.image)
         moving = _moving(now, memory)
-        clear = ~(moving | _hidden(now, memory, moving, clock_s))
-        awaited = np.array([slot.slot_id in eager for slot in self._slots], bool)
+        hidden = _hidden(now, memory)
+        hidden &= ~memory.adopt_lasting(now, hidden, moving, clock_s)
+        clear = ~(moving | hidden)
+        awaited = np.array([slot.slot_id in undecided for slot in self._slots], bool)
         looked_at = clear & (_is_new(now, memory, clock_s) | awaited)
-        pictures = self._pictures(held or {}, memory, clear)
+        pictures = self._pictures(denied or {}, memory, clear)
         other = _is_other(now, memory, pictures)
         memory.take(now, clear, looked_at, clock_s)
         return [
@@ -131,13 +133,13 @@ class Gate:
         return self._scores[slot_id]
 
     def _pictures(
-        self, held: Mapping[str, bytes | None], memory: _Memory, clear: Mask
+        self, denied: Mapping[str, bytes | None], memory: _Memory, clear: Mask
     ) -> dict[int, NDArray[np.uint8]]:
-        """Return the pictures (T, T, 3) that the held slots which are clear are compared with."""
+        """Return the pictures (T, T, 3) that the denied slots which are clear are compared with."""
         return {
-            index: _unpacked(held[slot.slot_id], slot, memory.looked[index])
+            index: _unpacked(denied[slot.slot_id], slot, memory.looked[index])
             for index, slot in enumerate(self._slots)
-            if clear[index] and slot.slot_id in held
+            if clear[index] and slot.slot_id in denied
         }
 
 
@@ -166,11 +168,16 @@ class _Memory:
         self.looked_s[looked_at] = clock_s
         self.previous, self.clock_s = now, clock_s
 
-    def adopt(self, now: Pixels, which: Mask) -> None:
-        """Take what is seen for the shelf without anybody in front."""
-        self.standing[which] = now[which]
-        self.standing_s[which] = 0.0
-        self.changed_s[which] = np.inf
+    def adopt_lasting(self, now: Pixels, hidden: Mask, moving: Mask, clock_s: float) -> Mask:
+        """Take what has stood in front long and still for part of the shelf; return where."""
+        settled = hidden & ~moving
+        self.changed_s = np.where(settled, np.fmin(self.changed_s, clock_s), np.inf)
+        patience_s = np.minimum(ADOPT_TIMES * self.standing_s, ADOPT_S)
+        adopted = np.asarray(settled & (clock_s - self.changed_s >= patience_s))
+        self.standing[adopted] = now[adopted]
+        self.standing_s[adopted] = 0.0
+        self.changed_s[adopted] = np.inf
+        return adopted
 
 
 def _moving(now: Pixels, memory: _Memory) -> Mask:
@@ -182,21 +189,16 @@ def _moving(now: Pixels, memory: _Memory) -> Mask:
     return (inside >= MOVING_SHARE) | (outside >= MOVING_SHARE_AROUND)
 
 
-def _hidden(now: Pixels, memory: _Memory, moving: Mask, clock_s: float) -> Mask:
+def _hidden(now: Pixels, memory: _Memory) -> Mask:
     """Return where what stands below the slot differs from what it was for long."""
     thumbnails = memory.thumbnails
     light = light_of_all(now, memory.standing)
     changed = differing(now, memory.standing, light, HIDING)
     hidden = share_of(changed, thumbnails.rail) >= thumbnails.hidden_share
     # Where neighbours stand for the rail, their print goes with the products that are taken.
-    hidden |= thumbnails.has_rail & _lost_print(now, memory.standing, thumbnails.rail)
-
-    settled = hidden & ~moving
-    memory.changed_s = np.where(settled, np.fmin(memory.changed_s, clock_s), np.inf)
-    patience_s = np.minimum(ADOPT_TIMES * memory.standing_s, ADOPT_S)
-    adopted = settled & (clock_s - memory.changed_s >= patience_s)
-    memory.adopt(now, adopted)
-    return hidden & ~adopted
+    return np.asarray(
+        hidden | thumbnails.has_rail & _lost_print(now, memory.standing, thumbnails.rail)
+    )
 
 
 def _corners(slot: Slot) -> bytes:
@@ -206,7 +208,7 @@ def _corners(slot: Slot) -> bytes:
 def _unpacked(packed: bytes | None, slot: Slot, looked: Pixels) -> NDArray[np.uint8]:
     """Return a picture (T, T, 3) that a Sight gave, or how the slot looked last.
 
-    That it is where the slot was drawn anew since, or thumbnails had another size.
+    The latter where the slot was drawn anew since, or thumbnails had another size.
     """
     corners = _corners(slot)
     if not packed or not packed.startswith(corners) or len(packed) != len(corners) + looked.size:

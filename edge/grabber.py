@@ -33,7 +33,7 @@ class Patience:
 PATIENCE = Patience()
 
 
-class Condition(NamedTuple):
+class CameraCondition(NamedTuple):
     """Whether a camera gives pictures, and why not, for its status."""
 
     status: CameraStatus
@@ -91,7 +91,7 @@ class Grabber:
         with self._lock:
             return self._over and self._latest is None
 
-    def condition(self) -> Condition | None:
+    def condition(self) -> CameraCondition | None:
         """Return the camera's status now, None while it is opened for the first time.
 
         What heals at the first retry is no trouble yet: nobody is told of a blip.
@@ -107,7 +107,7 @@ class Grabber:
             if time.monotonic() - self._alive_s > self._every_s + self._patience.offline_s:
                 silence = CameraError("the camera is silent", CameraReason.NO_FRAMES)
                 return _offline(trouble or silence, last_at)
-            return Condition(CameraStatus.ONLINE, None, None, last_at) if last_at else None
+            return CameraCondition(CameraStatus.ONLINE, None, None, last_at) if last_at else None
 
     def join(self, timeout_s: float = 1.0) -> None:
         """Wait for the threads after `stop` was set. One that hangs is left to itself."""
@@ -144,8 +144,10 @@ class Grabber:
         after = self._after
         if after is None:
             return
-        limit_s = time.monotonic() + self._patience.hang_s
-        while after._turn.is_alive() and time.monotonic() < limit_s and not self._stop.wait(0.05):
+        deadline_s = time.monotonic() + self._patience.hang_s
+        while (
+            after._turn.is_alive() and time.monotonic() < deadline_s and not self._stop.wait(0.05)
+        ):
             pass
         if self._stop.is_set():
             return  # whoever comes after this one waits for the same
@@ -229,5 +231,5 @@ def _is_final(trouble: CameraError) -> bool:
     return trouble.reason is CameraReason.AUTH_FAILED
 
 
-def _offline(trouble: CameraError, last_at: datetime | None) -> Condition:
-    return Condition(CameraStatus.OFFLINE, trouble.reason, str(trouble), last_at)
+def _offline(trouble: CameraError, last_at: datetime | None) -> CameraCondition:
+    return CameraCondition(CameraStatus.OFFLINE, trouble.reason, str(trouble), last_at)

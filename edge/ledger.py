@@ -74,7 +74,7 @@ class Ledger:
         """As they were told last, perhaps before a restart."""
         self._configured = cameras
         self._lasting: dict[str, bytes] = {}  # documents that are written once
-        self._files = store.files
+        self._generation = store.generation
         self.health = b""
         """The newest health document."""
         self.deeds: tuple[history.Deed, ...] = tuple(store.deeds(now.at - RECENT)[:MAX_RECENT])
@@ -123,8 +123,8 @@ class Ledger:
         Return False if the state file could not be written.
         Slots and cameras that are as they were cost nothing but memory.
         """
-        files = self._store.files
-        entry = _Entry() if files == self._files else self._everything()
+        generation = self._store.generation
+        entry = _Entry() if generation == self._generation else self._everything()
         entry.documents |= documents
         self._tally.add(self.states.values(), now, blind=self._failing)
         after: dict[str, SlotState] = {}
@@ -145,7 +145,7 @@ class Ledger:
             return False
         self.states |= after
         self.cameras |= seen
-        self._files = files
+        self._generation = generation
         self.health = documents.get("health", self.health)
         self._told_s |= {state.slot_id: now.clock_s for state in entry.states}
         return True

@@ -152,32 +152,33 @@ def serve(
     """Watch by the plan; where another is wanted, go on by that one. read gives it anew.
 
     on_open is told where the events can be found, each time that changes; on_plan each site that
-    is gone by.
+    is watched from then on.
     """
     begun = Moment.now()
     started: Event | None = Event(EventKind.NODE_STARTED, "node", begun.at)
     health = Health(begun)
-    following: Plan | None = plan
+    wanted: Plan | None = plan
+    watched: Plan | None = None
     with contextlib.closing(Lookout()) as lookout, contextlib.closing(Aims(board)) as aims:
-        before: Plan | None = None
-        while following is not None:
+        while wanted is not None:  # once an outlet; the cameras stay open
             with contextlib.ExitStack() as stack:
-                outlet = _outlet(stack, following, requests, stop, before)
+                outlet = _outlet(stack, wanted, requests, stop, watched)
                 if outlet is None:
-                    following = before
+                    wanted = watched
                     continue
                 on_open(outlet)
                 board.delivery = outlet.publisher.delivery
-                while following is not None and outlet.fits(following.config.site):
-                    plan = following
-                    on_plan(plan.config.site)
-                    ledger = _take_up_ledger(plan, outlet, begun, started, stop)
-                    opened = open_post(plan, read, outlet, requests, board, lookout, ledger, health)
-                    with opened as post:
-                        aims.follow(plan)
+                while wanted is not None and outlet.fits(wanted.config.site):  # once a plan
+                    watched = wanted
+                    on_plan(watched.config.site)
+                    ledger = _take_up_ledger(watched, outlet, begun, started, stop)
+                    with open_post(
+                        watched, read, outlet, requests, board, lookout, ledger, health
+                    ) as post:
+                        aims.follow(watched)
                         watch(post, stop)
                     started = None
-                    before, following = plan, post.desk.reloaded
+                    wanted = post.desk.reloaded
 
 
 def _outlet(
@@ -185,21 +186,21 @@ def _outlet(
     plan: Plan,
     requests: Requests,
     stop: threading.Event,
-    before: Plan | None,
+    watched: Plan | None,
 ) -> Outlet | None:
     """Return the plan's outlet, or None where a reload wants one that cannot be opened now.
 
-    Where that of before cannot be opened again either, as its port was taken meanwhile, it is
-    waited for.
+    Where that of the plan watched until now cannot be opened again either, as its port was taken
+    meanwhile, it is waited for.
     """
 
     def opened(patient: bool = False) -> Outlet:
         outlet = open_outlet(plan.config.site, requests.ask, stop, patient)
         return stack.enter_context(outlet)
 
-    if before is None:
+    if watched is None:
         return opened(patient=True)
-    if plan is before:
+    if plan is watched:
         return patiently(opened, stop)
     try:
         return opened()
@@ -278,7 +279,7 @@ def health_report(post: Post, now: Moment) -> dict[str, bytes]:
 
 
 def answer_requests(post: Post, now: Moment) -> None:
-    """Answer what was asked, of very much a part: the next round goes on."""
+    """Answer at most ANSWERS_A_ROUND requests, so that looking goes on."""
     with contextlib.suppress(Empty):
         for _ in range(ANSWERS_A_ROUND):
             asked = post.requests.get_nowait()

@@ -18,20 +18,20 @@ def observe(
     frames: Sequence[Frame],
     gates: Mapping[str, Gate],
     classifier: Classifier,
-    eager: Collection[str] = (),
-    held: Mapping[str, bytes | None] | None = None,
+    undecided: Collection[str] = (),
+    denied: Mapping[str, bytes | None] | None = None,
     looked: Callable[[int, float], None] = lambda crops, took_s: None,
 ) -> list[Observation]:
     """Return what the frames show of every slot; all crops worth a look go in one batch.
 
     Args:
         gates: by the camera's id; they keep what they are shown.
-        eager: ids of slots about which something is being decided.
-        held: by their ids slots that staff said are not empty, and how they looked; reported
+        undecided: ids of slots about which something is being decided.
+        denied: by their ids slots that staff said are not empty, and how they looked; reported
             when they look different.
         looked: told how many crops went through the classifier, and how many seconds that took.
     """
-    sights = [(f, sight) for f in frames for sight in gates[f.camera_id].sort(f, eager, held)]
+    sights = [(f, sight) for f in frames for sight in gates[f.camera_id].sort(f, undecided, denied)]
     looks = [(f, sight.slot) for f, sight in sights if sight.verdict is Verdict.LOOK]
     crops = [SlotCrop(slot, cut(frame.image, slot.quad)) for frame, slot in looks]
     begun_s = time.monotonic()

@@ -62,7 +62,7 @@ class Publisher:
         self._answers: deque[Message] = deque(maxlen=MAX_ANSWERS)
         self._connected_since: datetime | None = None
         self._last_error: str | None = None
-        self._files = 0  # of the store's files, the one that the next two numbers are of
+        self._generation = 0  # of the store's files, the one that the next two numbers are of
         self._sent_version = 0  # documents up to here are known to this connection
         self._waited_until_row = 0  # events up to here waited for this connection
         self._told: set[str] = set()  # events that arrived, in case the store cannot forget them
@@ -123,7 +123,7 @@ class Publisher:
 
     def _greet(self) -> None:
         """Say all that is retained anew: the broker may have forgotten it."""
-        self._files = self._store.files
+        self._generation = self._store.generation
         self._waited_until_row = self._store.newest_row()
         self._answers.clear()
         self._sent_version = 0
@@ -154,8 +154,12 @@ class Publisher:
         """Send answers, the newest states, the oldest events; return whether there were events."""
         while self._answers:
             self._sink.send([self._answers.popleft()])
-        if self._files != self._store.files:
-            self._files, self._sent_version, self._waited_until_row = self._store.files, 0, 0
+        if self._generation != self._store.generation:
+            self._generation, self._sent_version, self._waited_until_row = (
+                self._store.generation,
+                0,
+                0,
+            )
         events = self._store.oldest_events(BATCH_EVENTS)
         # Read after the events: the states they speak of were written with them and go first.
         self._send_documents(self._store.documents(newer_than=self._sent_version))

@@ -76,7 +76,7 @@ class Store:
         self.path = directory / STATE_FILE
         self.news = threading.Event()
         """Set after each record(), so that delivery need not ask again and again."""
-        self.files = 0
+        self.generation = 0
         """How many new files were begun. One that is begun while others know what was in a damaged
         one holds nothing of that, and its numbers begin again."""
         self._max_events, self._reserve_bytes = max_events, reserve_bytes
@@ -225,7 +225,7 @@ class Store:
             raise StoreError(f"{self.path}: the state file has been closed")
         if self._db is None:
             self._db, is_new = open_or_begin_anew(self.path)
-            self.files += is_new
+            self.generation += is_new
         return self._db
 
     def _drop_connection(self) -> None:

@@ -107,7 +107,6 @@ class Judge:
         self._truth = truth
         self._tolerance_s = tolerance_s
         self._open = truth.changes()
-        self._true_changes = len(self._open)
         self._settling = {
             slot_id: [change.t for change in self._open if change.slot_id == slot_id]
             for slot_id in truth.truth

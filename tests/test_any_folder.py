@@ -34,7 +34,7 @@ from edge.classifier import SHIPPED, open_classifier
 from edge.errors import ConfigError, UnavailableError
 from trainer.answering import predict, small_reader
 from trainer.data import read_data, usable
-from trainer.decode import BLOCK, UnreadableError, look, of_each, read_pixels
+from trainer.decode import BLOCK, UnreadableError, check_ends, of_each, read_pixels
 from trainer.folds import subset
 from trainer.hold_out import hold_out, warn_of_unmeasured
 from trainer.mixture import batches, open_mixture
@@ -277,7 +277,7 @@ def test_a_pipe_is_no_picture_and_no_index(folder, caplog):
         read_data(str(folder / "index.csv"))
     os.mkfifo(folder / "photo.jpg")
     write(folder / "photo.json", f'{{"image": "photo.jpg", "boxes": [{BOX}]}}'.encode())
-    for read in (look, read_pixels):
+    for read in (check_ends, read_pixels):
         with pytest.raises(UnreadableError, match="it is a pipe or a device"):
             read(read_data(str(folder))[0].file)
 

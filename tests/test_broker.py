@@ -16,7 +16,7 @@ import pytest
 from mosquitto import Subscriber, retained, wait_for
 from paho.mqtt.enums import CallbackAPIVersion
 
-from edge import messages, mqtt_broker
+from edge import amqtt_broker, messages
 from edge.broker import EmbeddedBroker
 from edge.errors import ConfigError, SinkError, UnavailableError
 from edge.publisher import Publisher
@@ -378,7 +378,7 @@ def test_a_client_that_falls_silent_is_gone_and_its_will_is_told(port):
 
 
 def test_who_does_not_log_in_is_cut_off(monkeypatch, port):
-    monkeypatch.setattr(mqtt_broker, "LOGIN_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(amqtt_broker, "LOGIN_TIMEOUT_S", 0.2)
     with socket.create_connection(("127.0.0.1", port)) as scanner:
         assert is_closed(scanner)
 
@@ -408,7 +408,7 @@ def test_a_large_packet_is_read_and_the_next_one_too(port):
 
 
 def test_so_many_clients_and_no_more(monkeypatch, port):
-    monkeypatch.setattr(mqtt_broker, "MAX_CLIENTS", 2)
+    monkeypatch.setattr(amqtt_broker, "MAX_CLIENTS", 2)
     with knock(port, "a"):
         with knock(port, "b"), socket.create_connection(("127.0.0.1", port)) as third:
             assert is_closed(third)
@@ -422,7 +422,7 @@ def test_so_many_clients_and_no_more(monkeypatch, port):
 
 
 def test_who_does_not_read_is_cut_off_and_the_others_hear_all(monkeypatch, broker, port):
-    monkeypatch.setattr(mqtt_broker, "MAX_UNREAD_BYTES", 4 * 1024 * 1024)
+    monkeypatch.setattr(amqtt_broker, "MAX_UNREAD_BYTES", 4 * 1024 * 1024)
     sink = open_sink(broker.destination())
     sink.open(nothing, nothing)
     with Subscriber(port) as listener, knock(port, "deaf") as deaf:

@@ -55,10 +55,10 @@ class Shelf:
         noisy = image * self.light + self._noise.normal(0, 3, image.shape)
         return np.clip(noisy, 0, 255).astype(np.uint8)
 
-    def look(self, eager: tuple[str, ...] = (), after_s: float = 5.0) -> dict[str, Verdict]:
+    def look(self, undecided: tuple[str, ...] = (), after_s: float = 5.0) -> dict[str, Verdict]:
         self.clock_s += after_s
         frame = Frame("cam", self.picture(), NOON, self.clock_s)
-        return {sight.slot.slot_id: sight.verdict for sight in self.gate.sort(frame, eager)}
+        return {sight.slot.slot_id: sight.verdict for sight in self.gate.sort(frame, undecided)}
 
     def watched_for(self, seconds: float) -> Shelf:
         for _ in range(int(seconds / 5)):
@@ -78,8 +78,8 @@ def test_the_first_picture_is_looked_at_and_the_next_like_it_is_not():
 
 def test_a_slot_about_which_is_being_decided_is_looked_at_each_time():
     shelf = Shelf().watched_for(30)
-    assert shelf.look(eager=("left",))["left"] is Verdict.LOOK
-    assert shelf.look(eager=("left",))["middle"] is Verdict.UNCHANGED
+    assert shelf.look(undecided=("left",))["left"] is Verdict.LOOK
+    assert shelf.look(undecided=("left",))["middle"] is Verdict.UNCHANGED
 
 
 def test_an_unchanged_slot_is_looked_at_again_now_and_then():
@@ -222,7 +222,7 @@ def others(shelf: Shelf, held: tuple[str, ...] = ("left",), times: int = 2) -> s
     for _ in range(times):
         shelf.clock_s += 5
         frame = Frame("cam", shelf.picture(), NOON, shelf.clock_s)
-        sights = shelf.gate.sort(frame, held=shelf.pictures)
+        sights = shelf.gate.sort(frame, denied=shelf.pictures)
         found = {sight.slot.slot_id for sight in sights if sight.changed_since_denial}
         shelf.pictures |= {one.slot.slot_id: one.picture for one in sights if one.picture}
     return found

@@ -36,7 +36,7 @@ LAYERS = [
     {"render"},
     {"cameras"},
     {"overlay", "address", "planogram", "grabber", "ledger", "publisher", "album", "training"},
-    {"site", "eye", "health", "observe", "mqtt_broker"},
+    {"site", "eye", "health", "observe", "amqtt_broker"},
     {"config", "lookout", "broker"},
     {"plan", "outlet", "recording"},
     {"board", "drawing"},

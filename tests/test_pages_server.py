@@ -267,7 +267,7 @@ def test_open_pages_come_again_after_a_change_and_do_not_hold_up_the_end(tmp_pat
 
 
 def test_connections_that_ask_nothing_are_closed(tmp_path, monkeypatch):
-    monkeypatch.setattr(server, "REQUEST_S", 0.5)
+    monkeypatch.setattr(server, "REQUEST_HEAD_S", 0.5)
     with serve_pages(tmp_path) as url:
         address = httpx.URL(url)
         for sent in (b"", b"GET / HTTP/1.1\r\nHost: loc", b"GET /"):

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from edge.config import load_planogram
 from edge.drawing.planogram_file import (
     KEPT,
-    read_plan_file,
+    read_planogram_file,
     read_version,
     save_slots,
     versions,
@@ -62,7 +62,7 @@ def path(tmp_path) -> Path:
 
 
 def save(path: Path, *slots: Slot, camera="aisle-1", grey=128) -> str:
-    digest = read_plan_file(path)[1]
+    digest = read_planogram_file(path)[1]
     return save_slots(path, camera, slots or (slot(),), picture(grey), digest)
 
 
@@ -72,10 +72,10 @@ def references(path: Path) -> set[str]:
 
 def test_a_first_save_creates_the_file_with_its_picture(tmp_path):
     path = tmp_path / "planogram.yaml"
-    assert read_plan_file(path) == (None, "")
+    assert read_planogram_file(path) == (None, "")
     full = slot("a1-03", "Banana milk", sku="0880", priority=2)
     digest = save(path, full, slot("a1-04", "Tea"))
-    found, now = read_plan_file(path)
+    found, now = read_planogram_file(path)
     assert now == digest
     assert found.slots == (full, slot("a1-04", "Tea"))
     assert found.reference_size("aisle-1") == (64, 48)
@@ -86,7 +86,7 @@ def test_a_first_save_creates_the_file_with_its_picture(tmp_path):
 def test_an_empty_file_is_a_planogram_of_nothing_yet(tmp_path, blank):
     path = tmp_path / "planogram.yaml"
     path.write_text(blank)
-    assert read_plan_file(path)[0] is None
+    assert read_planogram_file(path)[0] is None
     save(path)
     assert load_planogram(path).slots == (slot(),)
 
@@ -142,7 +142,7 @@ def test_any_name_comes_back_as_it_was(tmp_path_factory, name):
 
 
 def test_a_file_that_changed_underneath_is_not_overwritten(path):
-    digest = read_plan_file(path)[1]
+    digest = read_planogram_file(path)[1]
     path.write_text(WRITTEN.replace("Tea", "Mate"))
     with pytest.raises(ChangedError, match="changed by somebody else"):
         save_slots(path, "aisle-1", [slot()], picture(), digest)
@@ -151,7 +151,7 @@ def test_a_file_that_changed_underneath_is_not_overwritten(path):
 
 
 def test_of_two_who_save_at_once_one_is_told(path):
-    digest = read_plan_file(path)[1]
+    digest = read_planogram_file(path)[1]
     begin, ends = threading.Barrier(8, timeout=20), []
 
     def write(number: int) -> None:
@@ -164,7 +164,7 @@ def test_of_two_who_save_at_once_one_is_told(path):
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(write, range(8)))
     assert ends.count("changed") == 7
-    assert read_plan_file(path)[1] in ends
+    assert read_planogram_file(path)[1] in ends
     assert len(references(path)) == 1
 
 
@@ -220,7 +220,7 @@ def test_a_neighbour_that_cannot_be_read_does_no_harm(path):
     (path.parent / "locked.yaml").symlink_to("/proc/self/mem")  # not even root reads this
     save(path)
     digest = save(path, slot("a2"), grey=1)
-    assert read_plan_file(path)[1] == digest
+    assert read_planogram_file(path)[1] == digest
     assert len(references(path)) == 2
 
 
@@ -248,7 +248,7 @@ def test_what_root_draws_belongs_to_who_has_the_folder(tmp_path):
 def test_a_broken_file_is_explained_and_left_alone(path):
     path.write_text("version: 1\ncameras: [")
     with pytest.raises(ConfigError, match=r"planogram\.yaml:2: is no valid YAML"):
-        read_plan_file(path)
+        read_planogram_file(path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     with pytest.raises(ConfigError, match="is no valid YAML"):
         save_slots(path, "aisle-1", [slot()], picture(), digest)

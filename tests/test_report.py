@@ -20,13 +20,13 @@ from fitting import tiny, trained, trainer, write_photos
 
 from trainer.data import read_data
 from trainer.evaluate import evaluate
+from trainer.lineage import LEARNT
 from trainer.mixture import open_mixture
 from trainer.report.answers import Answers
 from trainer.report.certainty import alerts, of_100
 from trainer.report.mistakes import per_class
 from trainer.report.speed import Point, Timing, pareto
 from trainer.report.svg import axis, percent, places_beside, shortened, width_of
-from trainer.runs import LEARNT
 from trainer.train import StoppedError, fit
 
 HOSTILE = '<script>alert("1")</script>'
@@ -418,7 +418,7 @@ def test_an_unfinished_ablation_shows_what_each_trick_brings_and_names_the_rest(
     )
     page = report(tmp_path / "r.html", "--study", study)
     assert (
-        "1 of 2 tricks clearly helps the full recipe; most brings mixup, 1.9 points" in page.titles
+        "1 of 2 tricks clearly helps the full recipe; mixup brings most, 1.9 points" in page.titles
     )
     assert "None of 1 trick clearly helps the plain recipe; mixup clearly hurts" in page.titles
     assert "together bring 4.0 points of accuracy over the plain recipe (2.0 to 6.0" in page.words

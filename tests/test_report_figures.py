@@ -496,7 +496,7 @@ def test_the_trick_that_brings_most_is_one_that_clearly_helps(tmp_path):
             row("full-ema", "full", -1, -1.5, -0.5)]  # fmt: skip
     figure = study_figures(open_study(write_study(tmp_path / "s", "ablate", rows)))[0]
     assert figure.title == (
-        "1 of 2 tricks clearly helps the full recipe; most brings ema, 1.0 points"
+        "1 of 2 tricks clearly helps the full recipe; ema brings most, 1.0 points"
     )
 
 
@@ -576,7 +576,7 @@ def test_a_trick_whose_gain_hangs_on_the_fit_does_not_clearly_help(tmp_path):
         rows.append(trick)
     figure = study_figures(open_study(write_study(tmp_path / "s", "ablate", rows)))[0]
     assert figure.title == (
-        "1 of 3 tricks clearly helps the full recipe; most brings mixup, 1.1 points"
+        "1 of 3 tricks clearly helps the full recipe; mixup brings most, 1.1 points"
     )
 
 
@@ -589,7 +589,7 @@ def test_a_page_of_several_studies_leads_with_what_each_found(tmp_path):
     shown = Page((tmp_path / "r.html").read_text()).words
     assert (
         "Cross-validation: tricks: single names 81 % of unseen pictures right. The tricks one by "
-        "one: tricks: 1 of 1 trick clearly helps the full recipe; most brings mixup, 2.0 points."
+        "one: tricks: 1 of 1 trick clearly helps the full recipe; mixup brings most, 2.0 points."
     ) in shown
 
 

@@ -33,9 +33,10 @@ from fitting import (
 from edge.errors import UnavailableError, UsageError
 from trainer.checkpoint import LAST, State
 from trainer.files import replace_file
+from trainer.lineage import LEARNT, fed_to, inherited
 from trainer.mixture import Mixture, open_mixture
 from trainer.recipe import Recipe
-from trainer.runs import LEARNT, asked_at, claimed, fed_to, inherited, load_run
+from trainer.runs import asked_at, claimed_run, load_run
 from trainer.train import (
     Clock,
     DivergedError,
@@ -664,7 +665,7 @@ def test_runs_that_begin_with_each_other_are_looked_into_once(run, tmp_path):
 def test_only_one_process_trains_into_a_folder(recipe, tmp_path):
     mixture = open_mixture(recipe)
     with (
-        claimed(tmp_path / "run", mixture),
+        claimed_run(tmp_path / "run", mixture),
         pytest.raises(UnavailableError, match="another process is training there"),
     ):
         trained(recipe, tmp_path / "run")
@@ -717,7 +718,10 @@ def test_a_stopped_run_goes_on_where_its_pictures_have_moved(photos, run, tmp_pa
 
 
 def test_a_folder_in_which_nothing_was_learnt_yet_takes_any_recipe(recipe, tmp_path):
-    with pytest.raises(RuntimeError, match="kill"), claimed(tmp_path / "run", open_mixture(recipe)):
+    with (
+        pytest.raises(RuntimeError, match="kill"),
+        claimed_run(tmp_path / "run", open_mixture(recipe)),
+    ):
         raise RuntimeError("killed before the first checkpoint")
     trained(recipe.model_copy(update={"epochs": 1.0}), tmp_path / "run")
     assert load_run(tmp_path / "run").recipe.epochs == 1

@@ -403,7 +403,7 @@ def test_a_state_file_that_is_damaged_while_in_use_is_replaced_at_the_next_call(
 def test_a_new_file_is_counted_also_when_it_could_not_be_made_at_once(tmp_path, monkeypatch):
     with contextlib.closing(Store(tmp_path)) as store:
         store.record([SlotState("a1")])
-        before = store.files
+        before = store.generation
         spoil(store)
         opened, full = statefile._open, sqlite3.OperationalError("database or disk is full")
         tries: list[Path] = []
@@ -418,7 +418,7 @@ def test_a_new_file_is_counted_also_when_it_could_not_be_made_at_once(tmp_path, 
         with pytest.raises(StoreError, match="disk is full"):
             store.record([SlotState("a1")])
         store.record([SlotState("a1")])
-        assert store.files == before + 1
+        assert store.generation == before + 1
 
 
 def test_who_looks_back_at_a_damaged_file_does_not_disturb_who_writes(tmp_path):

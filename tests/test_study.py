@@ -40,7 +40,7 @@ from trainer.ablation import OFF, WITHOUT_STEPS, ablate_rows, kfold_rows
 from trainer.checkpoint import CurveRow
 from trainer.data import read_data
 from trainer.folds import groups_of, seen_of, split, subset
-from trainer.jobs import Pool, _train_s, claimed, make_job
+from trainer.jobs import Pool, _train_s, claimed_job, make_job
 from trainer.layout import Plan
 from trainer.net import SlotNet
 from trainer.picture import Picture
@@ -550,7 +550,7 @@ def test_a_study_folder_that_takes_no_file_is_told(recipe, tmp_path):
     (tmp_path / "job" / "claim").mkdir(parents=True)
     with (
         pytest.raises(UnavailableError, match="cannot be written to: Is a directory"),
-        claimed(tmp_path / "job"),
+        claimed_job(tmp_path / "job"),
     ):
         pass
 

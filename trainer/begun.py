@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from edge.errors import UsageError
-from trainer.difference import difference
 from trainer.findings import read_study
 from trainer.jobs import folder_of
 from trainer.layout import Layout
+from trainer.recipe_difference import difference
 
 About = Mapping[str, Any]
 """What study.json says, or would say."""

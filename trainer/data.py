@@ -20,9 +20,9 @@ from trainer.boxes import from_boxes
 from trainer.decode import (
     THREADS,
     UnreadableError,
-    check,
+    check_ends,
+    check_readable,
     fingerprints,
-    look,
     of_each,
 )
 from trainer.files import expanded
@@ -127,9 +127,9 @@ def usable(pictures: Sequence[Picture], unreadable: Unreadable) -> list[Picture]
     Raises UnavailableError with the unreadable files, where they are refused or no other is left.
     """
     files = sorted({picture.file for picture in pictures})
-    test, threads = look, THREADS
+    test, threads = check_ends, THREADS
     if unreadable == "skip":  # which keeps a core busy, and takes memory
-        test, threads = check, min(THREADS, os.cpu_count() or 1)
+        test, threads = check_readable, min(THREADS, os.cpu_count() or 1)
     told = _patiently(of_each(partial(_error_of, test=test), files, threads), len(files))
     errors = {file: error for file, error in zip(files, told, strict=True) if error}
     left = [picture for picture in pictures if picture.file not in errors]

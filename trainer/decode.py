@@ -42,7 +42,7 @@ ONE_SCAN, TABLES = (0xC0, 0xC1), (0xC4, 0xDB, 0xDD)
 REMARKS = (*range(0xE0, 0xF0), 0xFE)
 """What the parts of a JPEG's header begin with, and where in one the picture's sides stand."""
 LONGEST_SIDE = 1 << 14
-"""Pixels. All decoders take a picture of that many and as many."""
+"""Pixels. Every decoder takes a picture of this width and height."""
 
 SKIP = "take it out of the data, or write `unreadable: skip` in the recipe"
 JPEG_END, PNG_END = b"\xff\xd9", b"IEND\xae\x42\x60\x82"
@@ -90,12 +90,12 @@ def read_pixels(file: Path, near: int | None = None) -> Image:
     return pixels if near is None else _shrunk(pixels, near)
 
 
-def look(file: Path) -> None:
+def check_ends(file: Path) -> None:
     """Raise UnreadableError where a file's ends show that it is no picture, or not all of one."""
     _look(file, *_ends(file))
 
 
-def check(file: Path) -> None:
+def check_readable(file: Path) -> None:
     """Raise UnreadableError where `read_pixels` would; long files are seldom decoded for it.
 
     In a JPEG's one scan no decoder finds any damage, so that what goes before it is enough to try.

@@ -13,22 +13,18 @@ from trainer.answering import Model, RunModel, predict, true_columns
 from trainer.data import Unreadable, check_labels, read_data, usable
 from trainer.figures import GENERAL, coarse_figures, figures, presence_figures
 from trainer.folds import groups_of, seen_of
+from trainer.lineage import LEARNT, inherited, mixture_of
 from trainer.picture import Picture
-from trainer.runs import LEARNT, Run, asked_at, inherited, is_run, load_run, mixture_of
+from trainer.runs import Run, asked_at, is_run, load_run
 
 log = logging.getLogger(__name__)
 
 CHANGED = ". Its pictures came, went or changed since, and all that are there now count"
 
 
-def open_model(path: Path, threads: int, unfinished: bool = False) -> tuple[Model, tuple[str, ...]]:
-    """Return a run (or its checkpoint, RUN/best.pt) or a bundle, and its classes.
-
-    unfinished: also a run that was stopped, with what it has.
-    """
-    return (
-        _model_of(load_run(path, unfinished), threads) if is_run(path) else _bundle(path, threads)
-    )
+def open_model(path: Path, threads: int) -> tuple[Model, tuple[str, ...]]:
+    """Return a run (or its checkpoint, RUN/best.pt) or a bundle, and its classes."""
+    return _model_of(load_run(path), threads) if is_run(path) else _bundle(path, threads)
 
 
 def _model_of(run: Run, threads: int) -> tuple[Model, tuple[str, ...]]:

@@ -29,11 +29,12 @@ from trainer.data import check_labels, usable
 from trainer.evaluate import read_pictures
 from trainer.files import make_folder
 from trainer.folds import groups_of, seen_of
+from trainer.lineage import LEARNT, inherited
 from trainer.mixture import Mixture, open_mixture
 from trainer.parity import (
     LEAST_AGREEMENT,
     MOST_LOST,
-    Asked,
+    LabelledParts,
     accuracy,
     ask,
     parity,
@@ -43,7 +44,7 @@ from trainer.picture import Picture
 from trainer.qat import STEPS, fine_tune
 from trainer.quantize import RULES, Candidate, Target, candidates, closest
 from trainer.recipe import Data, Recipe
-from trainer.runs import LEARNT, Run, inherited, load_run
+from trainer.runs import Run, load_run
 from trainer.session import Batch, in_parts, logits_of, open_session
 from trainer.temper import fit_temperature, on_held_out
 from trainer.thresholds import thresholds_for
@@ -80,11 +81,11 @@ class Few:
 
 
 @dataclass(frozen=True)
-class Test:
+class TestSet:
     """What both nets are asked about, which of it (n,) the run did not learn from, and the number
     of each picture's group (n,)."""
 
-    asked: Asked
+    asked: LabelledParts
     unseen: NDArray[np.bool_]
     groups: NDArray[np.int64]
 
@@ -143,7 +144,7 @@ def _quantized(
     found: Run,
     mixture: Mixture,
     few: Few,
-    test: Test,
+    test: TestSet,
     target: Target,
     qat: Qat,
     threads: int,
@@ -224,7 +225,7 @@ def _few(mixture: Mixture) -> Few:
 
 def _test(
     mixture: Mixture, known: Sequence[Picture], texts: Sequence[str], only: str | None, few: Few
-) -> Test:
+) -> TestSet:
     """Return the pictures to measure on: the named ones, else what the run kept back."""
     recipe = mixture.recipe
     pictures = _held_out(mixture, texts, only)
@@ -236,8 +237,8 @@ def _test(
         )
         names = [f"training picture {i}" for i in range(len(few.labels))]
         truth = np.array([column[label] for label in few.labels])
-        asked = Asked(names, truth, lambda: in_parts(few.judged_on, MAX_BATCH))
-        return Test(asked, np.zeros(len(truth), np.bool_), np.arange(len(truth)))
+        asked = LabelledParts(names, truth, lambda: in_parts(few.judged_on, MAX_BATCH))
+        return TestSet(asked, np.zeros(len(truth), np.bool_), np.arange(len(truth)))
     check_labels(pictures, recipe.classes)
     read = small_reader(recipe.input_size)
 
@@ -246,12 +247,12 @@ def _test(
             crops = [read(picture) for picture in pictures[start : start + MAX_BATCH]]
             yield to_batch(crops, recipe.input_size)
 
-    asked = Asked(
+    asked = LabelledParts(
         [f"{p.file}{'' if p.box is None else f' {p.box}'}" for p in pictures],
         true_columns(pictures, recipe.classes),
         parts,
     )
-    return Test(asked, _unseen(known, pictures), groups_of(pictures))
+    return TestSet(asked, _unseen(known, pictures), groups_of(pictures))
 
 
 def _held_out(mixture: Mixture, texts: Sequence[str], only: str | None) -> Sequence[Picture]:
@@ -276,7 +277,7 @@ def _unseen(known: Sequence[Picture], pictures: Sequence[Picture]) -> NDArray[np
 
 
 def _compared(
-    fp32: ort.InferenceSession, candidate: Candidate, test: Test, recipe: Recipe, threads: int
+    fp32: ort.InferenceSession, candidate: Candidate, test: TestSet, recipe: Recipe, threads: int
 ) -> Compared:
     int8 = open_session(candidate.model.SerializeToString(), threads)
     (expected, fp32_ms), (logits, int8_ms) = ask([fp32, int8], test.asked)

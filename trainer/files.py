@@ -24,8 +24,8 @@ DAMAGED_NPZ = (OSError, ValueError, LookupError, EOFError, RuntimeError, BadZipF
 
 
 def expanded(text: str) -> Path:
-    """Return a path that somebody wrote, with $NAME and ~ filled in."""
-    return Path(os.path.expandvars(text)).expanduser()
+    """Return a path that somebody wrote, with $NAME and ~ filled in where they are known."""
+    return Path(os.path.expanduser(os.path.expandvars(text)))
 
 
 def make_folder(folder: Path) -> None:

@@ -133,6 +133,7 @@ def make_job(
     asked: Indices = (),
     teacher: Job | None = None,
 ) -> Job:
+    """Return the job; its digest covers recipe, pictures, teacher and weights."""
     seen = [[pool.prints[i] for i in indices] for indices in (learns, asked)]
     about: list[object] = [recipe.digest(training_only=True), seen, teacher and teacher.digest]
     if recipe.temperature:  # not trained, but in the probabilities
@@ -175,7 +176,7 @@ def is_done(study: Path, job: Job) -> bool:
         return False
     if not job.asked or result.diverged is not None:
         return True
-    try:  # all of it, which takes a tenth of a millisecond: its directory tells of no changed bit
+    try:  # all of it is read: its directory alone tells of no changed bit
         return len(read_probabilities(study, job)) == len(job.asked)
     except DAMAGED_NPZ:
         return False
@@ -229,7 +230,7 @@ def _try(
     if job.teacher is not None and not is_done(study, job.teacher):
         return _try(study, job.teacher, pool, keep_runs, done)
     folder = folder_of(study, job)
-    with claimed(folder) as ours:
+    with claimed_job(folder) as ours:
         if not ours or is_done(study, job):
             return False
         teacher = None if job.teacher is None else folder_of(study, job.teacher) / "run"
@@ -241,7 +242,7 @@ def _try(
 
 
 @contextmanager
-def claimed(folder: Path) -> Iterator[bool]:
+def claimed_job(folder: Path) -> Iterator[bool]:
     """Yield whether the job is ours for now; whoever looks into the claim sees whose it is.
 
     Raises UnavailableError where the folder cannot be written to.

@@ -18,9 +18,9 @@ from trainer.data import check_labels
 from trainer.files import expanded
 from trainer.folds import Indices, groups_of, split, subset
 from trainer.jobs import Job, Pool, digest_of, make_job
+from trainer.lineage import folder_of_run
 from trainer.mixture import check_shown
 from trainer.recipe import SEEDS, Recipe, check_choice
-from trainer.runs import folder_of_run
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from trainer.workers import Workers
 
 HELD_OUT_BYTES = 512 << 20
 """Of held-out pictures, small, that are not decoded anew in each epoch."""
-Test = Callable[[SlotNet], float]
+Measure = Callable[[SlotNet], float]
 """A net that has learnt so far, to its top-1 on held-out pictures."""
 
 
@@ -43,7 +43,7 @@ class Lesson:
     learner: nn.Module
     batches: Iterator[tuple[Tensor, Tensor]]
     shown: Callable[[Tensor, float], Tensor]
-    test: Test | None
+    test: Measure | None
 
 
 def open_lesson(
@@ -91,7 +91,7 @@ def _features(mixture: Mixture, state: State, team: Workers) -> Iterator[tuple[T
         yield features[photos], columns[photos]
 
 
-def _test_of_features(net: SlotNet, recipe: Recipe, held_out: Sequence[Picture]) -> Test:
+def _test_of_features(net: SlotNet, recipe: Recipe, held_out: Sequence[Picture]) -> Measure:
     features = features_of(net, (picture.read() for picture in held_out), recipe.input_size)
     truth = torch.from_numpy(true_columns(held_out, recipe.classes)).to(features.device)
 

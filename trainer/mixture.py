@@ -140,15 +140,15 @@ class Mixture:
         return f"{said}: {', '.join(classes[:12])}{more}"
 
     @cached_property
-    def _prints(self) -> list[str]:
+    def _fingerprints(self) -> list[str]:
         return prints(self.pictures)
 
     def digest(self) -> str:
-        return digest(self._prints)
+        return digest(self._fingerprints)
 
-    def order(self) -> str:
+    def order_digest(self) -> str:
         """Return a digest that differs also where the same pictures are numbered otherwise."""
-        return digest(self._prints, in_order=True)
+        return digest(self._fingerprints, in_order=True)
 
     def image(self, i: int, augmented: bool = True) -> tuple[Image, str]:
         """Return picture number i and its label."""
@@ -203,13 +203,13 @@ class Mixture:
         return self._pixels.of(picture.file, whole=picture.box is not None)
 
     def _drawn(self, rng: Generator, stocked: bool) -> Image:
-        return draw.slot(rng, stocked, self._print(rng))
+        return draw.slot(rng, stocked, self._artwork(rng))
 
     def _altered(self, rng: Generator, stocked: bool) -> Image:
         empty = _choose(self.empties, rng)
-        return draw.alter(empty.cut(self._pixels_of(empty)), rng, stocked, self._print(rng))
+        return draw.alter(empty.cut(self._pixels_of(empty)), rng, stocked, self._artwork(rng))
 
-    def _print(self, rng: Generator) -> Image | None:
+    def _artwork(self, rng: Generator) -> Image | None:
         """A photo of goods, for what is printed on drawn ones."""
         if not self.goods or rng.random() >= 0.7:
             return None

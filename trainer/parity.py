@@ -23,7 +23,7 @@ WORST = 10
 
 
 @dataclass(frozen=True)
-class Asked:
+class LabelledParts:
     """Labelled pictures, read anew by each call of parts: there may be more than memory holds."""
 
     names: Sequence[str]
@@ -31,7 +31,9 @@ class Asked:
     parts: Callable[[], Iterable[Batch]]
 
 
-def ask(sessions: Sequence[ort.InferenceSession], asked: Asked) -> list[tuple[Floats, float]]:
+def ask(
+    sessions: Sequence[ort.InferenceSession], asked: LabelledParts
+) -> list[tuple[Floats, float]]:
     """Return for each net its logits (n, classes) and how many milliseconds a picture takes.
 
     All are asked about one part after the other, so that what else the machine does slows them
@@ -83,7 +85,11 @@ def accuracy(
 
 
 def worst(
-    fp32: Floats, int8: Floats, asked: Asked, temperature: Temperature, classes: Sequence[str]
+    fp32: Floats,
+    int8: Floats,
+    asked: LabelledParts,
+    temperature: Temperature,
+    classes: Sequence[str],
 ) -> list[dict[str, Any]]:
     """Return the pictures on which both differ most, with what each says."""
     p, q = _probabilities(fp32, int8, temperature, classes)

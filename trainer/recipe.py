@@ -99,7 +99,7 @@ Labels = Annotated[tuple[str, ...], AfterValidator(_composed)]
 
 
 class Data(Section):
-    """Photos to learn from."""
+    """Photos to learn from, or to be measured on (held_out)."""
 
     data: str
     share: float = Field(default=1, gt=0)

@@ -26,26 +26,24 @@ from pydantic import ValidationError
 from torch.optim.swa_utils import AveragedModel
 
 from edge import __version__
-from edge.errors import EdgeError, UnavailableError, UsageError
+from edge.errors import UnavailableError, UsageError
 from trainer.checkpoint import LAST, CurveRow, read_checkpoint
 from trainer.data import LeaveOut
-from trainer.difference import difference
-from trainer.files import expanded, refuse_strangers, remove_left, write_json
-from trainer.mixture import Mixture, open_mixture
+from trainer.files import refuse_strangers, remove_left, write_json
+from trainer.mixture import Mixture
 from trainer.net import SlotNet, why_unsuited
-from trainer.picture import Picture
 from trainer.recipe import Recipe
+from trainer.recipe_difference import difference
 from trainer.tricks import half_precision
 from trainer.workers import count, device
 
 log = logging.getLogger(__name__)
 
-LEARNT = "learnt by the run, or by one that it began with or was taught by"
 ABOUT, RECIPE = "run.json", "recipe.json"
 
 
 @contextmanager
-def claimed(run: Path, mixture: Mixture, write: bool = True) -> Iterator[None]:
+def claimed_run(run: Path, mixture: Mixture, write: bool = True) -> Iterator[None]:
     """Keep the folder for this process, its recipe and its data until the end.
 
     write: whether this process is the one of several that writes.
@@ -84,12 +82,12 @@ def claimed(run: Path, mixture: Mixture, write: bool = True) -> Iterator[None]:
 def _check_is_same(run: Path, recipe: Recipe, about: dict[str, str]) -> None:
     if not (run / LAST).exists():
         return  # nothing was learnt yet that another recipe could spoil
-    known = _read_about(run)
+    known = read_about(run)
     for word, value in about.items():
         if known[word] != value:
             why = ""
             if word == "recipe":
-                why = f" ({difference(_read_recipe(run).of_training(), recipe.of_training())})"
+                why = f" ({difference(read_recipe(run).of_training(), recipe.of_training())})"
             raise UsageError(
                 f"{run}: holds a run with another {word}{why}; give another folder as --out"
             )
@@ -97,7 +95,7 @@ def _check_is_same(run: Path, recipe: Recipe, about: dict[str, str]) -> None:
 
 def _check_is_free(run: Path) -> None:
     if (run / ABOUT).exists():
-        _read_about(run)  # raises where it is somebody else's
+        read_about(run)  # raises where it is somebody else's
         return
     refuse_strangers(run)
 
@@ -164,7 +162,7 @@ def load_run(run: Path, unfinished: bool = False) -> Run:
     if not checkpoint.exists():
         raise UnavailableError(f"{run}: no finished run; train it with 'trainer fit'")
     saved = read_checkpoint(checkpoint, "train it anew with 'trainer fit'")
-    recipe, about = _read_recipe(folder), _read_about(folder)
+    recipe, about = read_recipe(folder), read_about(folder)
     if recipe.digest(training_only=True) != about["recipe"]:
         log.warning(
             "%s: is not the recipe that was trained, or another version wrote it", folder / RECIPE
@@ -186,7 +184,9 @@ def load_run(run: Path, unfinished: bool = False) -> Run:
         raise UnavailableError(f"{folder / RECIPE}: input_size: {recipe.input_size}; {why}")
     curve = tuple(CurveRow(**row) for row in saved["curve"])
     model.eval()
-    return Run(recipe, model, about["data"], _left_out(about), curve, saved["step"], saved["steps"])
+    return Run(
+        recipe, model, about["data"], left_out_of(about), curve, saved["step"], saved["steps"]
+    )
 
 
 def asked_at(run: Run, input_size: int) -> Run:
@@ -202,92 +202,16 @@ def asked_at(run: Run, input_size: int) -> Run:
     return replace(run, recipe=run.recipe.model_copy(update={"input_size": input_size}))
 
 
-def mixture_of(recipe: Recipe, left_out: LeaveOut | None, data_digest: str) -> Mixture:
-    """Return what is learnt from, and what of it is kept back; the recipe's other held-out pictures
-    are not read.
-
-    data_digest: that of the run. Where what a look at the files leaves has it, none is decoded.
-    """
-    own = recipe.model_copy(update={"held_out": ()})
-    if own.unreadable == "skip":
-        mixture = open_mixture(own, left_out, "overlook")
-        if mixture.digest() == data_digest:
-            return mixture
-    return open_mixture(own, left_out)
-
-
-def fed_to(run: Run) -> Mixture:
-    """Return what a run has learnt from, and what of it was kept back.
-
-    Raises UsageError where it is not the same any more, and what reading raises.
-    """
-    mixture = mixture_of(run.recipe, run.left_out, run.data_digest)
-    if mixture.digest() != run.data_digest:
-        raise UsageError(
-            "its data is not what it was trained on: pictures came, went or changed; name others "
-            "with --data"
-        )
-    return mixture
-
-
-def inherited(recipe: Recipe) -> list[Picture]:
-    """Return the pictures that were learnt by the runs whose weights a recipe begins with or that
-    teach it, and by those before them.
-
-    Which cannot be read is named in a warning. Not looked into is what a teacher that is named by
-    its recipe began with.
-    """
-    found: list[Picture] = []
-    waiting, known = _named_runs(recipe), set()
-    while waiting:
-        run = waiting.pop()
-        if run in known:
-            continue
-        known.add(run)
-        try:
-            own, about = _read_recipe(run), _read_about(run)
-            mixture = mixture_of(own, _left_out(about), about["data"])
-        except EdgeError as error:
-            log.warning("%s: what it has learnt from is not known: %s", run, error)
-            continue
-        if mixture.digest() != about["data"]:
-            log.warning("%s: its pictures came, went or changed since it learnt from them", run)
-        found += mixture.pictures
-        waiting += _named_runs(own)
-    return found
-
-
-def _named_runs(recipe: Recipe) -> list[Path]:
-    """Return the folders of the runs that a recipe begins with or learns from."""
-    named = [recipe.net.weights or "", *(recipe.distill.teacher if recipe.distill else ())]
-    found = []
-    for path in (expanded(one) for one in named if one):
-        gone = not path.exists() and not path.suffix and path.name != "imagenet"
-        folder = path if gone else folder_of_run(path)
-        if folder:
-            found.append(folder.absolute())
-    return found
-
-
-def folder_of_run(path: Path) -> Path | None:
-    """Return the folder of the run that a path means, by itself or by one of its checkpoints.
-
-    None: it means published weights, a bundle or a recipe.
-    """
-    folder = path if path.is_dir() else path.parent
-    return folder if path.is_dir() or (folder / RECIPE).exists() else None
-
-
 def is_run(path: Path) -> bool:
     """Whether a model's path means a run or its checkpoint, and not a bundle."""
     return path.is_dir() or path.suffix == ".pt"
 
 
-def _left_out(about: Mapping[str, Any]) -> LeaveOut | None:
+def left_out_of(about: Mapping[str, Any]) -> LeaveOut | None:
     return LeaveOut(**about["left_out"]) if about["left_out"] else None
 
 
-def _read_recipe(run: Path) -> Recipe:
+def read_recipe(run: Path) -> Recipe:
     try:
         return Recipe.model_validate_json((run / RECIPE).read_bytes())
     except (OSError, ValidationError) as error:
@@ -301,7 +225,7 @@ def _read_recipe(run: Path) -> Recipe:
         ) from None
 
 
-def _read_about(run: Path) -> dict[str, Any]:
+def read_about(run: Path) -> dict[str, Any]:
     """Return the digests of the run's recipe and data, and which rows of the data it left out."""
     try:
         known = json.loads((run / ABOUT).read_bytes())

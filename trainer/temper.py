@@ -23,8 +23,9 @@ from trainer.answering import Model, RunModel, logits_behind, small_reader, soft
 from trainer.data import check_labels
 from trainer.evaluate import open_model
 from trainer.folds import seen_of
+from trainer.lineage import LEARNT, inherited, mixture_of
 from trainer.picture import Picture
-from trainer.runs import LEARNT, inherited, is_run, load_run, mixture_of
+from trainer.runs import is_run, load_run
 
 SUREST, VAGUEST = 0.25, 10.0
 TINY = np.finfo(np.float64).tiny

@@ -18,14 +18,14 @@ from torch import nn
 from edge.errors import UnavailableError, UsageError
 from trainer.checkpoint import CurveRow, State, measure_on, resume, save
 from trainer.data import check_labels, digest, prints
-from trainer.lesson import Test, open_lesson
+from trainer.lesson import Measure, open_lesson
 from trainer.logistic import solve
 from trainer.memory import keep_memory
 from trainer.mixture import Mixture, batches, size_at
 from trainer.net import SlotNet, check_sizes, settle
 from trainer.picture import Picture
 from trainer.recipe import Recipe
-from trainer.runs import claimed
+from trainer.runs import claimed_run
 from trainer.teacher import net_at_first, open_teacher
 from trainer.tricks import (
     half_precision,
@@ -50,7 +50,8 @@ Say = Callable[[State, bool], None]
 class DivergedError(AgreedError):
     """The loss, or a weight, is no number any more.
 
-    why: the cause and what to change, for whom the run's folder is of no use.
+    why: the cause and what to change, without the sentence on the checkpoint: a study shows no
+    run's folder.
     """
 
     exit_code = UnavailableError.exit_code
@@ -88,12 +89,16 @@ def fit(
     """
     recipe = mixture.recipe
     check_labels(held_out, recipe.classes)
-    with workers(recipe.batch) as team, asked_to_stop() as asked, claimed(run, mixture, team.leads):
+    with (
+        workers(recipe.batch) as team,
+        asked_to_stop() as asked,
+        claimed_run(run, mixture, team.leads),
+    ):
         state = prepare(mixture, run, team, teacher)
         if held_out:
             measure_on(run, state, digest(prints(held_out)), team.leads)
         if recipe.optimizer == "logistic":
-            finish(mixture, run, say, held_out, state, team)
+            fit_head(mixture, run, say, held_out, state, team)
             stop_if(asked(), run, state)
             return
         lesson = open_lesson(mixture, held_out, state, team)
@@ -109,12 +114,12 @@ def fit(
             with torch.autocast(team.device, half, enabled=half is not None):
                 logits = model(lesson.shown(x, state.step / state.steps))
             loss = loss_of(logits.float(), targets, x, recipe, ask_teacher)
-            state.losses.append(number(team.mean(loss.item()), state))
+            state.losses.append(checked(team.mean(loss.item()), state))
             descend(loss, state, recipe)
 
             epoch_ends = state.step % mixture.epoch_steps == 0 or state.step == state.steps
             if epoch_ends:
-                state.curve.append(row(state, mixture, lesson.test, clock))
+                state.curve.append(measure_row(state, mixture, lesson.test, clock))
                 state.losses.clear()
             is_kept = team.leads and (state.is_worth_keeping or clock.save_is_due())
             asked_by, keeps = map(int, team.highest(asked(), is_kept))
@@ -138,10 +143,10 @@ def stop_if(asked_by: int, run: Path, state: State) -> None:
         )
 
 
-def finish(
+def fit_head(
     mixture: Mixture, run: Path, say: Say, held_out: Sequence[Picture], state: State, team: Workers
 ) -> None:
-    """A head that is solved in closed form takes one step, the last."""
+    """Fit a logistic head by a solver, not by descent; such a run has one step."""
     if state.step == state.steps:
         return
     solve(mixture, held_out, state)
@@ -168,7 +173,7 @@ def prepare(mixture: Mixture, run: Path, team: Workers, teacher: Path | None = N
     average = running_mean(model, recipe.ema * mixture.steps)
     scaler = torch.amp.GradScaler(team.device, enabled=half is torch.float16)
     state = State(model, make_optimizer(model, recipe), average, scaler, mixture.steps)
-    resume(run, state, mixture.order())
+    resume(run, state, mixture.order_digest())
     (furthest,) = team.highest(state.step)
     if state.step < furthest:
         raise UsageError(f"{run}: process {team.rank} sees an older run; all need the same folder")
@@ -209,7 +214,7 @@ def chance_of(step: int, recipe: Recipe, team: Workers) -> np.random.Generator:
     return chance
 
 
-def row(state: State, mixture: Mixture, test: Test | None, clock: Clock) -> CurveRow:
+def measure_row(state: State, mixture: Mixture, test: Measure | None, clock: Clock) -> CurveRow:
     """Return the curve's next row. Accuracy is that on held-out pictures: on mixed ones it would
     mean nothing."""
     ms_per_image = clock.ms_per_image(state, mixture.recipe.batch)
@@ -256,7 +261,7 @@ class Clock:
         return True
 
 
-def number(loss: float, state: State) -> float:
+def checked(loss: float, state: State) -> float:
     """Return the loss. Raises DivergedError, with the cause, where it is no number."""
     if not math.isfinite(loss):
         raise DivergedError(why_diverged(loss, state))
@@ -265,14 +270,14 @@ def number(loss: float, state: State) -> float:
 
 def check_weights(state: State) -> None:
     """Raise DivergedError before weights are saved with which nobody could go on."""
-    if name := broken(state.model):
+    if name := first_not_finite(state.model):
         lr = state.optimizer.param_groups[0]["lr"]
         raise DivergedError(
             f"after step {state.step} of {state.steps} (lr {lr:.4g}) {name} {NO_NUMBERS}"
         )
 
 
-def broken(model: nn.Module) -> str | None:
+def first_not_finite(model: nn.Module) -> str | None:
     """Return the name of the first weight or BatchNorm statistic that is no number."""
     values = model.state_dict().items()
     return next((name for name, value in values if not torch.isfinite(value).all()), None)
@@ -283,7 +288,7 @@ def why_diverged(loss: float, state: State) -> str:
     lr = state.optimizer.param_groups[0]["lr"]
     said = f"the loss is {loss} at step {state.step + 1} of {state.steps} (lr {lr:.4g}"
     said += f", loss before {state.losses[-1]:.4g})" if state.losses else ")"
-    weights = broken(state.model)
+    weights = first_not_finite(state.model)
     if weights:
         said += f"; {weights} {NO_NUMBERS}"
     elif state.scaler.is_enabled():

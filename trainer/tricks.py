@@ -106,8 +106,8 @@ def _tensors(module: nn.Module) -> list[Tensor]:
 def half_precision(recipe: Recipe, device: str) -> torch.dtype | None:
     """Return the type that multiplications are done in, None for plain float32.
 
-    Half precision on a CPU pays only where it multiplies bfloat16 itself. A head that is solved in
-    closed form needs all digits.
+    Half precision on a CPU pays only where it multiplies bfloat16 itself. A logistic head, which
+    a solver fits, needs all digits.
     """
     if recipe.optimizer == "logistic":
         return None

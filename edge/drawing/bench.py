@@ -22,7 +22,7 @@ from edge.drawing.align import Alignment, align
 from edge.drawing.jury import Jury
 from edge.drawing.planogram_file import (
     Version,
-    read_plan_file,
+    read_planogram_file,
     read_version,
     save_slots,
     versions,
@@ -290,7 +290,7 @@ class CalibrationBench:
 
     def _read(self) -> tuple[Planogram | None, str]:
         path = self.setup.planogram
-        return read_plan_file(path) if path else (None, "")
+        return read_planogram_file(path) if path else (None, "")
 
     def _slots(self, planogram: Planogram | None, camera_id: str) -> Sequence[Slot]:
         if planogram is not None and camera_id in planogram.cameras:

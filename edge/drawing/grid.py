@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edge.drawing.planogram_file import read_plan_file, save_slots, versions
+from edge.drawing.planogram_file import read_planogram_file, save_slots, versions
 from edge.drawing.subject import is_picture, planogram_path, site_of_camera, site_of_picture
 from edge.drawing.viewfinder import OwnCameras
 from edge.errors import CameraError, UnavailableError, UsageError
@@ -88,7 +88,7 @@ def draw_grid(
     else:
         site, camera_id = site_of_camera(site_path, subject, output), subject
     path = planogram_path(site, site_path)
-    planogram, digest = read_plan_file(path)
+    planogram, digest = read_planogram_file(path)
     before = planogram.slots_of(camera_id) if planogram else ()
     slots = grid_slots(camera_id, grid, before, add)
     save_slots(path, camera_id, slots, _picture(OwnCameras(site.cameras), camera_id), digest)

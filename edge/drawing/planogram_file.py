@@ -43,7 +43,7 @@ class Version:
     slots: dict[str, int]
 
 
-def read_plan_file(path: Path) -> tuple[Planogram | None, str]:
+def read_planogram_file(path: Path) -> tuple[Planogram | None, str]:
     """Return the planogram, None where nothing is written yet, and its file's digest, "" for none.
 
     Raises ConfigError with every problem of the file.

@@ -16,7 +16,7 @@ from edge.cameras import Kind, kind_of
 from edge.errors import CameraError
 from edge.eye import Eye
 from edge.gate import Gate, Verdict
-from edge.grabber import Condition, Grabber
+from edge.grabber import CameraCondition, Grabber
 from edge.site import CameraConfig
 from edge.types import CameraReason, CameraStatus, Frame, Slot
 
@@ -174,7 +174,7 @@ class SharedCameras:
         """The cameras are the daemon's."""
 
 
-def _raise_if_down(condition: Condition | None) -> None:
+def _raise_if_down(condition: CameraCondition | None) -> None:
     """Raise why there are no pictures; the end of a recording is no trouble."""
     if condition is None or condition.status is not CameraStatus.OFFLINE:
         return

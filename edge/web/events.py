@@ -42,7 +42,7 @@ class Hub:
         self._board = board
         self._boot = secrets.token_hex(4)
         self._seq = 0
-        self._ring: deque[tuple[int, bytes]] = deque(maxlen=RING)
+        self._ring: deque[bytes] = deque(maxlen=RING)
         self._pages: set[_Page] = set()
         self._pump: asyncio.Task[None] | None = None
         self._news = asyncio.Event()
@@ -163,7 +163,7 @@ class Hub:
             self._seq += 1
             patch = {"server_time": rfc3339(datetime.now(UTC)), **news}
             event = _event("patch", patch, f"{self._boot}-{self._seq}")
-            self._ring.append((self._seq, event))
+            self._ring.append(event)
             self._tell(event)
         return notice
 
@@ -194,7 +194,7 @@ class Hub:
         missed = self._seq - int(number)
         if not 0 <= missed <= len(self._ring):
             return None
-        return [event for _, event in self._ring][len(self._ring) - missed :]
+        return list(self._ring)[len(self._ring) - missed :]
 
 
 class _Page:

@@ -13,7 +13,7 @@ from edge.drawing.bench import CalibrationBench, Reloaded, Setup
 from edge.drawing.viewfinder import SharedCameras
 from edge.plan import Plan
 from edge.types import Asked
-from edge.web import calibrate, staff
+from edge.web import calibrate, health, report, staff
 from edge.web.staff import StaffRequests
 
 RELOAD_S = 10.0
@@ -33,7 +33,12 @@ def daemon_routes(plan: Plan, board: Board, ask: Ask) -> list[Route]:
         viewfinder=SharedCameras(lambda: board.eyes),
         reload=lambda: reload_by(ask),
     )
-    return [*staff.routes(StaffRequests(board, ask)), *calibrate.routes(bench)]
+    return [
+        *staff.routes(StaffRequests(board, ask)),
+        *report.routes(board),
+        *health.routes(board),
+        *calibrate.routes(bench),
+    ]
 
 
 def reload_by(ask: Ask) -> Reloaded:

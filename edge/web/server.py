@@ -34,7 +34,7 @@ WORKERS = 4
 """Threads for what would hold up the event loop: JPEGs, files, the PIN."""
 MOST_CONNECTIONS = 400
 """The daemon may hold 1024 files open, and its cameras must always find some of them."""
-REQUEST_S = 10.0
+REQUEST_HEAD_S = 10.0
 """How long a request's first lines may take to arrive."""
 KEEP_ALIVE_S = 15
 LINGER_S = 2.0
@@ -205,7 +205,7 @@ class _Connection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._set_idle_timeout(REQUEST_S)
+        self._set_idle_timeout(REQUEST_HEAD_S)
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -219,7 +219,7 @@ class _Connection(H11Protocol):
             # rest is thrown away for a moment, in which the other side can read why.
             self._set_idle_timeout(LINGER_S)
         elif self.cycle.response_complete:  # otherwise the next request is waiting already
-            self._set_idle_timeout(KEEP_ALIVE_S + REQUEST_S)
+            self._set_idle_timeout(KEEP_ALIVE_S + REQUEST_HEAD_S)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._set_idle_timeout(None)

@@ -18,7 +18,6 @@ from starlette.routing import Route
 from edge.board import Board, Shot, version_of
 from edge.payloads import LONGEST_SNOOZE_MIN, Name, Person
 from edge.types import Asked
-from edge.web import health, report
 from edge.web.events import Hub
 from edge.web.refusal import Refusal, read_body, starting
 from edge.web.shown import Json
@@ -59,7 +58,7 @@ class StaffRequests:
     """One method per request. ask hands a request to the main loop, from any thread."""
 
     def __init__(self, board: Board, ask: Callable[[Asked], None]):
-        self.board, self._ask = board, ask
+        self._board, self._ask = board, ask
         self._hub = Hub(board)
         self._acts: dict[tuple[str, str], asyncio.Future[Json]] = {}
         self._pictures: OrderedDict[str, tuple[int, bytes]] = OrderedDict()
@@ -98,16 +97,16 @@ class StaffRequests:
         slot_id, which = request.path_params["slot"], request.path_params["which"]
         if which not in ("now", "full"):
             raise Refusal(404, "not_found", "there are now.jpg and full.jpg")
-        shot = self.board.crop(slot_id, which)
+        shot = self._board.crop(slot_id, which)
         if shot is None:
             raise Refusal(404, "no_picture", "there is no picture of that slot")
         return await self._picture(f"{which}/{slot_id}", shot)
 
     async def camera_picture(self, request: Request) -> Response:
-        camera_id, notice = request.path_params["camera"], self.board.notice
+        camera_id, notice = request.path_params["camera"], self._board.notice
         if notice is not None and not notice.plan.config.site.web.pictures:
             raise Refusal(403, "pictures_off", "whole pictures are off in this shop")
-        frame = self.board.quiet_frame(camera_id)
+        frame = self._board.quiet_frame(camera_id)
         if frame is None:
             raise Refusal(404, "no_picture", "there is no picture of that camera without people")
         shot = Shot(frame.taken_at, version_of(frame.taken_at), frame.image)
@@ -167,5 +166,4 @@ def routes(requests: StaffRequests) -> list[Route]:
         ("GET", "/api/slots/{slot}/{which}.jpg", requests.slot_picture),
         ("GET", "/api/cameras/{camera}.jpg", requests.camera_picture),
     )
-    own = [Route(path, handler, methods=[method]) for method, path, handler in table]
-    return [*own, *report.routes(requests.board), *health.routes(requests.board)]
+    return [Route(path, handler, methods=[method]) for method, path, handler in table]

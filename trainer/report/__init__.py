@@ -17,6 +17,7 @@ from edge import __version__
 from edge.errors import UsageError
 from trainer.evaluate import coarse_classes
 from trainer.files import make_folder, replace_file
+from trainer.lineage import LEARNT
 from trainer.picture import Picture
 from trainer.report.answers import INT8, Answers, Contender, open_contenders, same_pictures
 from trainer.report.certainty import alerts, reliability, risk_over_coverage
@@ -34,7 +35,6 @@ from trainer.report.studies import (
 )
 from trainer.report.svg import capped, percent
 from trainer.report.thumbs import may_show
-from trainer.runs import LEARNT
 
 MOST_OTHERS = 5
 """Curves beside the one that is talked about."""

@@ -21,11 +21,12 @@ from trainer.data import read_source, usable
 from trainer.evaluate import read_pictures
 from trainer.figures import figures
 from trainer.folds import groups_of, seen_of
+from trainer.lineage import fed_to, inherited
 from trainer.mixture import Mixture
 from trainer.picture import Picture
 from trainer.recipe import Recipe
 from trainer.report.page import count
-from trainer.runs import ABOUT, fed_to, inherited, load_run
+from trainer.runs import ABOUT, load_run
 from trainer.statistics import Interval, interval_of_share
 from trainer.temper import on_held_out
 from trainer.thresholds import thresholds_for

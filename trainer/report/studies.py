@@ -85,7 +85,7 @@ def study_figures(study: Study) -> list[Figure]:
     if not study.measured:
         return []
     if study.about["kind"] == "ablate":
-        figures = [*_shares(study, FULL, "full-", -1), *_shares(study, PLAIN, "plain+", 1)]
+        figures = [*_gains(study, FULL, "full-", -1), *_gains(study, PLAIN, "plain+", 1)]
     else:
         figures = [_accuracies(study)]
     return [*figures, *_rows_and_time(study), _table(study)]
@@ -121,7 +121,7 @@ def _box(sides: Sequence[int]) -> tuple[int, int, int, int] | None:
     return (x, y, wide, high) if wide and high else None
 
 
-def _shares(study: Study, reference: str, prefix: str, sign: int) -> list[Figure]:
+def _gains(study: Study, reference: str, prefix: str, sign: int) -> list[Figure]:
     """Return the figure of what each trick brings to a recipe: bars with intervals.
 
     sign: -1 where the rows are the recipe without the trick.
@@ -142,7 +142,7 @@ def _shares(study: Study, reference: str, prefix: str, sign: int) -> list[Figure
     title = f"{len(told) or 'None'} of {count(len(rows), 'trick')} clearly {helps} {where}"
     if told:
         points = next(points for name, points, *_ in rows if name == told[0])
-        title += f"; most brings {_plain_name(told[0])}, {points:.1f} points"
+        title += f"; {_plain_name(told[0])} brings most, {points:.1f} points"
     if hurt:
         names = ", ".join(_plain_name(one) for one in hurt)
         title += f"; {names} clearly {'hurts' if len(hurt) == 1 else 'hurt'}"

@@ -48,7 +48,7 @@ class Broker(amqtt.Broker):  # type: ignore[misc]
         config = {"listeners": {_LISTENER: {"type": "external"}}, "plugins": plugins}
         super().__init__(config, loop=loop)
         self._subscriptions = _Subscriptions()
-        self._serving: set[asyncio.Task[None] | None] = set()  # one a client
+        self._serving: set[asyncio.Task[None]] = set()  # one a client
         self._named: dict[str, _Handler] = {}  # of each client id, the one that was let in last
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -57,6 +57,7 @@ class Broker(amqtt.Broker):  # type: ignore[misc]
             writer.transport.abort()
             return
         task = asyncio.current_task()
+        assert task is not None
         self._serving.add(task)
         try:
             _watch_over(writer.get_extra_info("socket"))
@@ -70,8 +71,8 @@ class Broker(amqtt.Broker):  # type: ignore[misc]
     async def shutdown(self) -> None:
         """End all connections, and wait SHUTDOWN_S at most until nothing of them is left."""
         await super().shutdown()
-        if serving := [task for task in self._serving if task is not None]:
-            await asyncio.wait(serving, timeout=SHUTDOWN_S)
+        if self._serving:
+            await asyncio.wait(self._serving, timeout=SHUTDOWN_S)
 
     async def _initialize_client_session(
         self, reader: ReaderAdapter, writer: WriterAdapter, remote_address: str, remote_port: int
