@@ -45,8 +45,8 @@ from trainer.train import (
     check_weights,
     descend,
     fit,
+    measure_row,
     prepare,
-    row,
     why_diverged,
 )
 from trainer.workers import Workers
@@ -505,7 +505,7 @@ def test_the_time_of_testing_is_no_time_of_training(recipe, state):
     rows = []
     for state.step in (1, 2, 3):
         state.losses = [1.0]
-        rows.append(row(state, mixture, test, clock))
+        rows.append(measure_row(state, mixture, test, clock))
     assert all(one.ms_per_image * recipe.batch < 500 for one in rows)
 
 
