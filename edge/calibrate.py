@@ -113,10 +113,11 @@ def _served_here(site: Site, folder: Path, browser: bool, listen: str | None) ->
         host = "127.0.0.1" if browser else ANYWHERE
         listen = f"{host}:{free_port(host, site.web.listen_address[1])}"
     try:
-        parse_address(listen)
+        host, _ = parse_address(listen)
     except ValueError as error:
         raise UsageError(f"--listen {listen}: {error}") from None
-    web = site.web.model_copy(update={"listen": listen, "pin_file": folder / "pin"})
+    names = () if is_loopback(host) else site.web.names  # no certificate's name leads here
+    web = site.web.model_copy(update={"listen": listen, "pin_file": folder / "pin", "names": names})
     return site.model_copy(update={"web": web, "state": folder})
 
 

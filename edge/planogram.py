@@ -62,7 +62,10 @@ def _judged(quad: Quad) -> Quad:
 def picture_size(path: Path) -> tuple[int, int]:
     """Return (width, height) in pixels of a JPEG or PNG file. Raises ValueError if it is none."""
     data = np.fromfile(path, dtype=np.uint8)
-    picture = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) if data.size else None
+    try:
+        picture = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) if data.size else None
+    except cv2.error:  # more pixels than OpenCV's own limit
+        picture = None
     if picture is None:
         raise ValueError("is no picture that can be read")
     return picture.shape[1], picture.shape[0]

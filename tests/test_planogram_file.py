@@ -141,6 +141,45 @@ def test_any_name_comes_back_as_it_was(tmp_path_factory, name):
     assert load_planogram(path).slots_of("aisle-1") == (named,)
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        "# Our shelves.\n",
+        "# Our shelves.\n---\n",
+        "# Our shelves.\nversion: 1\ncameras: {}\n# Ask Mina.\n",
+        "# Our shelves.\ncameras:   {}   # none yet\nversion: 1\n",
+    ],
+)
+def test_the_first_slots_of_a_file_leave_its_comments(tmp_path, written):
+    path = tmp_path / "planogram.yaml"
+    path.write_text(written)
+    save(path)
+    text = path.read_text()
+    assert all(line[line.index("#") :] in text for line in written.splitlines() if "#" in line)
+    assert load_planogram(path).slots == (slot(),)
+
+
+@pytest.mark.parametrize("fold", ["|", ">", "|-"])
+def test_comments_behind_a_block_of_text_stay(tmp_path, fold):
+    path = tmp_path / "planogram.yaml"
+    path.write_text(f"""\
+version: 1
+cameras:
+  aisle-1:
+    slots:
+      - quad: [[0.1, 0.1], [0.3, 0.1], [0.3, 0.4], [0.1, 0.4]]
+        id: a1
+        name: {fold}
+          Tea
+  # The fridge hangs rotated.
+  fridge:
+    slots: []
+# The end.
+""")
+    save(path)
+    assert "  # The fridge hangs rotated.\n  fridge:\n    slots: []\n# The end." in path.read_text()
+
+
 def test_a_file_that_changed_underneath_is_not_overwritten(path):
     digest = read_planogram_file(path)[1]
     path.write_text(WRITTEN.replace("Tea", "Mate"))
@@ -209,11 +248,14 @@ def test_pictures_that_are_not_ours_and_those_of_other_planograms_stay(path):
     named = next(iter(references(path)))
     (path.parent / "other.yaml").write_text(path.read_text())
     (path.parent / "holiday.jpg").write_bytes(b"x")
-    (path.parent / "aisle-1.0a1b2c3d.jpg").write_bytes(b"left by a power cut")
+    (path.parent / "shelf.20261124.jpg").write_bytes(b"a photo, called by its day")
+    left = b"left by a power cut"
+    ours = f"aisle-1.{hashlib.sha256(left).hexdigest()[:8]}.jpg"
+    (path.parent / ours).write_bytes(left)
     for number in range(KEPT + 2):
         save(path, grey=number)
-    assert {named, "holiday.jpg"} <= references(path)
-    assert "aisle-1.0a1b2c3d.jpg" not in references(path)
+    assert {named, "holiday.jpg", "shelf.20261124.jpg"} <= references(path)
+    assert ours not in references(path)
 
 
 def test_a_neighbour_that_cannot_be_read_does_no_harm(path):

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from yaml.nodes import CollectionNode, MappingNode, Node
+from yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode
 
-from edge.yamlfile import Data, Loader, parse_yaml
+from edge.yamlfile import Data, Loader, compose, parse_yaml
 
 Entry = dict[str, Any]
 """A camera's section as plain data."""
@@ -31,30 +31,48 @@ def with_camera(raw: bytes, data: dict[str, Data], camera_id: str, entry: Entry)
         camera_id: whose entry is replaced, or added behind the others.
         entry: the camera's new section.
     """
-    if not raw.strip():
-        return (HEAD + _lines(camera_id, entry, INDENT)).encode()
+    text = raw.decode("utf-8-sig")
+    if says_nothing(raw):
+        begun = text if not text or text.endswith("\n") else text + "\n"
+        whole, wanted = begun + HEAD + _lines(camera_id, entry, INDENT), _begun(camera_id, entry)
+        return (whole if _says(whole, wanted) else _dump(wanted)).encode()
     cameras = data.get("cameras")
     wanted = {**data, "cameras": {**(cameras if isinstance(cameras, dict) else {})}}
-    wanted["cameras"][camera_id] = entry  # type: ignore[index]
-    text = raw.decode("utf-8-sig")
+    wanted["cameras"][camera_id] = entry
     spliced = _splice(text, camera_id, entry)
     if spliced is not None and _says(spliced, wanted):
         return spliced.encode()
     return _dump(wanted).encode()
 
 
+def says_nothing(raw: bytes) -> bool:
+    """Whether nothing is written in a file yet, but for comments."""
+    try:
+        root = compose(raw.decode("utf-8-sig"))
+    except (UnicodeDecodeError, yaml.YAMLError, RecursionError):
+        return False  # whoever reads it says what is wrong
+    return root is None or (isinstance(root, ScalarNode) and not root.value)
+
+
+def _begun(camera_id: str, entry: Entry) -> dict[str, Any]:
+    return {"version": 1, "cameras": {camera_id: entry}}
+
+
 def _splice(text: str, camera_id: str, entry: Entry) -> str | None:
     """Return the text with the camera's lines exchanged, None where it has no lines of its own."""
     cameras = _value(yaml.compose(text, Loader=QUICK_LOADER), "cameras")
-    if not isinstance(cameras, MappingNode) or cameras.flow_style or not cameras.value:
+    if isinstance(cameras, MappingNode) and not cameras.value:  # `cameras: {}`
+        before, after = text[: cameras.start_mark.index], text[cameras.end_mark.index :]
+        return f"{before.rstrip(' ')}\n{_lines(camera_id, entry, INDENT).rstrip()}{after}"
+    if not isinstance(cameras, MappingNode) or cameras.flow_style:
         return None
     column = cameras.value[0][0].start_mark.column
     lines = _lines(camera_id, entry, column)
     for key, value in cameras.value:
         if key.value == camera_id:
             start = key.start_mark.index - column
-            return text[:start] + lines + text[_line_end(text, _end(value)) :]
-    end = _line_end(text, _end(cameras))
+            return text[:start] + lines + text[_line_end(text, _end(text, value)) :]
+    end = _line_end(text, _end(text, cameras))
     line_break = "" if text[:end].endswith("\n") else "\n"
     return text[:end] + line_break + lines + text[end:]
 
@@ -64,16 +82,17 @@ def _value(node: Node | None, name: str) -> Node | None:
     return next((value for key, value in pairs if key.value == name), None)
 
 
-def _end(node: Node) -> int:
-    """Return where a node's last character stands.
+def _end(text: str, node: Node) -> int:
+    """Return where a node's last character ends.
 
-    The mark of a block collection lies behind the comments that follow it; those belong to what
-    comes next.
+    The mark of a block collection lies behind the comments that follow it, that of a block of text
+    (`|`) at the next line; what follows belongs to what comes next.
     """
     if not isinstance(node, CollectionNode) or node.flow_style or not node.value:
-        return int(node.end_mark.index)
+        end = int(node.end_mark.index)
+        return node.start_mark.index + len(text[node.start_mark.index : end].rstrip("\r\n"))
     last = node.value[-1]
-    return _end(last[1] if isinstance(last, tuple) else last)
+    return _end(text, last[1] if isinstance(last, tuple) else last)
 
 
 def _line_end(text: str, index: int) -> int:
