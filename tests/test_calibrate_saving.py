@@ -332,3 +332,166 @@ def test_the_help_lists_the_keys(bench):
     assert dialog.locator("kbd").count() > 20
     hand.press("Escape")
     hand.until("document.querySelector('dialog') === null")
+
+
+def test_what_another_camera_was_given_meanwhile_is_no_question(bench):
+    bench.cameras.pictures["door"] = bench.cameras.pictures["aisle"]
+    mine, theirs = bench.mouse(), bench.mouse("/calibrate?camera=door")
+    shelf(mine, BAY, 1, 4)
+    shelf(theirs, BAY, 1, 2)
+    theirs.press("Control+s")
+    theirs.said("2칸을 저장했어요")
+    mine.press("Control+s")  # both pages had named their first slots alike
+    mine.said("4칸을 저장했어요")
+    bench.refused(409)
+    assert not mine.page.locator("dialog[open]").is_visible()
+    ids = [slot["id"] for slot in (*bench.saved(), *bench.saved("door"))]
+    assert len(set(ids)) == len(ids)
+    assert (len(bench.saved()), len(bench.saved("door"))) == (4, 2)
+
+
+def test_an_answer_that_got_lost_is_no_question(bench):
+    hand = bench.mouse()
+    bench.browser.expect_in_console("net::ERR_FAILED")
+    lost = [True]
+
+    def answer(route):
+        if lost and route.request.method == "PUT":
+            lost.clear()
+            route.fetch()
+            route.abort()
+        else:
+            route.continue_()
+
+    intercept(hand.page, "**/api/calibrate/aisle", answer)
+    shelf(hand, BAY, 1, 4)
+    hand.press("Control+s")
+    hand.said("저장하지 못했어요")
+    assert len(bench.saved()) == 4
+    hand.press("Control+s")
+    hand.said("4칸을 저장했어요")
+    bench.refused(409)
+    assert not hand.page.locator("dialog[open]").is_visible()
+    assert hand.page.locator(".bar__save").get_attribute("data-dirty") is None
+
+
+def test_a_refusal_that_comes_late_touches_no_other_camera(bench):
+    bench.cameras.pictures["door"] = bench.cameras.pictures["aisle"]
+    mine, theirs = bench.mouse(), bench.mouse()
+    shelf(theirs, BAY, 1, 2)
+    theirs.press("Control+s")
+    theirs.said("2칸을 저장했어요")
+    shelf(mine, BAY, 1, 4)
+    held = intercept(mine.page, "**/api/calibrate/aisle")
+    mine.press("Control+s")
+    mine.wait(lambda: held)
+    mine.page.locator(".bar__camera").select_option("door")
+    bench.ready(mine)
+    shelf(mine, BAY, 1, 3)
+    held[0].continue_()
+    mine.said("aisle 저장하지 못했어요")
+    bench.refused(409)
+    assert mine.slots() == 3
+    assert not mine.page.locator("dialog[open]").is_visible()
+    mine.page.locator(".bar__camera").select_option("aisle")
+    bench.ready(mine)
+    assert mine.slots() == 4  # the draft is there
+
+
+def test_what_was_brought_back_and_discarded_can_be_brought_back(bench):
+    hand = bench.mouse()
+    shelf(hand, BAY, 1, 4)
+    hand.page.wait_for_timeout(600)
+    hand.page.reload()
+    bench.ready(hand)
+    hand.said("되살렸어요")
+    hand.page.locator(".toast__undo", has_text="버리기").click()
+    hand.until("document.querySelectorAll('.slot').length === 0")
+    hand.press("Escape", "Control+z")
+    hand.until("document.querySelectorAll('.slot').length === 4")
+
+
+def test_an_old_picture_is_renewed_and_compared_before_anything_is_saved(bench):
+    hand = bench.mouse()
+    shelf(hand, BAY, 2, 5)
+    hand.press("Control+s")
+    hand.said("저장했어요")
+    before = bench.saved()
+    bench.browser.expect_in_console("status of 410")
+    gone = {"error": {"code": "picture_gone", "message": "take another one"}}
+    forgotten = [True]
+
+    def answer(route):
+        if forgotten and route.request.method == "PUT":
+            forgotten.clear()
+            route.fulfill(status=410, json=gone)
+        else:
+            route.continue_()
+
+    intercept(hand.page, "**/api/calibrate/aisle", answer)
+    aside = np.float32([[1, 0, 60], [0, 1, 0]])
+    bench.cameras.pictures["aisle"] = cv2.warpAffine(
+        rendered_shelf(), aside, (1280, 720), borderMode=cv2.BORDER_REPLICATE
+    )
+    hand.press("Control+s")
+    hand.page.locator(".realign .button--primary").wait_for()
+    assert bench.saved() == before
+
+
+def test_a_picture_that_does_not_arrive_is_told(bench):
+    hand = bench.mouse()
+    bench.browser.expect_in_console("net::ERR_FAILED")
+    away = [True]
+    intercept(hand.page, "**/pictures/*.jpg", lambda one: one.abort() if away else one.continue_())
+    hand.choose(".calibrate-bar [aria-label='사진 새로 찍기']")
+    trouble = hand.page.locator(".trouble", has_text="사진을 받지 못했어요")
+    trouble.wait_for()
+    away.clear()
+    trouble.get_by_role("button", name="다시 해 보기").click()
+    trouble.wait_for(state="hidden")
+    hand.until("document.querySelector('.stage__picture').naturalWidth === 1280")
+
+
+def test_letters_work_while_a_korean_keyboard_is_on(bench):
+    hand = bench.mouse()
+    shelf(hand, BAY, 1, 4)
+    hand.at(0.3, 0.5)
+    hand.page.evaluate(
+        "() => document.activeElement.dispatchEvent(new KeyboardEvent('keydown',"
+        " {key: 'ㅇ', code: 'KeyD', bubbles: true, cancelable: true}))"
+    )
+    hand.until("document.querySelectorAll('.slot').length === 5")
+
+
+def test_undo_takes_a_shelf_back_while_its_count_waits_to_be_typed(bench):
+    hand = bench.mouse()
+    for corner in BAY:
+        hand.at(*corner)
+    hand.until("document.activeElement.matches('.stepper__value')")
+    hand.press("Control+z")
+    hand.until("document.querySelectorAll('.slot').length === 0")
+
+
+def test_a_shelf_whose_camera_hangs_on_its_side_is_turned(bench):
+    hand = bench.mouse()
+    shelf(hand, BAY, 1, 3)
+    before = hand.quads()
+    hand.press("Escape", "r")
+    hand.said("위쪽을 오른쪽 변으로")
+    hand.settled()
+    turned = hand.quads()
+    assert hand.page.locator(".top-side").count() == 1
+    [first, *_] = turned
+    (ax, ay), (bx, by) = first[0], first[1]
+    assert by - ay > 4 * abs(bx - ax)  # the top runs down the picture, along its right side
+    assert ax > 0.7 * 1280
+    hand.press("Control+s")
+    hand.said("3칸을 저장했어요")
+    saved = np.array([slot["quad"] for slot in bench.saved()]) * [1280, 720]
+    assert np.abs(saved - turned).max() < 0.02
+    again = bench.mouse()  # another device knows the file alone
+    assert np.abs(np.sort(again.quads(), axis=0) - np.sort(turned, axis=0)).max() < 0.1
+    assert again.page.locator(".bar__save").get_attribute("data-dirty") is None
+    hand.press("Control+z")
+    hand.settled()
+    assert np.abs(np.array(hand.quads()) - before).max() < 0.05

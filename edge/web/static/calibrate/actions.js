@@ -227,6 +227,16 @@ export class Actions {
     model.select({ keys });
   }
 
+  /** A quarter further: what was their right side is their top. */
+  turn() {
+    const { model } = this;
+    const loose = model.selected.filter((slot) => !slot.bay);
+    const bay = loose.length ? null : this.bayInHand();
+    if (!loose.length && !bay) return;
+    model.commit("calibrate.did.turn", edits.turned(model.state, bay?.key ?? null, new Set(loose.map(({ key }) => key))));
+    this.page.say(t("calibrate.turned"));
+  }
+
   remove() {
     const { model } = this;
     if (model.selection.divider >= 0) { this.merge(); return; }

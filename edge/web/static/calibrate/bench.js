@@ -146,12 +146,11 @@ export class Bench {
   /** Of the file that may be replaced. */
   get digest() { return this.#base.digest; }
 
-  /** Forget what was not saved. */
-  discard() {
-    setPref(this.#draftKey(), null);
-    this.#base = baseOf(this.plan);
-    this.model.reset(this.fromPlan(this.plan?.slots ?? []));
-  }
+  /** Whether the file held these slots when this drawing was begun. @param {PlanSlot[]} slots */
+  isBegunOn(slots) { return JSON.stringify(slots) === this.#base.slots; }
+
+  /** Draw what the file holds instead of what was not saved; undo brings that back. */
+  discard() { this.model.commit("calibrate.did.discard", this.fromPlan(this.plan?.slots ?? [])); }
 
   /**
    * The file holds these slots now; what was drawn while they were written is not among them.
@@ -172,7 +171,8 @@ export class Bench {
     const plan = await getJson(this.url("/plan"));
     if (turn !== this.#turn) return;
     this.plan = plan;
-    if (baseOf(plan).slots === this.#base.slots) this.#base = baseOf(plan);
+    if (this.picture) this.model.reframe(this.#frame());
+    if (this.isBegunOn(plan.slots)) this.#base = baseOf(plan);
   }
 
   /** What is drawn is not what the file holds. */

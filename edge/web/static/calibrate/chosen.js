@@ -20,6 +20,7 @@ export class Chosen {
     this.split = tool("split", t("calibrate.split"), () => actions.split(), { key: "A" });
     this.merge = tool("merge", t("calibrate.merge"), () => actions.merge(), { key: "M" });
     this.copy = tool("copy", t("calibrate.duplicate"), () => actions.duplicate(), { key: "D" });
+    this.turn = tool("turn", t("calibrate.turn"), () => actions.turn(), { key: "R" });
     this.drop = tool("trash", t("calibrate.delete"), () => actions.remove(), { key: "Delete", kind: "button--danger" });
     const field = (/** @type {"name"|"sku"|"id"} */ name) => textField({ label: t(`calibrate.field.${name}`), name: `chosen-${name}`,
       get: () => this.#only?.[name] ?? "", put: (value) => this.#label(name, value) });
@@ -33,7 +34,7 @@ export class Chosen {
         h("div", { class: "corners" }, this.numbers.map(({ element }) => element))));
     this.element = h("section", { class: "chosen", "aria-label": t("calibrate.chosen") },
       h("div", { class: "chosen__head" }, this.picture, h("div", null, this.title, this.state)),
-      h("div", { class: "tools tools--four" }, this.split, this.merge, this.copy, this.drop), this.single);
+      h("div", { class: "tools tools--four" }, this.split, this.merge, this.copy, this.drop, this.turn), this.single);
   }
 
   get #only() {
@@ -96,6 +97,7 @@ export class Chosen {
     if (score && this.picture.src !== score.url) this.picture.src = score.url;
     if (score) this.picture.style.setProperty("aspect-ratio", `${score.width} / ${score.height}`);
     this.merge.disabled = selected.length < 2;
+    this.turn.hidden = selected.every(({ bay }) => bay); // a shelf is turned as a whole
     this.single.hidden = !only;
     if (only) for (const part of [...this.fields, ...this.numbers]) part.update();
     set(this.fields[2].input, "aria-invalid", only && model.problems.get(only.key) ? "true" : null);

@@ -1,7 +1,7 @@
 // What people do to slots, as functions from one state to the next.
 
 import * as divide from "../geom/divide.js";
-import { centre, isConvex, ordered, shifted } from "../geom/quad.js";
+import { centre, isConvex, shifted } from "../geom/quad.js";
 import { freshKey, newCell } from "./state.js";
 
 /** @typedef {import("./state.js").State} State */
@@ -222,6 +222,22 @@ export function split(state, slot) {
 }
 
 /**
+ * The shelf's, or the loose slots', right side becomes their top: where a camera hangs on its side.
+ * @param {State} state
+ * @param {string|null} bay
+ * @param {Set<string>} keys of loose slots
+ * @returns {State}
+ */
+export function turned(state, bay, keys) {
+  const quarter = (/** @type {Quad} */ [a, b, c, d]) => /** @type {Quad} */ ([b, c, d, a]);
+  return {
+    ...state,
+    bays: state.bays.map((one) => (one.key === bay ? { ...one, quad: quarter(one.quad) } : one)),
+    loose: state.loose.map((one) => (keys.has(one.key) ? { ...one, quad: quarter(one.quad) } : one)),
+  };
+}
+
+/**
  * Slots become one; it keeps the first one's name. Neighbours in a row stay in their row.
  * @param {State} state
  * @param {Slot[]} slots two or more
@@ -302,5 +318,7 @@ export function relabel(state, labels) {
  * @returns {Quad}
  */
 export function rowBelow(above, taps) {
-  return ordered([above[3], above[2], ...taps]);
+  const [a, b] = taps;
+  const quad = /** @type {Quad} */ ([above[3], above[2], a, b]);
+  return isConvex(quad) ? quad : [above[3], above[2], b, a];
 }

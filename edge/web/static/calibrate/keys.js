@@ -21,6 +21,7 @@ const SHORTCUTS = [
   { keys: ["A"], words: "calibrate.split", run: ({ actions }) => actions.split() },
   { keys: ["M"], words: "calibrate.merge", run: ({ actions }) => actions.merge() },
   { keys: ["D"], words: "calibrate.duplicate", run: ({ actions }) => actions.duplicate() },
+  { keys: ["R"], words: "calibrate.turn", run: ({ actions }) => actions.turn() },
   { keys: ["Delete", "Backspace"], words: "calibrate.delete", run: (app) => remove(app) },
   { keys: ["[", "]"], words: "calibrate.key.line" },
   { keys: ["{", "}"], words: "calibrate.key.rail" },
@@ -56,12 +57,20 @@ export function listenToKeys(app) {
   });
 }
 
+/** While a Korean keyboard is on, a letter key says a Korean letter or nothing. @param {KeyboardEvent} event */
+function keyOf({ key, code }) {
+  const other = key === "Process" || (key.length === 1 && key > "~");
+  return other && /^Key[A-Z]$/.test(code) ? code.slice(3).toLowerCase() : key.toLowerCase();
+}
+
 /** @param {App} app @param {KeyboardEvent} event @returns {boolean} whether it was for us */
 function command(app, event) {
-  const key = event.key.toLowerCase();
-  const typing = isTyping(event.target);
+  const key = keyOf(event);
   if (key === "s") { app.saving.save(); return true; }
-  if (typing) return false;
+  // A count that was typed is already drawn: undo takes that back, and not just the digits.
+  const count = event.target instanceof HTMLElement && event.target.matches(".stepper__value");
+  if (isTyping(event.target) && !count) return false;
+  if (count && (key === "z" || key === "y")) app.focusStage();
   if (key === "z") { if (event.shiftKey) app.actions.redo(); else app.actions.undo(); return true; }
   if (key === "y") { app.actions.redo(); return true; }
   return false;
@@ -80,7 +89,7 @@ function plain(app, event) {
   if (arrow) return arrows(app, event, target, arrow);
   const step = LINE_KEYS[event.key];
   if (step) return stepLine(app, target, ...step);
-  const run = RUN.get(event.key === "=" ? "+" : event.key.toLowerCase());
+  const run = RUN.get(event.key === "=" ? "+" : keyOf(event));
   if (!run) return false;
   run(app);
   return true;

@@ -34,7 +34,7 @@ const DRAFT_MS = 300;
 export class App {
   model = new Model();
   bench = new Bench(this.model);
-  scores = new Scores(this.model, this.bench, () => this.render(), () => this.retake());
+  scores = new Scores(this.model, this.bench, () => this.render(), () => this.renew());
   actions = new Actions(this.model, this.bench, { say: (text, error) => this.say(text, error), drawn: () => this.#drawn() });
   /** Where the keyboard sets the next point. @type {Point|null} */
   cursor = null;
@@ -46,7 +46,7 @@ export class App {
   #draft = 0;
 
   constructor() {
-    this.picture = h("img", { class: "stage__picture", alt: "", draggable: "false" });
+    this.picture = h("img", { class: "stage__picture", alt: "", draggable: "false", onerror: () => this.#lost() });
     this.old = h("img", { class: "stage__picture stage__old", alt: "", draggable: "false", hidden: true });
     this.drawing = document.createElementNS("http://www.w3.org/2000/svg", "svg");
     set(this.drawing, "class", "stage__drawing");
@@ -175,7 +175,7 @@ export class App {
     this.#showPicture();
     const some = this.model.slots.length > 0;
     this.actions.goTo(some && !this.model.state.draft ? 4 : 1);
-    if (restored) toast(t("calibrate.restored"), { undo: () => { this.bench.discard(); this.actions.goTo(this.model.slots.length ? 4 : 1); } });
+    if (restored) toast(t("calibrate.restored"), { act: t("calibrate.discard"), undo: () => { this.bench.discard(); this.actions.goTo(this.model.slots.length ? 4 : 1); } });
     if (some && this.bench.plan?.reference) this.realign.look();
   }
 
@@ -188,6 +188,12 @@ export class App {
     stage.setSize(picture.width, picture.height);
     this.scores.clear();
     this.model.changed();
+  }
+
+  /** Nobody draws on a picture that did not arrive. */
+  #lost() {
+    const again = h("button", { type: "button", class: "button button--primary", onclick: () => { this.#tell(""); this.#showPicture(); } }, t("calibrate.try_again"));
+    this.#tell(t("calibrate.no_picture", { camera: this.bench.camera, why: t("calibrate.picture_lost") }), false, [h("div", { class: "tools" }, again)]);
   }
 
   /** @param {import("../lib/net.js").ApiError} problem */
@@ -228,6 +234,13 @@ export class App {
     }
     this.#showPicture();
     return true;
+  }
+
+  /** The picture was forgotten, so it is old: who saves must have seen what the camera shows now. */
+  async renew() {
+    if (!(await this.retake())) return;
+    this.say(t("calibrate.picture_renewed"));
+    if (this.model.slots.length && this.bench.plan?.reference) await this.realign.look();
   }
 
   #drawn() {

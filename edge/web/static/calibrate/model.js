@@ -81,6 +81,12 @@ export class Model {
     this.changed();
   }
 
+  /** Other ids are taken now. @param {Frame} frame of the same picture */
+  reframe(frame) {
+    this.frame = frame;
+    this.changed();
+  }
+
   /** @param {State} state of a gesture that may still be cancelled */
   preview(state) {
     this.state = state;

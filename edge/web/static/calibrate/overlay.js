@@ -5,6 +5,7 @@ import { list, s, set, setText } from "../lib/dom.js";
 import { t } from "../lib/i18n.js";
 import { divide, rowSpans } from "../geom/divide.js";
 import { centre, isConvex, ordered, sides } from "../geom/quad.js";
+import { rowBelow } from "./edits.js";
 import { handlesOf, isHeld, lineName, linesOf, middleOf, ruledBay, targetName } from "./hits.js";
 import { percentOf, warningWords } from "./judged.js";
 
@@ -141,7 +142,7 @@ export class Overlay {
       const at = cursor ?? (hover && !hover.target ? hover.point : null);
       const all = at && points.length < 4 ? [...points, at] : points;
       if (all.length === 4) {
-        const quad = ordered(all);
+        const quad = above ? rowBelow(above.quad, all.slice(2)) : ordered(all);
         parts.push(...(isConvex(quad) ? grid(quad, cells)
           : [s("polygon", { class: "draft draft--wrong", points: text(quad) })]));
       } else parts.push(s("polyline", { class: "draft", points: text(all) }));
@@ -172,6 +173,12 @@ export class Overlay {
     });
   }
 
+  /** @returns {Quad[]} the shelf's, or else the selected slots' */
+  #inHand() {
+    const bay = ruledBay(this.model);
+    return bay ? [bay.quad] : this.model.selected.map(({ quad }) => quad);
+  }
+
   /** @param {Shown} shown */
   #marks({ seen }) {
     const parts = [];
@@ -179,9 +186,13 @@ export class Overlay {
       if (seen.snap.edge) parts.push(line("snap", ...seen.snap.edge));
       parts.push(s("circle", { class: "snap", cx: seen.snap.at[0], cy: seen.snap.at[1], r: 5 * (this.unit ?? 1) }));
     }
+    for (const quad of this.#inHand().filter(isTurned)) parts.push(line("top-side", quad[0], quad[1]));
     this.layers.marks.replaceChildren(...parts);
   }
 }
+
+/** Whether its top is not up in the picture. @param {Quad} quad */
+function isTurned([[ax, ay], [bx, by]]) { return bx - ax <= Math.abs(by - ay); }
 
 /** @param {string} key */
 function slotElement(key) {

@@ -129,6 +129,7 @@ class DivideStep {
       get: () => Math.round(actions.counts.gap * 100), put: (gap) => actions.setGap(gap / 100) });
     this.suggest = tool("suggest", t("calibrate.suggest"), () => actions.suggest(), { key: "S", kind: "button--accent" });
     this.equal = tool("equal", t("calibrate.equal"), () => actions.equalise(), { key: "E" });
+    this.turn = tool("turn", t("calibrate.turn"), () => actions.turn(), { key: "R" });
     this.keepEqual = toggle({ label: t("calibrate.keep_equal"), title: t("calibrate.keep_equal_hint"),
       get: () => model.keepEqual, put: (value) => { model.keepEqual = value; model.changed(); } });
     this.each = h("ul", { class: "each" });
@@ -138,7 +139,7 @@ class DivideStep {
       h("div", { class: "counts" }, labelled(t("calibrate.rows"), this.rows.element),
         h("span", { class: "counts__times", "aria-hidden": "true" }, "×"),
         labelled(t("calibrate.columns"), this.columns.element)),
-      h("div", { class: "tools" }, this.suggest, this.equal),
+      h("div", { class: "tools" }, this.suggest, this.equal, this.turn),
       h("div", { class: "counts" }, labelled(t("calibrate.gap"), this.gap.element), this.keepEqual.element), this.eachBox);
   }
 
@@ -151,6 +152,7 @@ class DivideStep {
     this.suggest.disabled = !model.bay || actions.suggesting;
     set(this.suggest, "aria-busy", String(actions.suggesting));
     this.equal.disabled = !model.bay;
+    this.turn.disabled = !model.bay;
     const rows = model.bay?.rows ?? [];
     this.eachBox.hidden = rows.length < 2;
     list(this.each, rows.map((row, r) => ({ row, r, key: `${model.bay?.key}/${r}` })), ({ key }) => key, ({ r }) => this.#row(r));

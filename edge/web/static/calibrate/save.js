@@ -11,8 +11,8 @@ import { relabel } from "./edits.js";
 
 export class Saving {
   busy = false;
-  /** Asked for once more while it was busy. */
-  #again = false;
+  /** The camera that was to be saved, too, while it was busy. */
+  #again = "";
   /** What the daemon refused, by slot key. @type {Map<string, string[]>} */
   refused = new Map();
 
@@ -66,7 +66,7 @@ export class Saving {
     if (!bench.writable) { this.app.say(t("calibrate.not_writable", { why: bench.whyNot ?? "" }), true); return; }
     if (realign.active) { realign.remind(); return; } // where the slots lie is still to be answered
     const { camera } = bench;
-    this.#again = this.busy;
+    this.#again = this.busy ? camera : "";
     if (!this.possible || !this.#sound()) return;
     this.busy = true;
     this.refused = new Map();
@@ -76,25 +76,30 @@ export class Saving {
     try {
       const answer = await send("PUT", bench.url(), { token: bench.picture?.token, slots: planned },
         { headers: { "If-Match": digest }, timeoutMs: 20000 });
-      const n = slots.length;
-      if (bench.camera !== camera) { this.app.say(t("calibrate.saved", { n })); return; }
+      this.#told(answer, slots.length);
+      if (bench.camera !== camera) return;
       // What is saved has its ids for good: the daemon knows each slot's history by its id.
       const ids = new Map(slots.map(({ key, id, name }) => [key, { id, name }]));
       if (model.committed === before) model.settle(relabel(before, ids));
       bench.saved(answer.digest, planned, before);
-      if (answer.reloaded) this.app.say(t("calibrate.saved", { n }));
-      else if (bench.alone) this.app.say(t("calibrate.saved_alone", { n }));
-      else this.app.say(t("calibrate.saved_not_reloaded", { n, why: answer.message }), true);
       await this.#refresh();
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       this.busy = false;
-      await this.#refused(error);
+      if (bench.camera === camera) await this.#refused(error, planned);
+      else this.app.say(t("calibrate.save_failed_of", { camera, why: error.message || error.code }), true);
     } finally {
       this.busy = false;
       model.changed();
     }
-    if (this.#again && bench.camera === camera) await this.save();
+    if (this.#again && this.#again === bench.camera) await this.save();
+  }
+
+  /** @param {{reloaded: boolean, message: string}} answer @param {number} n slots */
+  #told({ reloaded, message }, n) {
+    if (reloaded) this.app.say(t("calibrate.saved", { n }));
+    else if (this.app.bench.alone) this.app.say(t("calibrate.saved_alone", { n }));
+    else this.app.say(t("calibrate.saved_not_reloaded", { n, why: message }), true);
   }
 
   /** Versions and reference as they are now. What was done is done, whether they can be read or not. */
@@ -119,19 +124,31 @@ export class Saving {
     return false;
   }
 
-  /** @param {ApiError} error */
-  async #refused(error) {
-    if (error.code === "changed") await this.#changed(error);
+  /** @param {ApiError} error @param {any[]} planned what was to be saved */
+  async #refused(error, planned) {
+    if (error.code === "changed") await this.#changed(error, planned);
     else if (error.code === "moving") await this.#moving();
-    else if (error.code === "picture_gone") await this.#anew();
+    else if (error.code === "picture_gone") await this.app.renew();
     else if (error.code === "invalid") this.#invalid(error.body?.error?.problems ?? []);
     else this.app.say(t("calibrate.save_failed", { why: error.message || error.code }), true);
   }
 
-  /** @param {ApiError} error with what the file holds now */
-  async #changed(error) {
+  /**
+   * Nothing to ask where only another camera's slots are new, or where these are: then they were
+   * saved, and it was the answer that got lost.
+   * @param {ApiError} error with what the file holds now
+   * @param {any[]} planned
+   */
+  async #changed(error, planned) {
     const { bench, model } = this.app;
     const { digest, slots } = error.body;
+    const { camera } = bench;
+    await this.#refresh(); // ids that another camera has taken meanwhile show where they clash
+    if (bench.camera !== camera) return;
+    if (bench.isBegunOn(slots) || JSON.stringify(slots) === JSON.stringify(planned)) {
+      await this.save(digest);
+      return;
+    }
     const choice = await ask({
       title: t("calibrate.changed_title"), text: t("calibrate.changed"),
       choices: [

@@ -35,9 +35,10 @@ export function announce(text, atOnce = false) {
  * Shows a message for 7 s, longer while it is touched or focused. Another one replaces it.
  *
  * @param {string} text
- * @param {{undo?: () => void, error?: boolean}} [options] undo adds the button
+ * @param {{undo?: () => void, act?: string, error?: boolean}} [options] undo adds the button; act: what
+ *   it says
  */
-export function toast(text, { undo, error = false } = {}) {
+export function toast(text, { undo, act = t("act.undo"), error = false } = {}) {
   const close = () => element.remove();
   const element = h(
     "div",
@@ -59,7 +60,7 @@ export function toast(text, { undo, error = false } = {}) {
             undo();
           },
         },
-        t("act.undo"),
+        act,
       ),
     h(
       "button",
