@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import pkgutil
 import re
 import socket
 import urllib.parse
 from pathlib import Path
 
 from edge.cameras import KINDS as CAMERA_KINDS
+from edge.errors import UsageError
 from edge.redact import read_secret, register_secret, register_url
 from edge.section import nearest
 from edge.sinks import OPENERS as SINK_KINDS
@@ -80,6 +82,11 @@ def camera_url(url: str, folder: Path) -> str:
     register_url(url)
     if kind.is_remote:
         _host(url, f"{scheme}://host/path")
+    if kind.parser:
+        try:
+            pkgutil.resolve_name(kind.parser)(url)
+        except UsageError as error:
+            raise ValueError(str(error)) from None
     return url
 
 

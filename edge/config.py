@@ -10,7 +10,7 @@ from pathlib import Path
 from edge.errors import ConfigError, UsageError
 from edge.pin import read_pin
 from edge.planogram import Planogram
-from edge.section import nearest, validate
+from edge.section import filled, nearest, validate
 from edge.site import RESERVED, CameraConfig, Site
 from edge.yamlfile import Data, Keys, Problem, YamlFile, read_yaml
 
@@ -97,7 +97,10 @@ def _open_doors(file: YamlFile, site: Site) -> Iterator[Problem]:
 
     Not a rule of the site's own: `edge pin` has to read one that still lacks its PIN.
     """
-    way_out = f"set one with `edge pin -c {file.path}`"
+    # By hand `edge pin` would look in another state folder than the service has.
+    in_service = "STATE_DIRECTORY" in os.environ
+    way_out = f"set one with `{'shelf pin' if in_service else f'edge pin -c {file.path}'}`"
+    way_out += " (deploy/README.md)" if in_service else ""
     try:
         mark = read_pin(site.pin_file)
     except OSError as error:  # no way out: there may be a good PIN, which another one would replace
@@ -119,7 +122,10 @@ def _planogram_of(site_file: YamlFile) -> YamlFile | None:
     name = (site_file.data or {}).get("planogram")
     if not isinstance(name, str):
         return None
-    path = site_file.path.parent / name
+    try:
+        path = site_file.path.parent / filled(Path(name))
+    except ValueError:  # which the site's own problems say
+        return None
     if not os.path.exists(path):  # unlike Path.exists, also False for an impossible name
         message = f"there is no such file; {NO_PLANOGRAM}"
         site_file.problems.append(site_file.problem(("planogram",), message))

@@ -119,6 +119,8 @@ def read_pin(path: Path) -> PinMark | None:
 
 def ask_pin() -> str:
     """Return the PIN that somebody types twice, or the first line of what is piped in."""
+    if sys.stdin is None:  # closed by whoever started this
+        return ""
     if not sys.stdin.isatty():
         return sys.stdin.readline().strip()
     pin = getpass.getpass(f"PIN ({SHORTEST} digits or more): ")

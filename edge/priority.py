@@ -8,6 +8,11 @@ import threading
 
 
 def give_way(niceness: int) -> None:
-    """Let others go before the thread that calls this: 0 none, 19 everybody."""
+    """Let others go before the thread that calls this: 0 none, 19 everybody.
+
+    One that gives way more already stays as it is: only root may take that back.
+    """
     if sys.platform == "linux":  # elsewhere a thread has no priority of its own
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)
+        thread = threading.get_native_id()
+        lower = max(niceness, os.getpriority(os.PRIO_PROCESS, thread))
+        os.setpriority(os.PRIO_PROCESS, thread, lower)

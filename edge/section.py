@@ -34,20 +34,23 @@ class Section(BaseModel):
 
 
 def beside(path: Path, info: ValidationInfo) -> Path:
-    """Return the path seen from the file it stands in (the current folder where there is none)."""
+    """Return the path seen from the file it stands in (the current folder where there is none).
+
+    ${NAME} in it is an environment variable: systemd's ${CREDENTIALS_DIRECTORY}.
+    """
+    if path.parts[:1] == ("~",):
+        raise ValueError("~ is not understood here; write ${HOME}, or the whole path")
     folder: Path = (info.context or {}).get("folder", Path())
-    return folder / path
+    return folder / filled(path)
 
 
 def existing(path: Path, info: ValidationInfo) -> Path:
-    """Return the path of a file that can be read, seen from the file it stands in.
-
-    ${NAME} in it is an environment variable: systemd's ${CREDENTIALS_DIRECTORY}.
+    """Return the path of a file that can be read, as `beside` does.
 
     Raises ValueError, which does not repeat the path: somebody may have written the password
     where the name of its file belongs.
     """
-    path = beside(_filled(path), info)
+    path = beside(path, info)
     try:
         path.open("rb").close()
     except FileNotFoundError:
@@ -57,7 +60,9 @@ def existing(path: Path, info: ValidationInfo) -> Path:
     return path
 
 
-def _filled(path: Path) -> Path:
+def filled(path: Path) -> Path:
+    """Return the path with each ${NAME} filled in. Raises ValueError where one is not set."""
+
     def value(match: re.Match[str]) -> str:
         found = os.environ.get(match[1])
         if not found:

@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 import weakref
+import zlib
 from collections.abc import Callable
 from errno import EACCES, ENOSPC
 from pathlib import Path
@@ -33,7 +34,7 @@ from PIL import Image
 from edge.classifier import SHIPPED, open_classifier
 from edge.errors import ConfigError, UnavailableError
 from trainer.answering import predict, small_reader
-from trainer.data import read_data, usable
+from trainer.data import check_labels, read_data, usable
 from trainer.decode import BLOCK, UnreadableError, check_ends, of_each, read_pixels
 from trainer.folds import subset
 from trainer.hold_out import hold_out, warn_of_unmeasured
@@ -93,6 +94,15 @@ def with_exif_that_breaks_off(kind: str) -> bytes:
     return coded(Image.new("RGBA", (60, 40)), kind, exif=b"Exif\0\0II*\0")
 
 
+def sixteen_bit_grey(transparent: int) -> bytes:
+    """A PNG of one grey, 124 of 255, of which one grey of 65,535 counts as transparent."""
+    plain = of_sixteen_bits(124 * 257)
+    kind = b"tRNS" + transparent.to_bytes(2, "big")
+    chunk = (2).to_bytes(4, "big") + kind + zlib.crc32(kind).to_bytes(4, "big")
+    place = plain.index(b"IDAT") - 4
+    return plain[:place] + chunk + plain[place:]
+
+
 def with_thumbnail() -> bytes:
     """A long JPEG whose header holds another, whole one."""
     about = Image.Exif()
@@ -129,6 +139,10 @@ READABLE: dict[str, tuple[str, Callable[[], bytes], tuple[int, ...]]] = {
     "JPEG called .jfif": ("a.jfif", lambda: coded(picture, "JPEG"), ORANGE),
     "grey with a transparent grey": (
         "a.png", lambda: coded(picture.convert("L"), "PNG", transparency=124), WHITE),
+    "16-bit grey with a transparent grey": (
+        "a.png", lambda: sixteen_bit_grey(transparent=7), (124, 124, 124)),
+    "16-bit transparent grey": (
+        "a.png", lambda: sixteen_bit_grey(transparent=124 * 257), WHITE),
     "rotated PNG without alpha": ("a.png", lambda: rotated("PNG"), ORANGE),
     "rotated WebP without alpha": ("a.webp", lambda: rotated("WEBP"), ORANGE),
     "rotated CMYK JPEG": ("a.jpg", lambda: rotated("JPEG", "CMYK"), ORANGE),
@@ -826,6 +840,45 @@ def test_a_box_that_lacks_something_is_told_in_words(tmp_path, box):
         f"{data / 'a.json'}: not a description of boxes: box 2 needs a label and the numbers "
         "x, y, w, h"
     )
+
+
+def test_boxes_that_are_not_learnt_from_are_counted_and_misspelled_ones_refused(tmp_path, caplog):
+    others = [BOX.replace('"empty"', f'"{label}"') for label in ("half empty", "half empty", "tag")]
+    text = f'{{"image": "a.png", "source_image": null, "boxes": [{", ".join([BOX, *others])}]}}'
+    data = write(tmp_path / "data" / "a.json", text.encode()).parent
+    (found,) = read_data(str(data))
+    assert (found.label, found.columns["source"]) == ("empty", "")
+    assert "3 boxes are neither empty nor stocked and are left out: 'half empty' 2" in caplog.text
+    write(data / "a.json", text.replace('"empty"', '" Empty"').encode())
+    (found,) = read_data(str(data))
+    with pytest.raises(ConfigError, match="label 'Empty' is none of the classes empty, stocked"):
+        check_labels([found], ("empty", "stocked"))
+
+
+def test_class_folders_beside_photos_with_boxes_are_told(folder, caplog):
+    write(folder / "a.json", f'{{"image": "a.png", "boxes": [{BOX}]}}'.encode())
+    assert len(read_data(str(folder))) == 1
+    assert "3 pictures in folders within are left out" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "rows", ['a.png,"12 inch,g\nb.png,"14 inch,h\nc.png,tea,i\n', 'a.png,"Pepero" choco,g\n']
+)
+def test_a_stray_quotation_mark_in_an_index_swallows_no_rows(tmp_path, rows):
+    for name in "abc":
+        write(tmp_path / f"{name}.png", b"")
+    write(tmp_path / "index.csv", f"file,label,group\n{rows}".encode())
+    with pytest.raises(ConfigError, match=r"index.csv:[23]: a quotation mark"):
+        read_data(str(tmp_path))
+
+
+def test_a_source_that_most_pictures_share_is_told(tmp_path, caplog):
+    rows = "".join(f"{n}.png,tea,g{n},phone\n" for n in range(20))
+    write(tmp_path / "index.csv", f"file,label,group,source\n{rows}".encode())
+    for number in range(20):
+        write(tmp_path / f"{number}.png", b"")
+    read_data(str(tmp_path))
+    assert "20 of 20 pictures have the source 'phone'" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -283,3 +283,29 @@ def test_where_training_is_not_installed_one_message_says_how_to_get_it(missing)
     assert len(lines) == 1
     assert "is not installed" in lines[0]
     assert "pip install -e '.[trainer]'" in lines[0]
+
+
+@pytest.mark.parametrize("package", ["edge.classifier", "trainer.session"])
+def test_nothing_is_reported_to_anybody(tmp_path, package):
+    if package.startswith("trainer"):
+        pytest.importorskip("torch")
+    quiet = {name: value for name, value in os.environ.items() if name != "CI"}
+    code = f"import {package}, onnxruntime; print(onnxruntime.__version__)"
+    told = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**quiet, "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout
+    assert not list(tmp_path.rglob("*onnxruntime*")), "ONNX Runtime's telemetry keeps its id here"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a thread has its own priority on Linux alone")
+def test_who_gives_way_already_keeps_to_it():
+    code = "from edge.priority import give_way; import os; give_way(10); print(os.nice(0))"
+    told = subprocess.run(
+        ["nice", "-n", "15", sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert int(told.stdout) == min(19, os.nice(0) + 15), "only root may take a niceness back"

@@ -394,6 +394,33 @@ def test_cameras_must_be_a_list_of_cameras(folder, cameras, said):
     assert problem(f"version: 1\nnode: a\n{cameras}\n") == f"site.yaml:3: {said}"
 
 
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("demo:?sed=1", "demo: has no option 'sed'; did you mean 'seed'?"),
+        ("demo:?slots=x", "demo: slots=x: must be a whole number"),
+        ("usb:", "which camera? write usb:0 or usb:/dev/video0"),
+        ("usb:nonsense", "which camera? write usb:0 or usb:/dev/video0"),
+        ("usb:0?size=large", "only a size may follow; write usb:0?size=1280x720"),
+        ("usb:0?siz=1x1", "only a size may follow; write usb:0?size=1280x720"),
+    ],
+)
+def test_what_a_cameras_url_says_wrongly_is_told_with_its_line(folder, url, said):
+    found = problem(f"version: 1\nnode: a\ncameras:\n  - {{id: a, url: '{url}'}}\n")
+    assert found.startswith(f"site.yaml:4: cameras[0].url: {said}")
+
+
+def test_variables_are_filled_in_in_every_path(folder, monkeypatch):
+    monkeypatch.setenv("SHOP", str(Path("shop").absolute()))
+    Path("shop").mkdir()
+    write("shop/planogram.yaml", PLANOGRAM)
+    site = SITE + 'planogram: "${SHOP}/planogram.yaml"\nstate: "${SHOP}/state"\n'
+    config = load(write("site.yaml", site))
+    assert config.site.state == Path("shop/state").absolute()
+    assert config.planogram.slots
+    assert "~ is not understood here" in problem(site.replace("${SHOP}/st", "~/st"))
+
+
 def test_two_cameras_of_the_same_id(folder):
     text = SITE + "  - {id: aisle-1, url: 'usb:0'}\n"
     assert problem(text) == (

@@ -3,28 +3,41 @@
 from __future__ import annotations
 
 import json
+import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from edge.classifier import OCCUPANCY
 from edge.errors import ConfigError
-from trainer.picture import Picture
+from trainer.picture import NAME_AT_MOST, Picture
 from trainer.walk import on_disk
+
+log = logging.getLogger(__name__)
 
 
 def from_boxes(path: Path) -> list[Picture]:
     """Return the boxes of whole shelf photos, each described by a JSON file beside it."""
     pictures = []
+    remarks: Counter[str] = Counter()
     for file in sorted(path.glob("*.json")):
         scene = _scene(file)
         if scene is not None:
             photo = on_disk(path, scene["image"]) or path / scene["image"]
-            about = {"source": str(scene.get("source_image", ""))}
+            about = {"source": str(scene.get("source_image") or "")}
             pictures += [
                 Picture(photo, label, file.stem, about, box)
-                for label, box in _boxes(file, scene["boxes"])
+                for label, box in _boxes(file, scene["boxes"], remarks)
             ]
+    if remarks:
+        named = ", ".join(
+            f"'{label}' {count}" for label, count in remarks.most_common(NAME_AT_MOST)
+        )
+        log.warning(
+            "%s: %d boxes are neither empty nor stocked and are left out: %s%s",
+            path, remarks.total(), named, " …" if len(remarks) > NAME_AT_MOST else "",
+        )  # fmt: skip
     return pictures
 
 
@@ -39,14 +52,23 @@ def _scene(file: Path) -> dict[str, Any] | None:
     return scene if isinstance(scene.get("boxes"), list) else None
 
 
-def _boxes(file: Path, boxes: Sequence[Any]) -> list[tuple[str, tuple[int, int, int, int]]]:
-    """Return label and sides of each box that is learnt from."""
+def _boxes(
+    file: Path, boxes: Sequence[Any], remarks: Counter[str]
+) -> list[tuple[str, tuple[int, int, int, int]]]:
+    """Return label and sides of each box that is learnt from; count the labels of the others.
+
+    Those are remarks of the one who drew them.
+    """
     found = []
     for number, box in enumerate(boxes, 1):
         try:
-            label = box["label"]
-            if label in OCCUPANCY:  # others are remarks of the one who drew them
+            if not isinstance(label := box["label"], str):
+                raise TypeError
+            label = label.strip()
+            if label.casefold() in OCCUPANCY:  # `Empty` is refused as in an index
                 found.append((label, _sides(box)))
+            else:
+                remarks[label] += 1
         except (ValueError, KeyError, TypeError, OverflowError):
             raise ConfigError(
                 [f"{file}: not a description of boxes: box {number} needs a label and the numbers "

@@ -18,7 +18,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from torch import nn
 
 from edge.classifier import EMPTY, METADATA_KEY, BundleInfo, Temperature, open_classifier
-from edge.errors import UnavailableError
+from edge.errors import EdgeError, UnavailableError
 from trainer.files import replace_file
 from trainer.quantize import quiet
 from trainer.recipe import Recipe
@@ -26,6 +26,7 @@ from trainer.session import Batch, logits_of, open_session
 
 INPUT, OUTPUT = "images", "probabilities"
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES}
+LEAST_FREE_BYTES = 1 << 20
 SAME = 1e-3
 """How far torch and ONNX Runtime may be apart, relative to the largest logit."""
 
@@ -104,11 +105,14 @@ def scratch() -> Iterator[Path]:
     try:
         with TemporaryDirectory() as folder:
             yield Path(folder)
-    except OSError as error:
-        if error.errno not in NO_ROOM:
+    except Exception as error:
+        # ONNX Runtime writes what fits and says nothing; who reads that finds it damaged.
+        full = shutil.disk_usage(gettempdir()).free < LEAST_FREE_BYTES
+        why = error.strerror if isinstance(error, OSError) else None
+        if isinstance(error, EdgeError) or not (full or getattr(error, "errno", None) in NO_ROOM):
             raise
         raise UnavailableError(
-            f"{gettempdir()}: {error.strerror}; make room there, or name another folder in TMPDIR"
+            f"{gettempdir()}: {why or 'is full'}; make room there, or name another folder in TMPDIR"
         ) from None
 
 

@@ -13,7 +13,7 @@ import typer
 from edge.errors import EdgeError, UnavailableError, UsageError
 from trainer.ablation import ablate_rows, kfold_rows
 from trainer.data import LeaveOut
-from trainer.evaluate import coarse_classes, read_pictures
+from trainer.evaluate import coarse_classes, read_pictures, those_with
 from trainer.evaluate import evaluate as evaluate_model
 from trainer.export import Qat
 from trainer.export import export as export_run
@@ -130,9 +130,10 @@ def evaluate(
     """Measure a run (or its checkpoint, RUN/best.pt) or a bundle on pictures."""
     if not data:
         raise UsageError("trainer evaluate: name the pictures with --data")
-    strangers = read_pictures(unknown or [], None)
-    kinds = coarse_classes([*read_pictures(data, None), *strangers])
-    pictures = read_pictures(data, only)
+    strangers = read_pictures(unknown or [])
+    everything = read_pictures(data)
+    pictures = everything if only is None else those_with(only, everything)
+    kinds = coarse_classes([*everything, *strangers])
     found = evaluate_model(model, pictures, threads, strangers, kinds, unfinished, input_size)
     show(found, as_json)
 

@@ -30,7 +30,7 @@ from trainer.folders import from_folders
 from trainer.index import from_index
 from trainer.picture import NAME_AT_MOST, Picture
 from trainer.recipe import Data
-from trainer.walk import count_archives
+from trainer.walk import count_archives, walk
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +70,10 @@ def _found(text: str, split: str | None, only: Sequence[str]) -> list[Picture]:
     if (path / "index.csv").is_file():
         path = path / "index.csv"
     if path.is_dir():
-        pictures = from_boxes(path) or from_folders(path, label)
+        pictures = from_boxes(path)
+        if pictures:
+            _warn_of_folders(path)
+        pictures = pictures or from_folders(path, label)
     elif path.is_file():
         pictures = from_index(path)
     else:
@@ -93,6 +96,15 @@ def _found(text: str, split: str | None, only: Sequence[str]) -> list[Picture]:
     return [
         Picture(p.file, label or p.label, p.group, p.columns, p.box, data_set) for p in pictures
     ]
+
+
+def _warn_of_folders(path: Path) -> None:
+    """Tell what a folder of photos with boxes holds besides: one such file makes it one."""
+    if inside := sum(len(names) for folder, names in walk(path) if folder != path):
+        log.warning(
+            "%s: its photos are read by the boxes that JSON files beside them tell; %d pictures in "
+            "folders within are left out; give those with a --data of their own", path, inside,
+        )  # fmt: skip
 
 
 def _path_and_label(text: str) -> tuple[Path, str]:

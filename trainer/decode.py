@@ -28,7 +28,10 @@ from edge.types import Image
 T = TypeVar("T")
 
 ENDINGS = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp"}
-OTHER_ENDINGS = {".heic", ".heif", ".avif", ".gif", ".tif", ".tiff", ".dng", ".jxl"}
+OTHER_ENDINGS = {
+    ".heic", ".heif", ".avif", ".gif", ".tif", ".tiff", ".jxl", ".jp2", ".pjpeg", ".jpg_large",
+    ".ppm", ".pgm", ".psd", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2",
+}  # fmt: skip
 """Pictures too, of kinds that are not read: they are named, not overlooked."""
 
 END_BYTES = 32 << 10
@@ -316,11 +319,22 @@ def _on_white(data: bytes) -> Image | None:
     """
     try:
         picture = ImageOps.exif_transpose(PillowImage.open(io.BytesIO(data)))
+        if picture.mode.startswith("I;16"):
+            picture = _of_8_bits(picture)
         ground = PillowImage.new("RGBA", picture.size, "white")
         ground.alpha_composite(picture.convert("RGBA"))
     except DAMAGED:
         return None
     return np.asarray(cv2.cvtColor(np.asarray(ground), cv2.COLOR_RGBA2BGR), np.uint8)
+
+
+def _of_8_bits(grey: PillowImage.Image) -> PillowImage.Image:
+    """Pillow takes all that is above 255 of 65,535 for white. One grey may be transparent."""
+    deep = np.asarray(grey)
+    clear = grey.info.get("transparency")
+    shown = np.full(deep.shape, 255, np.uint8) if clear is None else np.uint8(255) * (deep != clear)
+    light = PillowImage.fromarray((deep >> 8).astype(np.uint8))
+    return PillowImage.merge("LA", (light, PillowImage.fromarray(shown.astype(np.uint8))))
 
 
 def _shrunk(pixels: Image, near: int) -> Image:

@@ -145,15 +145,18 @@ def _unknown_figures(
     return presence_figures(probabilities, labels, classes, coarse_of, misplaced_below)
 
 
-def read_pictures(texts: Sequence[str], only: str | None) -> list[Picture]:
+def read_pictures(texts: Sequence[str], only: str | None = None) -> list[Picture]:
     """Return the pictures of all DATA, only those with COLUMN=VALUE where that is given."""
     pictures = [picture for text in texts for picture in read_data(text)]
-    if only is None:
-        return pictures
+    return pictures if only is None else those_with(only, pictures)
+
+
+def those_with(only: str, pictures: Sequence[Picture]) -> list[Picture]:
+    """Return the pictures with COLUMN=VALUE. Raises UsageError where there is none."""
     column, equals, value = only.partition("=")
     if not equals:
         raise UsageError(f"--only {only}: write COLUMN=VALUE, for example view=A")
-    pictures = [picture for picture in pictures if picture.columns.get(column) == value]
-    if not pictures:
+    found = [picture for picture in pictures if picture.columns.get(column) == value]
+    if not found:
         raise UsageError(f"--only {only}: no picture has '{value}' in its column '{column}'")
-    return pictures
+    return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from unicodedata import normalize
@@ -16,20 +17,33 @@ from trainer.walk import on_disk
 log = logging.getLogger(__name__)
 
 NEEDED_COLUMNS, MEANT_COLUMNS = ("file", "label", "group"), ("source", "split", "coarse")
+FEW_OF_A_PHOTO = 12
+"""So many slots are cut from one photo of a small shelf."""
 
 
 def from_index(path: Path) -> list[Picture]:
     """Return the pictures of an index. Raises ConfigError with its wrong lines."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as text:
-            rows = csv.DictReader(text)
+            rows = csv.DictReader(text, strict=True)
             rows.fieldnames = [name.strip() for name in rows.fieldnames or ()]
             return _from_rows(path, rows, _capitals(path, rows.fieldnames))
-    except (UnicodeDecodeError, csv.Error):
+    except csv.Error as error:
+        if "expected after" not in str(error) and "unexpected end" not in str(error):
+            raise _no_text(path) from None
         raise ConfigError(
-            [f"{path}: not a CSV text in UTF-8 (in Excel: save as 'CSV UTF-8'); give an index.csv "
-             "or a folder"]
+            [f"{path}:{rows.line_num + 1}: a quotation mark that does not close its cell: write "
+             'the cell between quotation marks, and those in it twice, as "12"" pizza"']
         ) from None  # fmt: skip
+    except UnicodeDecodeError:
+        raise _no_text(path) from None
+
+
+def _no_text(path: Path) -> ConfigError:
+    return ConfigError(
+        [f"{path}: not a CSV text in UTF-8 (in Excel: save as 'CSV UTF-8'); give an index.csv "
+         "or a folder"]
+    )  # fmt: skip
 
 
 def _capitals(path: Path, headings: Sequence[str]) -> dict[str, str]:
@@ -93,7 +107,20 @@ def _from_rows(path: Path, rows: csv.DictReader[str], capitals: Mapping[str, str
         left = len(problems) - NAME_AT_MOST
         more = [f"{path}: and {left} more"] if left > 0 else []
         raise ConfigError(problems[:NAME_AT_MOST] + more)
+    _warn_of_source(path, pictures)
     return pictures
+
+
+def _warn_of_source(path: Path, pictures: Sequence[Picture]) -> None:
+    """Say what the column `source` does, where it seems to mean something else than one photo."""
+    sources = Counter(source for one in pictures if (source := one.columns.get("source")))
+    for source, count in sources.most_common(1):
+        if count > max(FEW_OF_A_PHOTO, len(pictures) / 2):
+            log.warning(
+                "%s: %d of %d pictures have the source '%s', so they count as cut from one photo "
+                "and are never parted; where that column means something else, rename it",
+                path, count, len(pictures), source,
+            )  # fmt: skip
 
 
 def _found(folder: Path, given: str) -> Path | None:

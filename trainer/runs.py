@@ -151,7 +151,7 @@ def load_run(run: Path, unfinished: bool = False) -> Run:
     is a bundle or a study.
     """
     folder, checkpoint = (run, run / LAST) if run.is_dir() else (run.parent, run)
-    if run.suffix == ".onnx":
+    if run.suffix == ".onnx" and not run.is_dir():
         raise UsageError(
             f"{run}: is a bundle, and no run's folder; 'trainer report --bundle' shows it"
         )

@@ -51,6 +51,8 @@ class Kind:
     """Its pictures are days apart: that they differ says nothing of movement."""
     is_rendered: bool = False
     """It brings its own slots along."""
+    parser: str = ""
+    """module:function that reads its URL before it is opened. Raises ValueError or UsageError."""
     stays_open: bool = False
     """Between two pictures; many of them serve one at a time."""
 
@@ -61,12 +63,18 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
     {
         "rtsp": _RTSP,
         "rtsps": _RTSP,
-        "usb": Kind("edge.cameras.usb:open_usb", stays_open=True),
+        "usb": Kind(
+            "edge.cameras.usb:open_usb", parser="edge.cameras.usb:parse_usb_url", stays_open=True
+        ),
         "http": _HTTP,
         "https": _HTTP,
         "file": Kind("edge.cameras.file:open_file", is_recording=True),
         "folder": Kind("edge.cameras.folder:open_folder", is_recording=True, is_stills=True),
-        "demo": Kind("edge.cameras.demo:open_demo", is_rendered=True),
+        "demo": Kind(
+            "edge.cameras.demo:open_demo",
+            parser="edge.cameras.demo:parse_demo_url",
+            is_rendered=True,
+        ),
     }
 )
 """All kinds of cameras, by the scheme of their URLs."""

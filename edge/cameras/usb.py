@@ -19,9 +19,10 @@ WARM_UP_S = 1.0  # the exposure of the first frames is a guess
 
 def open_usb(url: str, every_s: float) -> UsbCamera:
     """Return the opened camera. Raises CameraError if it is not there or not ours to read."""
-    name, _, query = url.partition(":")[2].partition("?")
-    device = Path(f"/dev/video{name}" if name.isdecimal() else name)
-    width, height = _size(query)
+    try:
+        device, (width, height) = parse_usb_url(url)
+    except ValueError as error:
+        raise CameraError(str(error)) from None
     if not device.exists():
         there = ", ".join(sorted(glob.glob("/dev/video*"))) or "none"
         raise CameraError(f"there is no {device}; cameras of this PC: {there}")
@@ -39,13 +40,19 @@ def open_usb(url: str, every_s: float) -> UsbCamera:
     return UsbCamera(capture, every_s)
 
 
-def _size(query: str) -> tuple[int, int]:
-    """Return the wanted picture size in pixels; 1920 x 1080 unless the URL says `size=…`."""
-    wanted = parse_qs(query).get("size", ["1920x1080"])[-1]
-    width, _, height = wanted.partition("x")
-    if not (width.isdecimal() and height.isdecimal()):
-        raise CameraError("the size in the URL is not understood; write usb:0?size=1280x720")
-    return int(width), int(height)
+def parse_usb_url(url: str) -> tuple[Path, tuple[int, int]]:
+    """Return the device and the wanted (width, height) in pixels, 1920 x 1080 if none is named.
+
+    Raises ValueError.
+    """
+    name, _, query = url.partition(":")[2].partition("?")
+    if not (name.isdecimal() or name.startswith("/dev/")):
+        raise ValueError("which camera? write usb:0 or usb:/dev/video0")
+    options = parse_qs(query, keep_blank_values=True)
+    width, _, height = options.pop("size", ["1920x1080"])[-1].partition("x")
+    if options or not (width.isdecimal() and height.isdecimal()):
+        raise ValueError("only a size may follow; write usb:0?size=1280x720")
+    return Path(f"/dev/video{name}" if name.isdecimal() else name), (int(width), int(height))
 
 
 class UsbCamera:
