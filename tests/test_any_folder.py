@@ -977,6 +977,15 @@ def test_fit_tells_of_what_nothing_measures(tmp_path, caplog):
     assert caplog.text.count(f"so {UNMEASURED}: {IN_ONE_GROUP}") == 1
 
 
+def test_fit_tells_that_what_is_held_out_is_learnt_as_well(tmp_path, caplog):
+    photos = write_photos(tmp_path / "photos", 4)
+    held_out = f"held_out: [{{data: {photos}}}]\ndata: [{{data: {photos}}}]\n"
+    recipe = write(tmp_path / "r.yaml", f"{RECIPE}{held_out}".encode())
+    fitted = trainer("fit", recipe, "--out", tmp_path / "run")
+    assert fitted.returncode == 0, fitted.stderr
+    assert caplog.text.count("4 of the 4 held-out pictures show what is learnt") == 1
+
+
 def test_what_is_held_out_does_not_hang_on_the_order_of_data_sets_whose_names_are_alike(tmp_path):
     sets = []
     for letter in "ab":

@@ -37,7 +37,7 @@ from trainer.evaluate import open_model, read_pictures
 from trainer.export import Compared, _better
 from trainer.mixture import Mixture, open_mixture
 from trainer.net import SlotNet
-from trainer.parity import Asked, parity, worst
+from trainer.parity import LabelledParts, parity, worst
 from trainer.qat import RoundedActivation, RoundedWeight, fine_tune
 from trainer.quantize import (
     Candidate,
@@ -807,7 +807,9 @@ def test_parity_finds_the_picture_on_which_both_nets_differ():
     report = parity(fp32, int8, truth, plain, ("empty", "stocked"))
     assert report["agreement"] == report["top1_int8"] == pytest.approx(2 / 3)
     assert not report["within_contract"]
-    asked = Asked(["a", "b", "c"], truth, lambda: in_parts(np.zeros((3, 1, 1, 3), np.uint8), 32))
+    asked = LabelledParts(
+        ["a", "b", "c"], truth, lambda: in_parts(np.zeros((3, 1, 1, 3), np.uint8), 32)
+    )
     first = worst(fp32, int8, asked, plain, ("empty", "stocked"))[0]
     assert (first["picture"], first["fp32"]["class"], first["int8"]["class"]) == (
         "b", "empty", "stocked",
@@ -836,7 +838,7 @@ def test_divergence_is_counted_from_what_fp32_says():
     """KL(1/2, 1/2 | 4/5, 1/5) is the logarithm of 5/4; the other way round it would be less."""
     fp32, int8 = np.log([[[0.5, 0.5]], [[0.8, 0.2]]]).astype(np.float32)
     truth, plain = np.array([0]), Temperature(value=1, fitted_on="nothing")
-    asked = Asked(["a"], truth, lambda: in_parts(np.zeros((1, 1, 1, 3), np.uint8), 32))
+    asked = LabelledParts(["a"], truth, lambda: in_parts(np.zeros((1, 1, 1, 3), np.uint8), 32))
     classes = ("empty", "stocked")
     assert parity(fp32, int8, truth, plain, classes)["kl"] == pytest.approx(np.log(5 / 4))
     assert worst(fp32, int8, asked, plain, classes)[0]["kl"] == pytest.approx(np.log(5 / 4))

@@ -18,7 +18,7 @@ from trainer.evaluate import evaluate as evaluate_model
 from trainer.export import Qat
 from trainer.export import export as export_run
 from trainer.files import make_folder, write_json
-from trainer.hold_out import warn_of_unmeasured
+from trainer.hold_out import warn_of_learnt, warn_of_unmeasured
 from trainer.layout import Plan
 from trainer.memory import is_exhausted
 from trainer.mixture import Mixture, open_mixture
@@ -94,6 +94,8 @@ def fit(
     teacher, taught_by = teacher_recipe(mixture.recipe, recipe_file.parent), None
     if leads():
         typer.echo(mixture.describe(), err=True)
+    if recipe.held_out:
+        warn_of_learnt(mixture.pictures, mixture.held_out)
     if recipe.hold_out:
         warn_of_unmeasured(mixture.pictures, mixture.held_out)
     with joined(recipe.batch):  # told before hours of the teacher's training

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.classifier import OCCUPANCY, Classifier, open_classifier
-from edge.errors import EdgeError, UsageError
+from edge.errors import EdgeError, UnavailableError, UsageError
 from trainer.answering import Model, RunModel, predict, true_columns
 from trainer.data import Unreadable, check_labels, read_data, usable
 from trainer.figures import GENERAL, coarse_figures, figures, presence_figures
@@ -32,6 +32,8 @@ def _model_of(run: Run, threads: int) -> tuple[Model, tuple[str, ...]]:
 
 
 def _bundle(path: Path, threads: int) -> tuple[Model, tuple[str, ...]]:
+    if not path.exists():
+        raise UnavailableError(f"{path}: No such file or folder, neither a run nor a bundle")
     classifier = open_classifier(path, threads)
     return classifier, classifier.info.classes
 

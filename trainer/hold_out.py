@@ -7,8 +7,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 
+import numpy as np
+
 from trainer.decode import fingerprints
-from trainer.folds import groups_of
+from trainer.folds import groups_of, seen_of
 from trainer.picture import NAME_AT_MOST, Picture
 
 log = logging.getLogger(__name__)
@@ -81,6 +83,15 @@ def warn_of_unmeasured(learnt: Sequence[Picture], held_out: Sequence[Picture]) -
         if all(len(groups[label]) == 1 for label in without)
         else "no group can be spared without taking a class's last one",
     )
+
+
+def warn_of_learnt(learnt: Sequence[Picture], held_out: Sequence[Picture]) -> None:
+    """Say how many pictures that a recipe holds out show what is learnt."""
+    if count := np.count_nonzero(seen_of(learnt, held_out)):
+        log.warning(
+            "%d of the %d held-out pictures show what is learnt: they flatter the figures of the "
+            "curve, and which checkpoint is the best", count, len(held_out),
+        )  # fmt: skip
 
 
 def _in_order(members: dict[int, list[Picture]]) -> list[int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 from pathlib import Path
 
-from edge.cameras.picture import ENDINGS, read_picture
+from edge.cameras.picture import read_picture
 from edge.config import find_camera, load_site
 from edge.errors import ConfigError, UsageError
 from edge.section import made_name
@@ -16,7 +16,7 @@ PLANOGRAM = "planogram.yaml"
 
 def is_picture(subject: str) -> bool:
     """Whether this names a file and no camera: an id has no dot and no slash."""
-    return Path(subject).suffix.lower() in ENDINGS or "/" in subject
+    return "." in subject or "/" in subject
 
 
 def site_of_picture(picture: Path, planogram: Path | None) -> Site:

@@ -11,7 +11,7 @@ import { relabel } from "./edits.js";
 /** @typedef {import("../geom/naming.js").Line} Line */
 /** @typedef {{line: Line, slot: import("./state.js").Slot|undefined}} Pair */
 
-const MOST_BYTES = 2_000_000, SHOWN = 400, TYPED_MS = 200;
+const MOST_BYTES = 1_500_000, SHOWN = 400, TYPED_MS = 200;
 
 export class Paste {
   /** As the preview shows them: what is selected may change before they are applied. */

@@ -117,7 +117,7 @@ export class Stage {
 
   #fitScale() {
     const { width, height } = this.#room();
-    return Math.max(0.05,
+    return Math.max(1e-3, // before there is a window
       Math.min((width - 2 * MARGIN) / this.width, (height - 2 * MARGIN) / this.height));
   }
 

@@ -114,7 +114,7 @@ export default {
   "calibrate.pasted": "Named {n} {n|slot|slots}",
   "calibrate.paste_rounded": "The spreadsheet has rounded barcodes ({code}) · format that column as text and copy it again",
   "calibrate.import": "Import CSV file",
-  "calibrate.import_big": "The file is too large (up to 2 MB)",
+  "calibrate.import_big": "The file is too large (up to 1.5 MB)",
   "calibrate.import_failed": "The file could not be read · {why}",
 
   "calibrate.scores_failed": "No answer from the model · {why}",

@@ -114,7 +114,7 @@ export default {
   "calibrate.pasted": "{n}칸에 이름을 붙였어요",
   "calibrate.paste_rounded": "스프레드시트가 바코드를 줄여 놓았어요 ({code}) · 그 열의 서식을 텍스트로 바꾸고 다시 복사해 주세요",
   "calibrate.import": "CSV 파일 가져오기",
-  "calibrate.import_big": "파일이 너무 커요 (2 MB까지)",
+  "calibrate.import_big": "파일이 너무 커요 (1.5 MB까지)",
   "calibrate.import_failed": "파일을 읽지 못했어요 · {why}",
 
   "calibrate.scores_failed": "모델의 판단을 받지 못하고 있어요 · {why}",
