@@ -15,7 +15,8 @@ from edge.config import load_planogram
 from edge.site import Decision
 
 ALL_SCORED = (
-    "[...document.querySelectorAll('.crop__chance')].every((one) => one.textContent !== '…')"
+    "(all => all.length && all.every((one) => one.textContent !== '…'))"
+    "([...document.querySelectorAll('.crop__chance')])"
 )
 BAY = ((0.2, 0.2), (0.8, 0.25), (0.78, 0.8), (0.22, 0.85))
 

@@ -269,6 +269,45 @@ def test_loose_slots_are_read_row_by_row_even_where_the_shelf_slopes(page):
     assert [[int(order[i]) for i in row] for row in rows] == [[0, 1, 2, 3], [4, 5, 6, 7]]
 
 
+@pytest.mark.parametrize("quarters", range(4))
+@pytest.mark.parametrize("rows", [1, 3])
+def test_slots_above_or_beside_each_other_become_one_however_the_camera_hangs(page, quarters, rows):
+    shelf = [[340, 90], [800, 70], [830, 640], [310, 600]]
+    parts = [i / 3 for i in range(4)] if rows == 1 else [0, 1]
+    spans = [[i / rows, (i + 1) / rows] for i in range(rows)]
+    quads = call(page, "divide", "divide", turned(shelf, quarters), parts, spans)
+    for order in itertools.permutations(range(3)):
+        loose = [
+            {"key": str(i), "id": f"s{i}", "name": f"S{i}", "sku": None, "quad": quads[i]}
+            for i in order
+        ]
+        state = {"bays": [], "loose": loose}
+        (one,) = call(page, "../calibrate/edits", "merge", state, loose)["loose"]
+        assert np.abs(np.array(one["quad"]) - turned(shelf, quarters)).max() < 1e-6
+        assert one["id"] == f"s{order[0]}"
+
+
+@pytest.mark.parametrize("quarters", range(4))
+def test_a_slot_that_joins_one_with_another_top_is_turned_like_it(page, quarters):
+    shelf = [[340, 90], [800, 70], [830, 640], [310, 600]]
+    left, right = call(page, "divide", "divide", shelf, [0, 0.5, 1], [[0, 1]])
+    loose = [{"key": "a", "quad": left}, {"key": "b", "quad": turned(right, quarters)}]
+    (one,) = call(page, "../calibrate/edits", "merge", {"bays": [], "loose": loose}, loose)["loose"]
+    assert np.abs(np.array(one["quad"]) - shelf).max() < 1e-6
+
+
+@pytest.mark.parametrize("quarters", range(4))
+def test_a_copy_lies_beside_its_slot_and_in_the_picture(page, quarters):
+    for left, size, fits in ((400, 1000, True), (100, 200, quarters > 1), (0, 1000, quarters < 2)):
+        right = left + 100
+        quad = turned([[left, left], [right, left], [right, right], [left, right]], quarters)
+        slot = {"key": "a", "sku": None, "name": "A", "quad": quad}
+        state, picture = {"bays": [], "loose": [slot]}, {"width": size, "height": size}
+        made = call(page, "../calibrate/edits", "duplicate", state, [slot], picture)
+        aside = np.subtract(quad[1], quad[0]) * (1 if fits else -1)
+        assert np.array(made["state"]["loose"][1]["quad"]).tolist() == (quad + aside).tolist()
+
+
 SIZE = np.array([1280, 720])
 SLACK = 3e-5 * 1280
 
@@ -298,9 +337,16 @@ ROWS = {
 }
 
 
+def turned(shelf, quarters):
+    """Return the shelf of a camera that hangs on its side, or upside down."""
+    return [*shelf[quarters:], *shelf[:quarters]]
+
+
+@pytest.mark.parametrize("quarters", range(4))
 @pytest.mark.parametrize("rows", ROWS.values(), ids=ROWS)
-def test_a_bay_is_found_again_in_its_quads(page, rows):
-    for shelf in some_quads(12, seed=7):
+def test_a_bay_is_found_again_in_its_quads(page, rows, quarters):
+    for upright in some_quads(12, seed=7):
+        shelf = turned(upright, quarters)
         quads = in_the_file([q for r in rows for q in call(page, "divide", "cellQuads", shelf, r)])
         (bay,) = call(page, "regroup", "regrouped", quads, SLACK)
         assert np.abs(np.array(bay["quad"]) - shelf).max() < SLACK
@@ -312,8 +358,9 @@ def test_a_bay_is_found_again_in_its_quads(page, rows):
             assert found["v"] == pytest.approx(drawn["v"], abs=2e-3)
 
 
-def test_deleted_slots_are_holes_of_their_bay(page):
-    shelf = [[140, 90], [1100, 60], [1180, 640], [90, 600]]
+@pytest.mark.parametrize("quarters", range(4))
+def test_deleted_slots_are_holes_of_their_bay(page, quarters):
+    shelf = turned([[140, 90], [1100, 60], [1180, 640], [90, 600]], quarters)
     quads = [
         q
         for r in (row(0, 0.3, 5), row(0.33, 0.63, 5), row(0.66, 1, 5))

@@ -411,6 +411,24 @@ def test_what_was_brought_back_and_discarded_can_be_brought_back(bench):
     hand.until("document.querySelectorAll('.slot').length === 4")
 
 
+def test_what_was_begun_on_another_file_and_discarded_stays_discarded(bench):
+    mine, theirs = bench.mouse(), bench.mouse()
+    shelf(mine, BAY, 1, 4)
+    mine.page.wait_for_timeout(600)
+    shelf(theirs, BAY, 1, 2)
+    theirs.press("Control+s")
+    theirs.said("저장했어요")
+    mine.page.reload()
+    bench.ready(mine)
+    mine.page.locator(".toast__undo", has_text="버리기").click()
+    mine.until("document.querySelectorAll('.slot').length === 2")
+    assert mine.page.locator(".strip button").first.is_disabled()
+    mine.at(0.3, 0.5)
+    mine.press("Delete", "Control+s")
+    mine.said("1칸을 저장했어요")  # and nobody asks which ones to keep
+    assert len(bench.saved()) == 1
+
+
 def test_an_old_picture_is_renewed_and_compared_before_anything_is_saved(bench):
     hand = bench.mouse()
     shelf(hand, BAY, 2, 5)
@@ -448,6 +466,21 @@ def test_a_picture_that_does_not_arrive_is_told(bench):
     trouble.wait_for()
     away.clear()
     trouble.get_by_role("button", name="다시 해 보기").click()
+    trouble.wait_for(state="hidden")
+    hand.until("document.querySelector('.stage__picture').naturalWidth === 1280")
+
+
+def test_a_picture_that_comes_after_one_was_lost_is_shown(bench):
+    hand = bench.mouse()
+    bench.browser.expect_in_console("net::ERR_FAILED")
+    away = [True]
+    intercept(hand.page, "**/pictures/*.jpg", lambda one: one.abort() if away else one.continue_())
+    retake = ".calibrate-bar [aria-label='사진 새로 찍기']"
+    hand.choose(retake)
+    trouble = hand.page.locator(".trouble", has_text="사진을 받지 못했어요")
+    trouble.wait_for()
+    away.clear()
+    hand.choose(retake)
     trouble.wait_for(state="hidden")
     hand.until("document.querySelector('.stage__picture').naturalWidth === 1280")
 

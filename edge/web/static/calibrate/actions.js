@@ -222,7 +222,7 @@ export class Actions {
   duplicate() {
     const { model } = this;
     if (!model.selected.length) { this.page.say(t("calibrate.choose_slot")); return; }
-    const { state, keys } = edits.duplicate(model.state, model.selected, model.frame.width);
+    const { state, keys } = edits.duplicate(model.state, model.selected, model.frame);
     model.commit("calibrate.did.duplicate", state);
     model.select({ keys });
   }

@@ -149,8 +149,15 @@ export class Bench {
   /** Whether the file held these slots when this drawing was begun. @param {PlanSlot[]} slots */
   isBegunOn(slots) { return JSON.stringify(slots) === this.#base.slots; }
 
-  /** Draw what the file holds instead of what was not saved; undo brings that back. */
-  discard() { this.model.commit("calibrate.did.discard", this.fromPlan(this.plan?.slots ?? [])); }
+  /** Draw what the file holds instead of what was not saved; undo brings that back, unless it was
+   * begun on another file: then a save would not know which slots it replaces. */
+  discard() {
+    const slots = this.plan?.slots ?? [];
+    const held = this.fromPlan(slots);
+    if (this.isBegunOn(slots)) return this.model.commit("calibrate.did.discard", held);
+    this.#base = baseOf(this.plan);
+    return this.model.reset(held);
+  }
 
   /**
    * The file holds these slots now; what was drawn while they were written is not among them.

@@ -1,7 +1,7 @@
 // What people do to slots, as functions from one state to the next.
 
 import * as divide from "../geom/divide.js";
-import { centre, isConvex, shifted } from "../geom/quad.js";
+import { centre, distance, isConvex, shifted } from "../geom/quad.js";
 import { freshKey, newCell } from "./state.js";
 
 /** @typedef {import("./state.js").State} State */
@@ -265,29 +265,50 @@ export function merge(state, slots) {
   return { ...rest, loose: [...rest.loose, { ...cell, quad }] };
 }
 
-/** @param {Quad[]} quads @returns {Quad} from the first one's outer edge to the last one's */
+/**
+ * @param {Quad[]} quads of which the first one says where the top is
+ * @returns {Quad} from the outer edge of the one that comes first to that of the last, left to right
+ * or top to bottom
+ */
 function joined(quads) {
-  const middles = quads.map(centre);
-  const spreadOf = (/** @type {0|1} */ axis) =>
-    Math.max(...middles.map((p) => p[axis])) - Math.min(...middles.map((p) => p[axis]));
-  const axis = spreadOf(0) >= spreadOf(1) ? 0 : 1;
-  const along = [...quads].sort((a, b) => centre(a)[axis] - centre(b)[axis]);
-  const a = along[0], b = along[along.length - 1];
-  return axis === 0 ? [a[0], b[1], b[2], a[3]] : [a[0], a[1], b[2], b[3]];
+  const [first] = quads;
+  const alike = quads.map((quad) => turnedLike(quad, first));
+  const [across, down] = [first[1], first[3]].map((end) => {
+    const at = (/** @type {Quad} */ quad) => dot(first[0], end, centre(quad)) / distance(first[0], end);
+    const order = [...alike].sort((a, b) => at(a) - at(b));
+    const [a, b] = [order[0], order[order.length - 1]];
+    return { a, b, spread: at(b) - at(a) };
+  });
+  return across.spread >= down.spread
+    ? [across.a[0], across.b[1], across.b[2], across.a[3]]
+    : [down.a[0], down.a[1], down.b[2], down.b[3]];
+}
+
+/** A quad with its corners from where the other one's begin. @param {Quad} quad @param {Quad} other */
+function turnedLike(quad, other) {
+  const quarters = [0, 1, 2, 3].map((k) => /** @type {Quad} */ ([...quad.slice(k), ...quad.slice(0, k)]));
+  const alike = ([a, b]) => dot(other[0], other[1], b) - dot(other[0], other[1], a);
+  return quarters.reduce((best, one) => (alike(one) > alike(best) ? one : best));
+}
+
+/** How far p lies in the direction from a to b, times their distance. @param {Point} a @param {Point} b @param {Point} p */
+function dot(a, b, p) {
+  return (b[0] - a[0]) * (p[0] - a[0]) + (b[1] - a[1]) * (p[1] - a[1]);
 }
 
 /**
- * Copies beside the originals, to the right, where they fit; in the same perspective.
+ * Copies beside the originals, to their right, where they fit; in the same perspective.
  * @param {State} state
  * @param {Slot[]} slots
- * @param {number} width of the picture
+ * @param {import("../geom/quad.js").Size} picture
  * @returns {{state: State, keys: string[]}}
  */
-export function duplicate(state, slots, width) {
+export function duplicate(state, slots, { width, height }) {
   const copies = slots.map((slot) => {
     const [tl, tr, br, bl] = slot.quad;
     const dx = ((tr[0] - tl[0]) + (br[0] - bl[0])) / 2, dy = ((tr[1] - tl[1]) + (br[1] - bl[1])) / 2;
-    const side = Math.max(tr[0], br[0]) + dx <= width ? 1 : -1;
+    const fits = [tr, br].every(([x, y]) => x + dx >= 0 && x + dx <= width && y + dy >= 0 && y + dy <= height);
+    const side = fits ? 1 : -1;
     return { ...newCell({ sku: slot.sku, name: slot.name, priority: slot.priority }),
       quad: shifted(slot.quad, side * dx, side * dy) };
   });

@@ -171,7 +171,6 @@ export class App {
 
   /** @param {boolean} restored */
   #opened(restored) {
-    this.#tell("");
     this.#showPicture();
     const some = this.model.slots.length > 0;
     this.actions.goTo(some && !this.model.state.draft ? 4 : 1);
@@ -183,6 +182,7 @@ export class App {
     const { bench, stage } = this;
     const { picture } = bench;
     if (!picture) return;
+    this.#tell("");
     this.picture.src = bench.pictureUrl;
     set(this.picture, "alt", t("calibrate.picture_of", { camera: bench.camera }));
     stage.setSize(picture.width, picture.height);
@@ -192,7 +192,7 @@ export class App {
 
   /** Nobody draws on a picture that did not arrive. */
   #lost() {
-    const again = h("button", { type: "button", class: "button button--primary", onclick: () => { this.#tell(""); this.#showPicture(); } }, t("calibrate.try_again"));
+    const again = h("button", { type: "button", class: "button button--primary", onclick: () => this.#showPicture() }, t("calibrate.try_again"));
     this.#tell(t("calibrate.no_picture", { camera: this.bench.camera, why: t("calibrate.picture_lost") }), false, [h("div", { class: "tools" }, again)]);
   }
 

@@ -3,7 +3,7 @@
 
 import { cellQuads, equalDividers, trimFor } from "./divide.js";
 import { apply, invert, unitTo } from "./homography.js";
-import { distance, nearestOn } from "./quad.js";
+import { distance, nearestOn, turn } from "./quad.js";
 
 /** @typedef {import("./homography.js").Point} Point */
 /** @typedef {import("./homography.js").Quad} Quad */
@@ -66,12 +66,22 @@ function touching(quads) {
 function joined(strips, slack) {
   /** @type {Strip[]} */
   const rows = [];
-  for (const strip of [...strips].sort((a, b) => a.quad[0][0] - b.quad[0][0])) {
+  for (const strip of [...strips].sort((a, b) => beginning(a) - beginning(b))) {
     const at = rows.findIndex((row) => continues(row, strip, slack));
     if (at < 0) rows.push(strip);
     else rows[at] = { quad: around(rows[at].quad, strip.quad), members: [...rows[at].members, ...strip.members] };
   }
   return rows;
+}
+
+/**
+ * Where a strip begins, along the side of the picture that it runs along: a camera may hang on its
+ * side, or upside down.
+ * @param {Strip} strip
+ */
+function beginning({ quad: [[x, y], [rightX, rightY]] }) {
+  const dx = rightX - x, dy = rightY - y;
+  return Math.abs(dx) >= Math.abs(dy) ? Math.sign(dx) * x : Math.sign(dy) * y;
 }
 
 /**
@@ -82,7 +92,7 @@ function joined(strips, slack) {
 function continues(row, strip, slack) {
   const [a, b] = [row.quad, strip.quad];
   const cells = row.members.length + strip.members.length;
-  if (cells < 3 || b[0][0] < a[1][0]) return false;
+  if (cells < 3 || turn(a[1], a[2], b[0]) > 0) return false;
   const cell = (distance(a[0], a[1]) + distance(b[0], b[1])) / cells;
   return distance(a[1], b[0]) < WIDEST_HOLE * cell &&
     onLine([a[1], b[0]], a[0], b[1], slack) && onLine([a[2], b[3]], a[3], b[2], slack);
@@ -104,11 +114,13 @@ function longest(strips) {
  */
 function grown(seed, strips, quads, slack) {
   let taken = [seed], bay = laidOut(seed.quad, taken, quads, slack);
-  const away = (/** @type {Strip} */ { quad }) => distance(quad[0], seed.quad[0]);
+  const [left, right] = seed.quad;
+  const away = (/** @type {Strip} */ { quad }) => distance(quad[0], left);
+  const below = (/** @type {Strip} */ { quad }) => turn(left, right, quad[0]);
   const near = strips.filter((one) => one !== seed).sort((a, b) => away(a) - away(b));
   for (const strip of [...near, ...near]) { // again: what lies within is known once the ends are
     if (!bay || taken.includes(strip)) continue;
-    const more = [...taken, strip].sort((a, b) => a.quad[0][1] - b.quad[0][1]);
+    const more = [...taken, strip].sort((a, b) => below(a) - below(b));
     const [top, bottom] = [more[0].quad, more[more.length - 1].quad];
     /** @type {Quad} */
     const outer = [top[0], top[1], bottom[2], bottom[3]];
