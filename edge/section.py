@@ -38,8 +38,6 @@ def beside(path: Path, info: ValidationInfo) -> Path:
 
     ${NAME} in it is an environment variable: systemd's ${CREDENTIALS_DIRECTORY}.
     """
-    if path.parts[:1] == ("~",):
-        raise ValueError("~ is not understood here; write ${HOME}, or the whole path")
     folder: Path = (info.context or {}).get("folder", Path())
     return folder / filled(path)
 
@@ -62,6 +60,8 @@ def existing(path: Path, info: ValidationInfo) -> Path:
 
 def filled(path: Path) -> Path:
     """Return the path with each ${NAME} filled in. Raises ValueError where one is not set."""
+    if path.parts[:1] == ("~",):
+        raise ValueError("~ is not understood here; write ${HOME}, or the whole path")
 
     def value(match: re.Match[str]) -> str:
         found = os.environ.get(match[1])

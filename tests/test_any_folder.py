@@ -861,6 +861,13 @@ def test_class_folders_beside_photos_with_boxes_are_told(folder, caplog):
     assert "3 pictures in folders within are left out" in caplog.text
 
 
+def test_photos_in_folders_that_boxes_are_drawn_on_are_not_called_left_out(folder, caplog):
+    photo = next(folder.glob("*/*.png")).relative_to(folder)
+    write(folder / "a.json", f'{{"image": "{photo}", "boxes": [{BOX}]}}'.encode())
+    assert len(read_data(str(folder))) == 1
+    assert "2 pictures in folders within are left out" in caplog.text
+
+
 @pytest.mark.parametrize(
     "rows", ['a.png,"12 inch,g\nb.png,"14 inch,h\nc.png,tea,i\n', 'a.png,"Pepero" choco,g\n']
 )
@@ -870,6 +877,14 @@ def test_a_stray_quotation_mark_in_an_index_swallows_no_rows(tmp_path, rows):
     write(tmp_path / "index.csv", f"file,label,group\n{rows}".encode())
     with pytest.raises(ConfigError, match=r"index.csv:[23]: a quotation mark"):
         read_data(str(tmp_path))
+
+
+def test_blanks_around_quoted_cells_of_an_index_are_no_part_of_them(tmp_path):
+    write(tmp_path / "a.png", b"")
+    row = ' "a.png" , "tea, 12"" wide" ,"g" \n'
+    write(tmp_path / "index.csv", f"file,label,group\n{row}".encode())
+    (found,) = read_data(str(tmp_path))
+    assert (found.label, found.group) == ('tea, 12" wide', "g")
 
 
 def test_a_source_that_most_pictures_share_is_told(tmp_path, caplog):

@@ -419,6 +419,7 @@ def test_variables_are_filled_in_in_every_path(folder, monkeypatch):
     assert config.site.state == Path("shop/state").absolute()
     assert config.planogram.slots
     assert "~ is not understood here" in problem(site.replace("${SHOP}/st", "~/st"))
+    assert "~ is not understood here" in problem(site.replace("${SHOP}/planogram", "~/planogram"))
 
 
 def test_two_cameras_of_the_same_id(folder):

@@ -9,6 +9,7 @@ import shutil
 from collections import Counter
 from hashlib import sha256
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import cv2
@@ -282,6 +283,27 @@ def test_where_the_temporary_folder_is_full_one_message_says_so(place, tmp_path,
     assert done.stderr.splitlines()[-1].endswith(
         "No space left on device; make room there, or name another folder in TMPDIR"
     )
+
+
+def test_a_file_that_was_damaged_by_a_full_temporary_folder_is_told_as_that(
+    place, tmp_path, monkeypatch
+):
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+
+    def damaged(net, recipe, path, *_):
+        path.write_bytes(b"\0")
+        raise RuntimeError("Protobuf parsing failed.")
+
+    def room(_):  # all that was written is given back once the folder is removed
+        return SimpleNamespace(free=0 if any(temporary.iterdir()) else 1 << 40)
+
+    monkeypatch.setattr("trainer.export.write_fp32", damaged)
+    monkeypatch.setattr("trainer.bundle.shutil.disk_usage", room)
+    done = trainer("export", place / "run", "--out", tmp_path / "m.onnx")
+    assert done.returncode == 69
+    assert f"{temporary}: No space left on device; make room there" in done.stderr
 
 
 def test_a_bundle_of_another_name_and_a_report_in_a_new_folder(place, tmp_path):

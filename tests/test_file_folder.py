@@ -214,8 +214,12 @@ def test_a_folder_without_pictures_and_a_missing_one_say_so(tmp_path):
 
 
 def test_a_usb_camera_that_is_not_there_is_named():
-    for url, device in (("usb:97", "/dev/video97"), ("usb:/dev/video98?size=640x480", "video98")):
-        with pytest.raises(CameraError, match=rf"there is no .*{device}; cameras of") as caught:
+    for url, device in (
+        ("usb:97", "/dev/video97"),
+        ("usb:/dev/video98?size=640x480", "video98"),
+        ("usb:///dev/video99", "no /dev/video99"),
+    ):
+        with pytest.raises(CameraError, match=rf"there is .*{device}; cameras of") as caught:
             open_camera(url, 1.0)
         assert caught.value.reason is CameraReason.CONNECT_FAILED
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import os
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -104,15 +105,20 @@ def scratch() -> Iterator[Path]:
     """Yield a folder that is gone afterwards. Raises UnavailableError where it is out of room."""
     try:
         with TemporaryDirectory() as folder:
-            yield Path(folder)
-    except Exception as error:
-        # ONNX Runtime writes what fits and says nothing; who reads that finds it damaged.
-        full = shutil.disk_usage(gettempdir()).free < LEAST_FREE_BYTES
-        why = error.strerror if isinstance(error, OSError) else None
-        if isinstance(error, EdgeError) or not (full or getattr(error, "errno", None) in NO_ROOM):
+            try:
+                yield Path(folder)
+            except EdgeError:
+                raise
+            except Exception as error:
+                # ONNX Runtime writes what fits and says nothing; who reads that finds it damaged.
+                if shutil.disk_usage(folder).free >= LEAST_FREE_BYTES:
+                    raise
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+    except OSError as error:
+        if error.errno not in NO_ROOM:
             raise
         raise UnavailableError(
-            f"{gettempdir()}: {why or 'is full'}; make room there, or name another folder in TMPDIR"
+            f"{gettempdir()}: {error.strerror}; make room there, or name another folder in TMPDIR"
         ) from None
 
 

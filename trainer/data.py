@@ -72,7 +72,7 @@ def _found(text: str, split: str | None, only: Sequence[str]) -> list[Picture]:
     if path.is_dir():
         pictures = from_boxes(path)
         if pictures:
-            _warn_of_folders(path)
+            _warn_of_folders(path, pictures)
         pictures = pictures or from_folders(path, label)
     elif path.is_file():
         pictures = from_index(path)
@@ -98,9 +98,11 @@ def _found(text: str, split: str | None, only: Sequence[str]) -> list[Picture]:
     ]
 
 
-def _warn_of_folders(path: Path) -> None:
+def _warn_of_folders(path: Path, pictures: Sequence[Picture]) -> None:
     """Tell what a folder of photos with boxes holds besides: one such file makes it one."""
-    if inside := sum(len(names) for folder, names in walk(path) if folder != path):
+    photos = {picture.file for picture in pictures}
+    within = (folder / name for folder, names in walk(path) if folder != path for name in names)
+    if inside := sum(file not in photos for file in within):
         log.warning(
             "%s: its photos are read by the boxes that JSON files beside them tell; %d pictures in "
             "folders within are left out; give those with a --data of their own", path, inside,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import io
 import logging
 import os
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +19,8 @@ from trainer.walk import on_disk
 log = logging.getLogger(__name__)
 
 NEEDED_COLUMNS, MEANT_COLUMNS = ("file", "label", "group"), ("source", "split", "coarse")
+QUOTED = re.compile(r'(?<![^,\r\n])[ \t]*("(?:[^"]|"")*")[ \t]*(?=[,\r\n]|\Z)')
+"""A cell between quotation marks, and blanks around them, which CSV does not know."""
 FEW_OF_A_PHOTO = 12
 """So many slots are cut from one photo of a small shelf."""
 
@@ -25,7 +29,8 @@ def from_index(path: Path) -> list[Picture]:
     """Return the pictures of an index. Raises ConfigError with its wrong lines."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as text:
-            rows = csv.DictReader(text, strict=True)
+            cells = QUOTED.sub(r"\1", text.read())
+            rows = csv.DictReader(io.StringIO(cells, newline=""), strict=True)
             rows.fieldnames = [name.strip() for name in rows.fieldnames or ()]
             return _from_rows(path, rows, _capitals(path, rows.fieldnames))
     except csv.Error as error:

@@ -1,4 +1,7 @@
-"""`usb:0`, `usb:/dev/video0`, `usb:0?size=1920x1080`: a camera of this PC, by OpenCV and V4L2."""
+"""A camera of this PC, by OpenCV and V4L2.
+
+`usb:0`, `usb:0?size=1920x1080`, `usb:/dev/video0` (or, as URLs are written, `usb:///dev/video0`).
+"""
 
 from __future__ import annotations
 
@@ -46,6 +49,8 @@ def parse_usb_url(url: str) -> tuple[Path, tuple[int, int]]:
     Raises ValueError.
     """
     name, _, query = url.partition(":")[2].partition("?")
+    if name.startswith("//"):  # as URLs have it
+        name = "/" + name.lstrip("/")
     if not (name.isdecimal() or name.startswith("/dev/")):
         raise ValueError("which camera? write usb:0 or usb:/dev/video0")
     options = parse_qs(query, keep_blank_values=True)

@@ -20,6 +20,8 @@ Entry = dict[str, Any]
 INDENT = 2
 QUICK_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # only lines are asked of it
 HEAD = "version: 1\ncameras:\n"
+NOTHING = ("#", "%", "---", "...")
+"""How lines begin that say nothing: comments, and where a document begins and ends."""
 
 
 def with_camera(raw: bytes, data: dict[str, Data], camera_id: str, entry: Entry) -> bytes:
@@ -48,7 +50,10 @@ def with_camera(raw: bytes, data: dict[str, Data], camera_id: str, entry: Entry)
 def says_nothing(raw: bytes) -> bool:
     """Whether nothing is written in a file yet, but for comments."""
     try:
-        root = compose(raw.decode("utf-8-sig"))
+        text = raw.decode("utf-8-sig")
+        if any(not line.lstrip().startswith(NOTHING) for line in text.splitlines() if line.strip()):
+            return False  # told without reading the thousand slots that may follow
+        root = compose(text)
     except (UnicodeDecodeError, yaml.YAMLError, RecursionError):
         return False  # whoever reads it says what is wrong
     return root is None or (isinstance(root, ScalarNode) and not root.value)
