@@ -193,8 +193,8 @@ class Calibration:
     def mouse(self, path: str = "/calibrate?camera=aisle", **options: Any) -> Hand:
         return self.ready(Hand(self.browser.open(path, **{"viewport": DESK} | options)))
 
-    def finger(self, **options: Any) -> Finger:
-        page = self.browser.open("/calibrate", viewport=PHONE, has_touch=True, **options)
+    def finger(self, path: str = "/calibrate?camera=aisle", **options: Any) -> Finger:
+        page = self.browser.open(path, viewport=PHONE, has_touch=True, **options)
         finger = Finger(page)
         self.ready(finger)
         return finger

@@ -47,6 +47,11 @@ def test_how_many_digits_a_barcode_has():
     assert pattern == f"^{goods_list.BARCODE.pattern}$"
 
 
+def test_a_barcode_that_a_spreadsheet_took_for_a_number():
+    pattern = found("geom/naming.js", r"^const DECIMAL = /(.*?)/;$")
+    assert pattern == f"^{goods_list.DECIMAL.pattern}$"
+
+
 def test_a_barcode_that_a_spreadsheet_has_rounded():
     pattern = found("geom/naming.js", r"^const ROUNDED = /(.*?)/i;$")
     assert pattern == f"^{goods_list.ROUNDED.pattern}$"

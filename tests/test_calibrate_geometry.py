@@ -209,6 +209,10 @@ def test_a_column_of_a_spreadsheet_becomes_names_and_codes(page):
     dated = "Milk\t\t8801104940016\nTea\t20261130\t8801104940023\nJam\t\t8801104940030"
     assert [sku for _, sku in parsed(dated)] == ["8801104940016", "8801104940023", "8801104940030"]
     assert parsed("8801104940016\tMilk\n8801104940023\tTea")[1] == ("Tea", "8801104940023")
+    assert parsed("Milk\t8801104940016.0\nTea 2.0\t88011049,00") == [
+        ("Milk", "8801104940016"),
+        ("Tea 2.0", "88011049"),
+    ], "what a spreadsheet took for numbers"
     assert parsed('"Milk, ""cold"""\n\nTea') == [('Milk, "cold"', ""), ("", ""), ("Tea", "")]
     assert parsed('"Milk\r\n240 ml"\t88011049\r\n"Tea ""x""\n"\t88011050') == [
         ("Milk 240 ml", "88011049"),

@@ -30,10 +30,10 @@ def bench(tmp_path):
         yield bench
 
 
-def moved_on(bench, picture):
+def moved_on(bench, picture, device="mouse"):
     """A page of another device, after the camera was moved; it notices that if it can."""
     bench.cameras.pictures["aisle"] = picture
-    hand = bench.mouse()
+    hand = getattr(bench, device)()
     if picture is STRANGE:
         hand.choose("[aria-label='위치 다시 맞추기'].button")
     hand.page.locator(".realign").wait_for()
@@ -153,6 +153,19 @@ def test_four_points_dragged_and_moved_by_keys_take_all_slots_along(bench):
     hand.said("저장했어요")
     saved = np.array([slot["quad"] for slot in bench.saved()]) * [1280, 720]
     assert np.abs(saved - expected).max() < 0.1
+
+
+def test_a_second_finger_takes_back_how_a_point_was_dragged(bench):
+    hand = moved_on(bench, STRANGE, "finger")
+    before = anchors(hand)
+    x, y = hand.place(*BAY[0])
+    hand.touch("touchStart", (x, y))
+    for step in range(1, 6):
+        hand.touch("touchMove", (x + 8 * step, y + 8 * step))
+    assert not np.allclose(anchors(hand), before, atol=5)
+    hand.touch("touchStart", (x + 40, y + 40), (x + 150, y + 150))
+    hand.touch("touchEnd")
+    assert np.allclose(anchors(hand), before, atol=0.05)
 
 
 def test_aligning_by_hand_goes_on_from_what_the_page_found_and_may_be_dropped(bench):

@@ -87,8 +87,14 @@ def test_ids_are_unique_and_of_small_letters():
 
 
 def test_a_spreadsheets_own_ways_of_writing_are_undone():
-    found = read_goods('name,sku\n"Milk\n240 ml","=""0880110"""\nCafe\u0301,1.0\n')
-    assert found.rows == (Goods("Milk 240 ml", "0880110"), Goods("Café", "1.0"))
+    found = read_goods(
+        'name,sku\n"Milk\n240 ml","=""0880110"""\nCafe\u0301,1.0\nTea,8801104940023.0\n'
+    )
+    assert found.rows == (
+        Goods("Milk 240 ml", "0880110"),
+        Goods("Café", "1.0"),
+        Goods("Tea", "8801104940023"),
+    )
 
 
 def test_a_name_with_html_is_only_a_name():

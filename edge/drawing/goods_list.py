@@ -35,7 +35,9 @@ KNOWN = "name (품명, 상품명), sku (바코드), row (단), column (칸), fac
 
 ID = re.compile(NAME)
 BARCODE = re.compile(r"\d{6,14}")
+DECIMAL = re.compile(r"(\d{6,14})[.,]0+")
 ROUNDED = re.compile(r"\d([.,]\d+)?E\+?\d+", re.IGNORECASE)
+"""What spreadsheets make of a barcode that they take for a number: DECIMAL has all its digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +120,12 @@ def _delimiter(text: str) -> str:
 
 
 def _tidy(cell: str) -> str:
-    """Return a cell as people mean it: composed letters, plain spaces, no ="…" around it."""
+    """Return a cell as people mean it: composed letters, plain spaces, no ="…", no barcode.0."""
     cell = unicodedata.normalize("NFC", cell)
     cell = "".join(letter if letter.isprintable() else " " for letter in cell)
     cell = " ".join(cell.split())
-    formula = re.fullmatch(r'="([^"]*)"', cell)
-    return formula[1] if formula else cell
+    meant = re.fullmatch(r'="([^"]*)"', cell) or DECIMAL.fullmatch(cell)
+    return meant[1] if meant else cell
 
 
 def _header(cells: Sequence[str]) -> dict[int, str]:

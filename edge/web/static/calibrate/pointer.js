@@ -75,6 +75,7 @@ export class Pointer {
     if (!press) return false;
     this.hands.look(null);
     this.hands.model.cancel();
+    if (press.mode === "drag" && press.target?.kind === "anchor") this.hands.moveAnchor(press.target.i, press.target.at);
     return press.mode !== "press";
   }
 

@@ -17,7 +17,9 @@
 export const ID = /^[a-z0-9][a-z0-9_-]*$/;
 const FIELD = /\{(row|col|n|camera)(?::0?(\d))?\}/g;
 const BARCODE = /^\d{6,14}$/;
-/** What a spreadsheet makes of a barcode that it takes for a number: the digits are lost. */
+/** What a spreadsheet makes of a barcode that it takes for a number: the digits are there, */
+const DECIMAL = /^(\d{6,14})[.,]0+$/;
+/** or they are lost. */
 const ROUNDED = /^\d([.,]\d+)?E\+?\d+$/i;
 /** What the first line may call names and product codes, as edge/drawing/goods_list.py reads them. */
 const HEADINGS = new Set(("name product productname item itemname 품명 상품명 제품명 상품 제품 품목 품목명 이름 " +
@@ -119,7 +121,7 @@ function cells(text) {
     CELL.lastIndex = at;
     const [all, quoted, bare, end] = /** @type {RegExpExecArray} */ (CELL.exec(text));
     const cell = quoted === undefined ? bare : quoted.replaceAll('""', '"').replace(/\s*\n\s*/g, " ");
-    rows[rows.length - 1].push(cell.trim());
+    rows[rows.length - 1].push(cell.trim().replace(DECIMAL, "$1"));
     if (!end) return rows;
     if (end === "\n") rows.push([]);
     at += all.length;
