@@ -114,6 +114,9 @@ def test_four_points_dragged_and_moved_by_keys_take_all_slots_along(bench):
     hand = moved_on(bench, STRANGE)  # asked to align, it asks for a hand
     before = np.array(hand.quads())
     assert np.allclose(anchors(hand), CORNERS, atol=0.05), "around all slots"
+    told = hand.page.locator(".realign__numbers").inner_text()
+    assert told.startswith("자동으로 맞추지 못했어요 · 두 사진에 같은 선반이 보이지 않아요")
+    assert told.endswith("같은 곳에 놓아 주세요.")
     apply = hand.page.locator(".realign .button--primary")
     assert apply.is_disabled(), "nothing to confirm yet"
 

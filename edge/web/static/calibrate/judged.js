@@ -24,8 +24,12 @@ export function warningWords(codes) {
   return codes.map((code) => t(`calibrate.warn.${code}`));
 }
 
-/** Why the daemon gave no answer, or not the one that was asked for. @param {import("../lib/net.js").ApiError} problem */
-export function reasonOf({ code, message }) {
+/**
+ * Why the daemon gave no answer, or not the one that was asked for. Only what a person at the store's
+ * computer has to mend is said in its own words, which are English.
+ * @param {{code?: string, message?: string}} problem
+ */
+export function reasonOf({ code = "", message }) {
   if (code === "network") return t("login.network");
   return knows(`reason.${code}`) ? t(`reason.${code}`) : message || code;
 }

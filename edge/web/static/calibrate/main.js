@@ -211,7 +211,7 @@ export class App {
       if (restored !== null) this.#opened(restored);
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
-      this.say(t("calibrate.failed", { why: error.message }), true);
+      this.say(t("calibrate.failed", { why: reasonOf(error) }), true);
     }
   }
 
@@ -312,5 +312,5 @@ export class App {
 
 staySignedIn();
 const app = new App();
-app.start().catch((error) => app.say(t("calibrate.failed", { why: error.message }), true));
+app.start().catch((error) => app.say(t("calibrate.failed", { why: reasonOf(error) }), true));
 

@@ -6,6 +6,7 @@ import { t } from "../lib/i18n.js";
 import { send } from "../lib/net.js";
 import { isHeading, parsePaste } from "../geom/naming.js";
 import { relabel } from "./edits.js";
+import { reasonOf } from "./judged.js";
 
 /** @typedef {import("./main.js").App} App */
 /** @typedef {import("../geom/naming.js").Line} Line */
@@ -86,7 +87,7 @@ export class Paste {
       this.#show(rows, problems);
       return true;
     } catch (error) {
-      if (turn === this.#turn) this.app.say(t("calibrate.import_failed", { why: error instanceof Error ? error.message : "" }), true);
+      if (turn === this.#turn) this.app.say(t("calibrate.import_failed", { why: reasonOf(/** @type {Error} */ (error)) }), true);
       return false;
     }
   }

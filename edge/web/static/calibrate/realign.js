@@ -6,6 +6,7 @@ import { number, t } from "../lib/i18n.js";
 import { ApiError, send } from "../lib/net.js";
 import { between, compose, IDENTITY, inFractions, inPixels, invert, movement } from "../geom/homography.js";
 import { bounds, centre, distance, isConvex } from "../geom/quad.js";
+import { reasonOf } from "./judged.js";
 import { mapOf, mapped } from "./state.js";
 
 /** @typedef {import("./main.js").App} App */
@@ -90,7 +91,7 @@ export class Realign {
       if (found) this.#show(found);
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
-      this.app.say(t("calibrate.realign_failed", { why: error.message }), true);
+      this.app.say(t("calibrate.realign_failed", { why: reasonOf(error) }), true);
     }
   }
 
@@ -108,15 +109,14 @@ export class Realign {
     this.#map = found.accepted ? this.#inPixels(found) : null;
     this.anchors = null;
     this.active = true;
-    setText(this.numbers, this.#map ? this.#told(this.#left(this.#map), found.inliers)
-      : t("calibrate.realign_refused", { why: found.message ?? found.reason }));
+    if (this.#map) setText(this.numbers, this.#told(this.#left(this.#map), found.inliers));
     const { url } = /** @type {{url: string}} */ (bench.plan?.reference);
     if (this.old.getAttribute("src") !== url) this.old.src = url;
     stage.align(this.old);
     this.#wipe();
     this.#update();
-    if (!found.accepted) this.byHand();
-    else this.apply.focus();
+    if (this.#map) this.apply.focus();
+    else this.byHand(t("calibrate.realign_refused", { why: reasonOf({ code: found.reason, message: found.message }) }));
   }
 
   /** @param {Matrix} map @param {number} inliers */
@@ -127,8 +127,11 @@ export class Realign {
       turned: number(turned, 1), scale: number(scale * 100, 1), inliers });
   }
 
-  /** Four points around everything drawn, to be dragged onto the same things in the new picture. */
-  byHand() {
+  /**
+   * Four points around everything drawn, to be dragged onto the same things in the new picture.
+   * @param {string} [because]
+   */
+  byHand(because) {
     const { model } = this.app;
     const points = model.slots.flatMap((slot) => slot.quad);
     if (!points.length) return;
@@ -140,7 +143,7 @@ export class Realign {
     this.#from = mapOf(invert(this.#moved))(around);
     const map = this.#map ? mapOf(this.#left(this.#map)) : null;
     this.anchors = map ? map(around) : around.map((point) => /** @type {Point} */ ([...point]));
-    setText(this.numbers, t("calibrate.realign_by_hand"));
+    setText(this.numbers, [because, t("calibrate.realign_by_hand")].filter(Boolean).join(". "));
     this.#update();
   }
 

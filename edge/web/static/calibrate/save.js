@@ -6,6 +6,7 @@ import { lang, t } from "../lib/i18n.js";
 import { ApiError, getJson, send } from "../lib/net.js";
 import { ask } from "./dialog.js";
 import { relabel } from "./edits.js";
+import { reasonOf } from "./judged.js";
 
 /** @typedef {import("./main.js").App} App */
 
@@ -51,7 +52,7 @@ export class Saving {
       ({ slots } = await getJson(bench.url(`/plan?version=${encodeURIComponent(id)}`)));
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
-      this.app.say(t("calibrate.version_failed", { why: error.message }), true);
+      this.app.say(t("calibrate.version_failed", { why: reasonOf(error) }), true);
       return;
     }
     if (bench.camera !== camera) return;
@@ -87,7 +88,7 @@ export class Saving {
       if (!(error instanceof ApiError)) throw error;
       this.busy = false;
       if (bench.camera === camera) await this.#refused(error, planned);
-      else this.app.say(t("calibrate.save_failed_of", { camera, why: error.message || error.code }), true);
+      else this.app.say(t("calibrate.save_failed_of", { camera, why: reasonOf(error) }), true);
     } finally {
       this.busy = false;
       model.changed();
@@ -108,7 +109,7 @@ export class Saving {
       await this.app.bench.reloadPlan();
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
-      this.app.say(t("calibrate.not_refreshed", { why: error.message }), true);
+      this.app.say(t("calibrate.not_refreshed", { why: reasonOf(error) }), true);
     }
   }
 
@@ -130,7 +131,7 @@ export class Saving {
     else if (error.code === "moving") await this.#moving();
     else if (error.code === "picture_gone") await this.app.renew();
     else if (error.code === "invalid") this.#invalid(error.body?.error?.problems ?? []);
-    else this.app.say(t("calibrate.save_failed", { why: error.message || error.code }), true);
+    else this.app.say(t("calibrate.save_failed", { why: reasonOf(error) }), true);
   }
 
   /**

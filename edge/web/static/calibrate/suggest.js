@@ -3,6 +3,7 @@
 import { t } from "../lib/i18n.js";
 import { send } from "../lib/net.js";
 import { applySuggestion } from "./edits.js";
+import { reasonOf } from "./judged.js";
 import { fractions } from "./state.js";
 
 const WAIT_MS = 20000; // a busy mini PC may take its time
@@ -31,7 +32,7 @@ export async function suggest(actions) {
     const sure = found.filter(Boolean).length;
     page.say(t("calibrate.suggested", { found: sure, guessed: found.length - sure }));
   } catch (error) {
-    page.say(t("calibrate.suggest_failed", { why: error instanceof Error ? error.message : "" }), true);
+    page.say(t("calibrate.suggest_failed", { why: reasonOf(/** @type {Error} */ (error)) }), true);
   } finally {
     actions.suggesting = false;
     model.changed();

@@ -227,4 +227,17 @@ export default {
   "calibrate.key.escape": "Cancel, unselect",
   "calibrate.key.fine": "While dragging: a tenth of the way",
   "calibrate.key.alt": "While dragging: no snapping, loupe",
+
+  "reason.picture_gone": "The picture is too old; take a new one",
+  "reason.no_camera": "This camera is gone",
+  "reason.no_version": "This version is gone",
+  "reason.no_text": "This is no text; save it as CSV (UTF-8)",
+  "reason.too_large": "The file is too large",
+  "reason.too_slow": "The connection was too slow; try again",
+  "reason.broken_off": "The connection broke off; try again",
+  "reason.busy": "The store's computer is busy; try again",
+  "reason.starting": "It is just starting; try again in a moment",
+  "reason.nothing_in_common": "The pictures do not show the same shelf",
+  "reason.too_little_in_common": "Only a small part of the pictures shows the same",
+  "reason.too_different": "The camera looks at the shelf too differently",
 };

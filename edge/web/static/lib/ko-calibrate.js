@@ -227,4 +227,17 @@ export default {
   "calibrate.key.escape": "그만두기, 고르기 풀기",
   "calibrate.key.fine": "끌 때 10분의 1만 움직이기",
   "calibrate.key.alt": "끌 때 달라붙지 않기, 돋보기",
+
+  "reason.picture_gone": "사진이 오래됐어요. 새로 찍어 주세요",
+  "reason.no_camera": "이제 없는 카메라예요",
+  "reason.no_version": "이제 없는 버전이에요",
+  "reason.no_text": "글자로 된 파일이 아니에요. CSV(UTF-8)로 저장해 주세요",
+  "reason.too_large": "파일이 너무 커요",
+  "reason.too_slow": "전송이 너무 느려요. 다시 해 보세요",
+  "reason.broken_off": "전송이 끊겼어요. 다시 해 보세요",
+  "reason.busy": "매장 컴퓨터가 바빠요. 잠시 뒤에 다시 해 보세요",
+  "reason.starting": "프로그램을 시작하는 중이에요. 잠시 뒤에 다시 해 보세요",
+  "reason.nothing_in_common": "두 사진에 같은 선반이 보이지 않아요",
+  "reason.too_little_in_common": "두 사진에서 겹치는 부분이 너무 작아요",
+  "reason.too_different": "카메라가 선반을 보는 방향이 너무 달라졌어요",
 };
