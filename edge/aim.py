@@ -20,13 +20,13 @@ from pathlib import Path
 import numpy as np
 
 from edge.board import Board
-from edge.cameras.picture import read_picture
 from edge.drawing.align import align
 from edge.errors import AlignmentError, CameraError
 from edge.eye import Eye
 from edge.geometry import project
+from edge.niceness import give_way
+from edge.picture import read_picture
 from edge.plan import Plan
-from edge.priority import give_way
 from edge.types import Frame, Image, Slot
 
 log = logging.getLogger(__name__)

@@ -24,12 +24,12 @@ import cv2
 import numpy as np
 
 from edge.album import Album, Kept
-from edge.cameras.picture import encode_jpeg
 from edge.decide import speaks_for
 from edge.eye import Eye
 from edge.geometry import cut, share_inside
 from edge.history import Deed
 from edge.ledger import Ledger
+from edge.picture import encode_jpeg
 from edge.plan import Plan
 from edge.publisher import Delivery
 from edge.redact import without_login

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from edge import history, messages
 from edge.decide import remove
 from edge.errors import StoreError
-from edge.rows import QueuedEvent
+from edge.state_rows import QueuedEvent
 from edge.store import Store
 from edge.types import (
     CameraState,

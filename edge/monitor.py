@@ -30,9 +30,9 @@ from edge.lookout import Lookout
 from edge.observe import observe
 from edge.outlet import Outlet, open_outlet, patiently
 from edge.plan import Plan, read_plan
-from edge.rows import QueuedEvent
 from edge.signals import stop_on_signals
 from edge.site import Site
+from edge.state_rows import QueuedEvent
 from edge.types import Asked, Event, EventKind, Moment
 from edge.web import open_web
 from edge.web.routes import daemon_routes

@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.cameras.picture import encode
 from edge.errors import UnavailableError, UsageError
 from edge.geometry import to_pixels
+from edge.picture import encode
 from edge.types import Image, Slot, SlotState, State, Visibility
 
 COLOURS: dict[State, tuple[int, int, int]] = {  # BGR

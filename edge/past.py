@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from edge.history import Deed, Entry, Incident, Spent
-from edge.rows import to_text, to_time
+from edge.state_rows import to_text, to_time
 
 TABLES = """
 CREATE TABLE spent (

@@ -17,8 +17,8 @@ from datetime import UTC, datetime
 
 from edge.errors import SinkError, StoreError
 from edge.messages import as_replayed
-from edge.rows import QueuedEvent
 from edge.sinks.sink import OFFLINE, ONLINE, Message, OnRequest, Sink
+from edge.state_rows import QueuedEvent
 from edge.store import Backlog, Document, Store
 
 log = logging.getLogger(__name__)

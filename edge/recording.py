@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.cameras import KINDS, Kind, open_camera, path_of, scheme_of
-from edge.cameras.picture import ENDINGS
 from edge.config import load_planogram
 from edge.errors import CameraError, SourceEndedError, UsageError
+from edge.picture import ENDINGS
 from edge.site import Site
 from edge.truth import Truth, read_truth
 from edge.types import Image, Moment, Quad, Slot

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from edge import past, rows
+from edge import past, state_rows
 from edge.errors import StoreError
 from edge.history import Deed, Entry
-from edge.rows import QueuedEvent
+from edge.state_rows import QueuedEvent
 from edge.statefile import STATE_FILE, hold, is_damage, open_or_begin_anew, open_to_read
 from edge.types import SlotState
 
@@ -100,7 +100,7 @@ class Store:
         """Return what is known of each slot, as far as it outlives a restart."""
         with self._reading() as db:
             found = db.execute("SELECT * FROM slot").fetchall()
-        return {row["slot_id"]: rows.slot_state(row) for row in found}
+        return {row["slot_id"]: state_rows.slot_state(row) for row in found}
 
     def record(
         self,
@@ -118,7 +118,7 @@ class Store:
         events = list(events)
         dropped = 0
         with self._writing() as db:
-            db.executemany(rows.WRITE_SLOT, [rows.slot_row(state) for state in states])
+            db.executemany(state_rows.WRITE_SLOT, [state_rows.slot_row(state) for state in states])
             db.executemany("DELETE FROM slot WHERE slot_id = ?", [(slot,) for slot in forget_slots])
             for topic, payload in (documents or {}).items():
                 _write_document(db, topic, payload or b"")
@@ -129,7 +129,7 @@ class Store:
                 db.executemany(
                     "INSERT INTO outbox (event_id, kind, subject, payload, created_at, keep_rank)"
                     " VALUES (?, ?, ?, ?, ?, ?)",
-                    [rows.event_row(event) for event in events],
+                    [state_rows.event_row(event) for event in events],
                 )
                 dropped = _drop_beyond(db, room_for)
         if dropped and not self._dropping:
@@ -163,7 +163,7 @@ class Store:
         """Return the events that have waited longest, oldest first."""
         with self._reading() as db:
             found = db.execute("SELECT * FROM outbox ORDER BY id LIMIT ?", (limit,)).fetchall()
-        return [rows.queued_event(row) for row in found]
+        return [state_rows.queued_event(row) for row in found]
 
     def newest_row(self) -> int:
         """Return the row of the newest event that ever waited here; 0 if none did."""
@@ -182,7 +182,7 @@ class Store:
             count = db.execute("SELECT count(*) FROM outbox").fetchone()[0]
             oldest = db.execute("SELECT created_at FROM outbox ORDER BY id LIMIT 1").fetchone()
             dropped = db.execute("SELECT value FROM meta WHERE key = 'dropped'").fetchone()[0]
-        return Backlog(count, rows.to_time(oldest["created_at"]) if oldest else None, dropped)
+        return Backlog(count, state_rows.to_time(oldest["created_at"]) if oldest else None, dropped)
 
     @contextlib.contextmanager
     def looking_back(self) -> Iterator[sqlite3.Connection]:

@@ -28,7 +28,7 @@ from edge.cameras.demo import build_scene, parse_demo_url
 from edge.drawing.bench import CalibrationBench, Setup
 from edge.drawing.viewfinder import Capture
 from edge.errors import CameraError
-from edge.render import Renderer
+from edge.rendered.renderer import Renderer
 from edge.site import Decision
 from edge.types import CameraReason, Frame, Image, Quad
 from edge.web.calibrate import routes

@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 import yaml
 
-from trainer import draw
+from trainer import drawn
 from trainer.cli import main
 from trainer.mixture import Mixture, open_mixture
 from trainer.recipe import Recipe
@@ -54,7 +54,7 @@ def write_photos(folder: Path, count: int = 8, seed: int = 1) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     lines = ["file,label,group"]
     for i in range(count):
-        image = draw.slot(np.random.default_rng((seed, i)), bool(i % 2))
+        image = drawn.slot(np.random.default_rng((seed, i)), bool(i % 2))
         cv2.imwrite(str(folder / f"{i}.png"), image)
         lines.append(f"{i}.png,{'stocked' if i % 2 else 'empty'},g{i}")
     (folder / "index.csv").write_text("\n".join(lines))

@@ -27,8 +27,8 @@ from edge.board import Board
 from edge.errors import AlignmentError
 from edge.monitor import Requests, serve
 from edge.plan import Plan, read_plan
-from edge.render import Renderer
-from edge.scene import Scene
+from edge.rendered.renderer import Renderer
+from edge.rendered.scene import Scene
 from edge.types import Asked, Slot
 
 TRIALS = int(os.environ.get("AIM_TRIALS", "12"))

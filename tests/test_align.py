@@ -13,8 +13,8 @@ from moved import trials
 
 from edge.drawing.align import align
 from edge.errors import AlignmentError
-from edge.render import Renderer
-from edge.scene import Scene
+from edge.rendered.renderer import Renderer
+from edge.rendered.scene import Scene
 
 # Three shelves of the one shop, by the numbers of their photos. The upper and the lower shelves of
 # the boxes stand in one bay; these photos of them have no board in common.

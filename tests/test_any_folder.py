@@ -1220,13 +1220,13 @@ def test_where_no_file_can_be_made_pictures_are_decoded_again(tmp_path, monkeypa
 
 
 def write_slots(folder: Path, *labels: str) -> Path:
-    from trainer import draw
+    from trainer import drawn
 
     for number, label in enumerate(labels):
         for i in range(6):
             rng = np.random.default_rng((number, i))
             (folder / label).mkdir(parents=True, exist_ok=True)
-            cv2.imwrite(str(folder / label / f"{i}.jpg"), draw.slot(rng, label != "empty"))
+            cv2.imwrite(str(folder / label / f"{i}.jpg"), drawn.slot(rng, label != "empty"))
     return folder
 
 
@@ -1247,8 +1247,8 @@ def test_a_folder_becomes_a_bundle_that_the_daemon_opens(tmp_path):
 
 @pytest.mark.parametrize("sides", [(1, 1), (1, 900), (900, 1), (2, 3), (3, 2)])
 def test_pictures_of_a_few_pixels_are_drawn_with_as_others_are(sides):
-    from trainer.draw import alter
-    from trainer.looks import label
+    from trainer.drawn import alter
+    from trainer.drawn.looks import label
 
     photo = np.full((*sides, 3), ORANGE, np.uint8)
     prints = [label(np.random.default_rng(seed), photo) for seed in range(100)]

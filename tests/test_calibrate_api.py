@@ -23,8 +23,8 @@ from edge.drawing.bench import CalibrationBench, Setup
 from edge.drawing.viewfinder import OwnCameras
 from edge.geometry import cut
 from edge.preprocess import resize
-from edge.render import Renderer
-from edge.scene import Scene
+from edge.rendered.renderer import Renderer
+from edge.rendered.scene import Scene
 from edge.site import CameraConfig, Site
 from edge.types import Slot
 from edge.web.calibrate import routes

@@ -10,8 +10,8 @@ pytest.importorskip("playwright")
 from drawing import calibration, shelf
 from looks import low_contrasts
 
-from edge.cameras.picture import read_picture
 from edge.geometry import divide
+from edge.picture import read_picture
 from edge.planogram import quad_problem
 
 BAY = ((0.035, 0.075), (0.952, 0.092), (0.79, 0.93), (0.06, 0.84))

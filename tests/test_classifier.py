@@ -20,8 +20,8 @@ from edge.classifier import (
 from edge.errors import ModelError
 from edge.geometry import cut
 from edge.plan import merge_rule
-from edge.render import Renderer
-from edge.scene import Scene
+from edge.rendered.renderer import Renderer
+from edge.rendered.scene import Scene
 from edge.site import Decision
 from edge.types import Slot, SlotCrop
 

@@ -308,7 +308,7 @@ def test_nothing_is_reported_to_anybody(tmp_path, package):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a thread has its own priority on Linux alone")
 def test_who_gives_way_already_keeps_to_it():
-    code = "from edge.priority import give_way; import os; give_way(10); print(os.nice(0))"
+    code = "from edge.niceness import give_way; import os; give_way(10); print(os.nice(0))"
     told = subprocess.run(
         ["nice", "-n", "15", sys.executable, "-c", code], capture_output=True, text=True, check=True
     )

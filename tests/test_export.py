@@ -30,7 +30,7 @@ from torchvision import models
 from edge.classifier import EMPTY, Temperature, open_classifier
 from edge.errors import UnavailableError
 from edge.preprocess import to_batch
-from trainer import draw
+from trainer import drawn
 from trainer.answering import softmax
 from trainer.baselines import BASELINES, Baseline
 from trainer.bundle import write_fp32
@@ -80,7 +80,7 @@ def write_photos(folder, first: int, count: int, labels=("empty", "stocked")) ->
     lines = ["file,label,group"]
     for i in range(first, first + count):
         label = labels[i % len(labels)]
-        image = draw.slot(np.random.default_rng((5, i)), label != EMPTY)
+        image = drawn.slot(np.random.default_rng((5, i)), label != EMPTY)
         if label in KOREAN[1:]:
             image[..., KOREAN.index(label)] = 250
         cv2.imwrite(str(folder / f"{i}.png"), image)

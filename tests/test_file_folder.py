@@ -15,8 +15,8 @@ from conftest import require_data, require_program
 
 from edge.cameras import KINDS, folder, open_camera
 from edge.cameras import file as video
-from edge.cameras.picture import read_picture
 from edge.errors import CameraError, SourceEndedError, UsageError
+from edge.picture import read_picture
 from edge.types import CameraReason
 
 FPS = 10

@@ -15,11 +15,12 @@ from conftest import REPOSITORY
 EDGE = REPOSITORY / "edge"
 LAYERS = [
     {"types"},  # the words
-    {"errors", "versions", "signals", "priority"},
+    {"errors", "versions", "signals", "niceness"},
     {"payloads", "atomicfile"},
     {
         "yamlfile",
         "geometry",
+        "picture",
         "preprocess",
         "redact",
         "decide",
@@ -28,12 +29,10 @@ LAYERS = [
         "history",
         "pin",
     },
-    {"view", "thumbnails", "rows", "places"},
+    {"view", "thumbnails", "state_rows", "places"},
     {"past", "figures"},
     {"statefile"},
     {"section", "gate", "classifier", "store", "sinks", "rendered"},
-    {"scene"},
-    {"render"},
     {"cameras"},
     {"overlay", "address", "planogram", "grabber", "ledger", "publisher", "album", "training"},
     {"site", "eye", "health", "observe", "amqtt_broker"},

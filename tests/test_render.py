@@ -3,8 +3,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from edge.render import Renderer
-from edge.scene import Scene
+from edge.rendered.renderer import Renderer
+from edge.rendered.scene import Scene
 
 SIZE = (640, 360)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from edge.cameras.demo import build_scene, parse_demo_url
-from edge.scene import Scene
+from edge.rendered.scene import Scene
 
 HALF_HOUR_S = 1800.0
 
@@ -91,7 +91,10 @@ def test_the_world_does_not_depend_on_the_order_in_which_it_is_asked():
 
 
 def test_the_world_does_not_depend_on_the_process():
-    code = "from edge.scene import Scene; s = Scene(5); print(s.slots(), s.stock(500), s.light(77))"
+    code = (
+        "from edge.rendered.scene import Scene; s = Scene(5);"
+        "print(s.slots(), s.stock(500), s.light(77))"
+    )
     run = [sys.executable, "-c", code]
     outputs = {
         subprocess.run(run, check=True, capture_output=True, env={"PYTHONHASHSEED": seed}).stdout

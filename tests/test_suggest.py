@@ -12,9 +12,9 @@ from conftest import require_data
 
 from edge.drawing.suggest import suggest_boundaries, suggest_rows
 from edge.geometry import project, unit_to
-from edge.render import Renderer
+from edge.rendered.renderer import Renderer
+from edge.rendered.scene import Scene
 from edge.rendered.shelf import FRONT
-from edge.scene import Scene
 
 BAYS = {  # rows of rows.json that stand on one board each, from the top
     "pun__1-113.jpg": ["A", "B", "C", "D"],

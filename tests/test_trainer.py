@@ -17,7 +17,7 @@ from edge.cameras import open_camera
 from edge.classifier import open_classifier
 from edge.geometry import cut
 from edge.types import Slot, SlotCrop
-from trainer import draw
+from trainer import drawn
 from trainer.answering import predict
 from trainer.data import read_data
 from trainer.evaluate import open_model
@@ -51,7 +51,7 @@ def photos(tmp_path_factory):
     lines = ["file,label,group,view"]
     for i in range(8):
         stocked = bool(i % 2)
-        image = draw.slot(np.random.default_rng((1, i)), stocked)
+        image = drawn.slot(np.random.default_rng((1, i)), stocked)
         cv2.imwrite(str(folder / f"{i}.png"), image)
         lines.append(f"{i}.png,{'stocked' if stocked else 'empty'},g{i},{'A' if i < 4 else 'B'}")
     (folder / "index.csv").write_text("\n".join(lines))

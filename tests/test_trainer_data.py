@@ -9,8 +9,9 @@ import pytest
 pytest.importorskip("torch", reason="the trainer is an extra: pip install -e .[trainer]")
 
 from edge.errors import ConfigError, UsageError
-from trainer import augment, backs, draw
+from trainer import augment, drawn
 from trainer.data import LeaveOut, digest, prints, read_data, read_source
+from trainer.drawn import backs
 from trainer.mixture import Mixture, batches, open_mixture
 from trainer.picture import Picture
 from trainer.recipe import Recipe, changed, load_recipe
@@ -141,10 +142,10 @@ def test_the_digest_follows_labels_and_contents_and_not_the_order(tmp_path):
 
 @pytest.mark.parametrize("stocked", [True, False], ids=["stocked", "empty"])
 def test_whatever_the_seed_a_drawn_slot_is_a_picture(stocked):
-    photo = draw.slot(np.random.default_rng(0), True)
+    photo = drawn.slot(np.random.default_rng(0), True)
     for seed in range(60):
         rng = np.random.default_rng(seed)
-        image = draw.slot(rng, stocked, photo if seed % 2 else None)
+        image = drawn.slot(rng, stocked, photo if seed % 2 else None)
         assert image.dtype == np.uint8
         assert image.ndim == 3
         assert min(image.shape[:2]) >= 40
@@ -155,7 +156,7 @@ def test_whatever_the_seed_a_drawn_slot_is_a_picture(stocked):
 
 @pytest.mark.parametrize("back", backs.BACKS, ids=lambda back: back.__name__.strip("_"))
 def test_every_back_can_be_drawn_with_a_photo_and_without(back):
-    photo = draw.slot(np.random.default_rng(0), True)
+    photo = drawn.slot(np.random.default_rng(0), True)
     for seed in range(12):
         canvas = np.full((90, 40 + 10 * seed, 3), np.nan, np.float32)
         back(canvas, np.random.default_rng(seed), photo if seed % 2 else None)
@@ -165,7 +166,7 @@ def test_every_back_can_be_drawn_with_a_photo_and_without(back):
 def test_a_photo_of_an_empty_slot_can_be_altered_however_small_it_is():
     photo = np.full((30, 12, 3), 90, np.uint8)
     for seed in range(40):
-        image = draw.alter(photo, np.random.default_rng(seed), stocked=True)
+        image = drawn.alter(photo, np.random.default_rng(seed), stocked=True)
         assert image.std() > 1  # something stands there
     assert (photo == 90).all()
 

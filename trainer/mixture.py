@@ -25,7 +25,7 @@ from edge.classifier import EMPTY
 from edge.errors import ConfigError, UsageError
 from edge.preprocess import to_batch
 from edge.types import Image
-from trainer import draw
+from trainer import drawn
 from trainer.augment import vary
 from trainer.data import (
     LeaveOut,
@@ -203,11 +203,11 @@ class Mixture:
         return self._pixels.of(picture.file, whole=picture.box is not None)
 
     def _drawn(self, rng: Generator, stocked: bool) -> Image:
-        return draw.slot(rng, stocked, self._artwork(rng))
+        return drawn.slot(rng, stocked, self._artwork(rng))
 
     def _altered(self, rng: Generator, stocked: bool) -> Image:
         empty = _choose(self.empties, rng)
-        return draw.alter(empty.cut(self._pixels_of(empty)), rng, stocked, self._artwork(rng))
+        return drawn.alter(empty.cut(self._pixels_of(empty)), rng, stocked, self._artwork(rng))
 
     def _artwork(self, rng: Generator) -> Image | None:
         """A photo of goods, for what is printed on drawn ones."""

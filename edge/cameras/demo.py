@@ -18,7 +18,7 @@ from edge.errors import SourceEndedError, UsageError
 from edge.types import Image, Slot
 
 if TYPE_CHECKING:
-    from edge.scene import Scene
+    from edge.rendered.scene import Scene
 
 REPLAY_MINUTES = 30.0
 """How long a recording is whose URL does not say it."""
@@ -86,7 +86,7 @@ def parse_demo_url(url: str) -> DemoOptions:
 
 def build_scene(options: DemoOptions) -> Scene:
     """Return the world of these options."""
-    from edge.scene import Scene
+    from edge.rendered.scene import Scene
 
     return Scene(
         options.seed, options.shelves, options.slots, options.pace, closes_s=options.ends_s
@@ -102,7 +102,7 @@ def demo_recording(
     url: str, camera_id: str, every_s: float
 ) -> tuple[Iterator[tuple[float, Image]], tuple[Slot, ...], dict[str, Any]]:
     """Return (t, picture) for each k · every_s until the store closes, its slots and its truth."""
-    from edge.render import Renderer
+    from edge.rendered.renderer import Renderer
 
     options = parse_demo_url(url)
     ends_s = options.ends_s if options.minutes else REPLAY_MINUTES * 60
@@ -126,7 +126,7 @@ class DemoCamera:
     """Shows the store on the real clock, one picture each every_s."""
 
     def __init__(self, options: DemoOptions, every_s: float):
-        from edge.render import Renderer
+        from edge.rendered.renderer import Renderer
 
         self._renderer = Renderer(build_scene(options), options.size)
         self._every_s, self._ends_s = every_s, options.ends_s

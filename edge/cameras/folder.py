@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edge.cameras import path_of
-from edge.cameras.picture import ENDINGS, read_picture
 from edge.errors import CameraError, SourceEndedError
+from edge.picture import ENDINGS, read_picture
 from edge.types import Image
 
 log = logging.getLogger(__name__)

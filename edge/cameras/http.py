@@ -11,8 +11,8 @@ from email.message import Message
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
-from edge.cameras.picture import decode
 from edge.errors import CameraError
+from edge.picture import decode
 from edge.types import CameraReason, Image
 
 TIMEOUT_S = 10.0

@@ -16,7 +16,6 @@ from statistics import median
 import cv2
 
 from edge.cameras import scheme_of
-from edge.cameras.picture import encode_jpeg, read_picture
 from edge.decide import Rule
 from edge.drawing.align import Alignment, align
 from edge.drawing.jury import Jury
@@ -33,6 +32,7 @@ from edge.drawing.suggest import Rows, Suggestion, suggest_boundaries, suggest_r
 from edge.drawing.viewfinder import Capture, Viewfinder
 from edge.errors import ConfigError, EdgeError
 from edge.geometry import cut, divide
+from edge.picture import encode_jpeg, read_picture
 from edge.plan import brought_slots, merge_rule
 from edge.planogram import Planogram, quad_problem
 from edge.preprocess import resize

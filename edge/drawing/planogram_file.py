@@ -20,10 +20,10 @@ from functools import lru_cache
 from pathlib import Path
 
 from edge.atomicfile import write_atomically
-from edge.cameras.picture import encode_jpeg
 from edge.config import NO_PLANOGRAM, check_planogram, slot_ids
 from edge.drawing.planogram_text import Entry, says_nothing, with_camera
 from edge.errors import ChangedError, ConfigError, UnavailableError
+from edge.picture import encode_jpeg
 from edge.planogram import Planogram
 from edge.section import nearest
 from edge.types import Image, Slot

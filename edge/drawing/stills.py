@@ -9,9 +9,9 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from edge.cameras.picture import encode_jpeg
 from edge.drawing.viewfinder import Capture
 from edge.errors import EdgeError
+from edge.picture import encode_jpeg
 from edge.types import Frame, Image
 
 MOST = 8

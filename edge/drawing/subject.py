@@ -5,9 +5,9 @@ from __future__ import annotations
 import glob
 from pathlib import Path
 
-from edge.cameras.picture import read_picture
 from edge.config import find_camera, load_site
 from edge.errors import ConfigError, UsageError
+from edge.picture import read_picture
 from edge.section import made_name
 from edge.site import Site
 

@@ -11,7 +11,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from edge.cameras.picture import encode_jpeg, read_picture
 from edge.drawing.bench import (
     CalibrationBench,
     MovingError,
@@ -29,6 +28,7 @@ from edge.errors import (
     EdgeError,
     ModelError,
 )
+from edge.picture import encode_jpeg, read_picture
 from edge.web.calibrate_bodies import (
     ImportBody,
     PictureBody,

@@ -21,7 +21,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from edge.address import family_of
 from edge.errors import UnavailableError
-from edge.priority import give_way
+from edge.niceness import give_way
 from edge.site import Site
 from edge.web.app import create_app
 from edge.web.guard import Guard

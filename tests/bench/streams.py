@@ -19,8 +19,8 @@ import cv2
 import numpy as np
 from rtsp_server import RtspServer, encoder
 
-from edge.render import Renderer
-from edge.scene import Scene
+from edge.rendered.renderer import Renderer
+from edge.rendered.scene import Scene
 from edge.types import Image
 
 VERSION = 3  # a higher number has everything rendered anew

@@ -33,7 +33,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import models
 from torchvision.transforms import v2
 
-from trainer import draw
+from trainer import drawn
 from trainer.answering import true_columns
 from trainer.checkpoint import State
 from trainer.data import read_data
@@ -109,7 +109,7 @@ def _drawn(count: int, folder: Path) -> list[Picture]:
     photos = []
     for i in range(count):
         label = "stocked" if i % 2 else "empty"
-        image = draw.slot(np.random.default_rng((0, i)), stocked=bool(i % 2))
+        image = drawn.slot(np.random.default_rng((0, i)), stocked=bool(i % 2))
         file = folder / f"{i}.jpg"
         cv2.imwrite(str(file), cv2.resize(image, (DRAWN_SIDE, DRAWN_SIDE)))
         photos.append(Picture(file, label, file.name, {}))

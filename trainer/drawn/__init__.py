@@ -17,10 +17,10 @@ import numpy as np
 from numpy.random import Generator
 
 from edge.types import Image
-from trainer.backs import BACKS
-from trainer.fittings import deck, divider, front, hook, shade_from_above, shelf_below, stains
-from trainer.looks import Canvas, label, paint
-from trainer.products import neighbour, stock
+from trainer.drawn.backs import BACKS
+from trainer.drawn.fittings import deck, divider, front, hook, shade_from_above, shelf_below, stains
+from trainer.drawn.looks import Canvas, label, paint
+from trainer.drawn.products import neighbour, stock
 
 LEAST = 16
 """Pixels a side in which something can be drawn."""

@@ -12,8 +12,8 @@ from edge.rendered import backdrop
 from edge.rendered.easel import Easel, Layer, Patch
 from edge.rendered.packs import Face, Pose, faces
 from edge.rendered.people import Part, Posture
+from edge.rendered.scene import Scene
 from edge.rendered.shelf import FRONT, Place
-from edge.scene import Scene
 from edge.types import Image
 
 _NOISE_ROOM = 96

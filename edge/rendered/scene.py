@@ -1,7 +1,7 @@
 """The rendered store as a world: what stands on the shelf, who stands before it, how it is lit.
 
 Everything is a function of (seed, t): the same seed gives the same world at every t, whatever was
-asked before. edge.render draws it; truth() says what really happened in it.
+asked before. edge.rendered.renderer draws it; truth() says what really happened in it.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.random import Generator
 
 from edge.types import Image
-from trainer.looks import Canvas, Field, Look, some_look
+from trainer.drawn.looks import Canvas, Field, Look, some_look
 
 
 def stock(canvas: Canvas, rng: Generator, floor: float, photo: Image | None) -> None:

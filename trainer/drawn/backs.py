@@ -9,8 +9,8 @@ import numpy as np
 from numpy.random import Generator
 
 from edge.types import Image
-from trainer.looks import Canvas, paint
-from trainer.products import stock
+from trainer.drawn.looks import Canvas, paint
+from trainer.drawn.products import stock
 
 
 def _wall(canvas: Canvas, rng: Generator, photo: Image | None) -> None:

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.random import Generator
 
 from edge.types import Image
-from trainer.backs import surface
-from trainer.looks import Canvas
-from trainer.products import stock
+from trainer.drawn.backs import surface
+from trainer.drawn.looks import Canvas
+from trainer.drawn.products import stock
 
 
 def deck(canvas: Canvas, rng: Generator) -> float:
