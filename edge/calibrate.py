@@ -65,7 +65,7 @@ def open_page(
     if running is not None:
         _show(f"{running}{page}", browser, pin=None)
         return
-    planogram_path(site, site_path)
+    planogram_path(site, site_path)  # before anybody draws: without one nothing could be saved
     stop = threading.Event()
     stop_on_signals(stop)
     with _own_page(site, browser, listen) as (address, pin):

@@ -186,7 +186,7 @@ def open_classifier(path: Path | None = None, threads: int = 1) -> Classifier:
             "one that ships, or the path of a file that 'trainer export' wrote"
         ) from None
     try:
-        session = ort.InferenceSession(content, _options(threads), ["CPUExecutionProvider"])
+        session = ort.InferenceSession(content, session_options(threads), ["CPUExecutionProvider"])
         metadata = session.get_modelmeta().custom_metadata_map
     except NOT_LOADABLE as error:
         raise ModelError(
@@ -223,7 +223,8 @@ def _check_answers(path: Path, classifier: Classifier) -> None:
         )
 
 
-def _options(threads: int) -> ort.SessionOptions:
+def session_options(threads: int) -> ort.SessionOptions:
+    """Return how a graph is run here, and in the trainer where it asks how good and fast it is."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

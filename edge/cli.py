@@ -166,7 +166,7 @@ def snapshot(
     config: SiteFile = SITE,
 ) -> None:
     """Take one picture from a camera."""
-    from edge.doctor import take_snapshot
+    from edge.snapshot import take_snapshot
 
     typer.echo(take_snapshot(config, camera, output or Path(f"{camera}.jpg")))
 

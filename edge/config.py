@@ -15,7 +15,7 @@ from edge.site import RESERVED, CameraConfig, Site
 from edge.yamlfile import Data, Keys, Problem, YamlFile, read_yaml
 
 NO_SITE = "write one (README: your own camera), or try `edge demo`, which needs none"
-NO_PLANOGRAM = "draw one with `edge calibrate`"
+DRAW_ONE = "draw one with `edge calibrate`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def find_camera(site: Site, camera_id: str, site_path: Path) -> CameraConfig:
 
 def load_planogram(path: Path) -> Planogram:
     """Return a planogram alone. Raises ConfigError with every problem of it."""
-    return check_planogram(read_yaml(path, NO_PLANOGRAM))
+    return check_planogram(read_yaml(path, DRAW_ONE))
 
 
 def check_planogram(file: YamlFile) -> Planogram:
@@ -127,10 +127,10 @@ def _planogram_of(site_file: YamlFile) -> YamlFile | None:
     except ValueError:  # which the site's own problems say
         return None
     if not os.path.exists(path):  # unlike Path.exists, also False for an impossible name
-        message = f"there is no such file; {NO_PLANOGRAM}"
+        message = f"there is no such file; {DRAW_ONE}"
         site_file.problems.append(site_file.problem(("planogram",), message))
         return None
-    return read_yaml(path, NO_PLANOGRAM)
+    return read_yaml(path, DRAW_ONE)
 
 
 def _valid_planogram(file: YamlFile) -> Planogram | None:

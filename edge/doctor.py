@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import platform
 import shutil
@@ -20,16 +19,15 @@ import numpy as np
 
 from edge.address import family_of
 from edge.classifier import Classifier, open_classifier
-from edge.config import find_camera, load_planogram, load_site
-from edge.errors import CameraError, ConfigError, EdgeError, UnavailableError, UsageError
+from edge.errors import CameraError, EdgeError, UnavailableError
 from edge.gate import Gate
 from edge.health import is_room_enough, memory_bytes
-from edge.overlay import write_picture
 from edge.plan import Plan, read_plan
 from edge.sinks.mqtt import PORTS
 from edge.site import CameraConfig, Site
+from edge.snapshot import take_picture
 from edge.statefile import is_held
-from edge.types import Frame, Image, Slot
+from edge.types import Frame, Slot
 from edge.view import View, is_another_aspect
 from edge.web.reach import answers
 from edge.web.server import listen
@@ -49,36 +47,6 @@ class Finding:
     what: str
     ok: bool | None
     says: str
-
-
-def take_snapshot(site_path: Path, camera_id: str, output: Path) -> Path:
-    """Write one picture of a camera as JPEG or PNG and return its path.
-
-    Raises UsageError for an unknown camera or file type, and for a picture that slots were drawn
-    on: nobody could tell any more whether their camera was moved. CameraError when none comes.
-    """
-    site = load_site(site_path)
-    camera = find_camera(site, camera_id, site_path)
-    for known_id, drawn_on in _references(site).items():
-        if output.resolve() == drawn_on.resolve():
-            raise UsageError(
-                f"{output} is the picture that the slots of {known_id} were drawn on; choose "
-                "another name with -o"
-            )
-    try:
-        image = _picture(camera)
-    except CameraError as error:
-        raise CameraError(f"camera {camera_id}: {error}", error.reason) from None
-    return write_picture(output, image)
-
-
-def _references(site: Site) -> dict[str, Path]:
-    """Return the picture that each camera's slots were drawn on, where the planogram names one."""
-    try:
-        known = load_planogram(site.planogram).cameras if site.planogram else {}
-    except ConfigError:
-        return {}  # `edge check` tells what is wrong with it
-    return {camera_id: own.reference for camera_id, own in known.items() if own.reference}
 
 
 def diagnose(site_path: Path | None) -> dict[str, Any]:
@@ -187,7 +155,7 @@ def _camera(camera: CameraConfig, drawn_on: tuple[int, int] | None) -> Finding:
     """
     what, begun_s = f"camera {camera.id}", time.monotonic()
     try:
-        image = _picture(camera)
+        image = take_picture(camera)
     except CameraError as error:
         return Finding(what, False, f"{error.reason.value}: {error}")
     height, width = image.shape[:2]
@@ -199,12 +167,6 @@ def _camera(camera: CameraConfig, drawn_on: tuple[int, int] | None) -> Finding:
     if View(blackout=camera.blackout).trouble(frame):
         return Finding(what, False, f"{says}, but too dark to tell anything")
     return Finding(what, True, says)
-
-
-def _picture(camera: CameraConfig) -> Image:
-    """Take one picture. Raises CameraError."""
-    with contextlib.closing(camera.opener(camera.url, camera.every_s)) as opened:
-        return opened.read()
 
 
 def _pages(site: Site) -> Finding:

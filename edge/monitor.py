@@ -1,7 +1,8 @@
 """The daemon. Start reading at watch(): a picture's whole way is on that screen.
 
-From the gate to the scores it leads through observe.py. run() sets the table (configuration,
-model, state file, delivery, cameras), and sets it anew when the configuration is to be read again.
+From the gate to the scores it leads through observe.py. run() reads the plan (configuration,
+model, slots) and opens the pages; serve() opens what the plan asks for (state file, delivery,
+cameras), and does so anew when it is to be read again.
 """
 
 from __future__ import annotations

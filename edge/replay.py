@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import takewhile
@@ -90,7 +90,7 @@ def play(
     drawn on; later ones are kept back, as the daemon does. Where each is judged by itself, all are.
     """
     alone = rule.confirm_s == 0
-    step = _by_itself(classifier, rule) if alone else _with_memory(recording, classifier, rule)
+    step = (_by_itself if alone else _with_memory)(recording, classifier, rule)
     judge = _judge(recording, rule, tolerance_s)
     known: dict[str, State] = {}
     states: Mapping[str, SlotState] = {}
@@ -101,7 +101,7 @@ def play(
             if last is None:
                 _check_aspect(image, recording.reference_size, alone)
             frame = Frame(recording.slots[0].camera_id, image, EPOCH + timedelta(seconds=t), t)
-            states = step(frame, recording.slots)
+            states = step(frame)
             looks += len(states)
             new = list(_changes(states.values(), known, t))
             changes += new
@@ -132,7 +132,7 @@ def _changes(states: Iterable[SlotState], known: dict[str, State], t: float) -> 
                 yield Change(t, state.slot_id, before, state.state, state.score)
 
 
-Step = Callable[[Frame, Sequence[Slot]], dict[str, SlotState]]
+Step = Callable[[Frame], dict[str, SlotState]]
 
 
 def _with_memory(recording: Recording, classifier: Classifier, rule: Rule) -> Step:
@@ -142,7 +142,7 @@ def _with_memory(recording: Recording, classifier: Classifier, rule: Rule) -> St
     drawn_on = recording.reference_size
     states = {slot.slot_id: SlotState(slot.slot_id) for slot in recording.slots}
 
-    def step(frame: Frame, slots: Sequence[Slot]) -> dict[str, SlotState]:
+    def step(frame: Frame) -> dict[str, SlotState]:
         undecided = {slot_id for slot_id, state in states.items() if state.pending}
         odd = drawn_on is not None and is_another_aspect(frame.image, drawn_on)
         usable = [] if view.trouble(frame) or odd else [frame]
@@ -155,14 +155,14 @@ def _with_memory(recording: Recording, classifier: Classifier, rule: Rule) -> St
     return step
 
 
-def _by_itself(classifier: Classifier, rule: Rule) -> Step:
+def _by_itself(recording: Recording, classifier: Classifier, rule: Rule) -> Step:
     """Return a step that states of each picture what its scores say, empty from one half up."""
     at_half = replace(rule, empty_above=0.5, stocked_below=0.5)
 
-    def step(frame: Frame, slots: Sequence[Slot]) -> dict[str, SlotState]:
-        crops = [SlotCrop(slot, cut(frame.image, slot.quad)) for slot in slots]
+    def step(frame: Frame) -> dict[str, SlotState]:
+        crops = [SlotCrop(slot, cut(frame.image, slot.quad)) for slot in recording.slots]
         states = {}
-        for slot, score in zip(slots, classifier.score(crops), strict=True):
+        for slot, score in zip(recording.slots, classifier.score(crops), strict=True):
             state = speaks_for(score, at_half) or State.UNKNOWN
             clear = Visibility.CLEAR
             states[slot.slot_id] = SlotState(slot.slot_id, state, clear, score=score.p_empty)

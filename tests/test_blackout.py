@@ -16,13 +16,13 @@ from rtsp_server import RtspServer, encode
 from edge.cameras import open_camera
 from edge.cameras.blackout import blacked_out
 from edge.config import load_site
-from edge.doctor import take_snapshot
 from edge.drawing.viewfinder import OwnCameras
 from edge.errors import ConfigError
 from edge.eye import Eye
 from edge.geometry import contains, paint_over
 from edge.recording import ReplayRequest
 from edge.replay import replay
+from edge.snapshot import take_snapshot
 from edge.types import Moment
 
 LEFT = ((0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0))

@@ -34,7 +34,8 @@ from trainer import drawn
 from trainer.answering import softmax
 from trainer.baselines import BASELINES, Baseline
 from trainer.bundle import write_fp32
-from trainer.evaluate import open_model, read_pictures
+from trainer.data import read_pictures
+from trainer.evaluate import open_model
 from trainer.export import Compared, _better
 from trainer.mixture import Mixture, open_mixture
 from trainer.net import SlotNet

@@ -41,7 +41,7 @@ LAYERS = [
     {"board", "drawing"},
     {"desk", "aim"},
     {"web"},
-    {"monitor", "schemas", "status", "replay"},  # start reading in the monitor
+    {"monitor", "schemas", "status", "replay", "snapshot"},  # start reading in the monitor
     {"demo", "doctor", "calibrate"},
     {"cli"},
 ]

@@ -14,8 +14,8 @@ from goods import GOODS, OTHERS, write_photos
 from test_trainer import refusal, trainer
 
 from trainer.answering import predict, true_columns
-from trainer.data import read_data
-from trainer.evaluate import coarse_classes, open_model
+from trainer.data import coarse_classes, read_data
+from trainer.evaluate import open_model
 from trainer.figures import presence_figures
 from trainer.temper import fit_temperature, temper
 

@@ -12,8 +12,7 @@ import typer
 
 from edge.errors import EdgeError, UnavailableError, UsageError
 from trainer.ablation import ablate_rows, kfold_rows
-from trainer.data import LeaveOut
-from trainer.evaluate import coarse_classes, read_pictures, those_with
+from trainer.data import LeaveOut, coarse_classes, column_and_value, read_pictures, those_with
 from trainer.evaluate import evaluate as evaluate_model
 from trainer.export import Qat
 from trainer.export import export as export_run
@@ -90,7 +89,10 @@ def fit(
 ) -> None:
     """Train one recipe; first its teacher, in RUN-teacher, where a recipe is named for it."""
     recipe = read_recipe(recipe_file, data, changes)
-    mixture = open_mixture(recipe, _column_and_value(leave_out))
+    left_out = (
+        LeaveOut(*column_and_value("--leave-out", leave_out)) if leave_out is not None else None
+    )
+    mixture = open_mixture(recipe, left_out)
     teacher, taught_by = teacher_recipe(mixture.recipe, recipe_file.parent), None
     if leads():
         typer.echo(mixture.describe(), err=True)
@@ -310,15 +312,6 @@ def report(
         threads=threads, pictures=pictures,
     )  # fmt: skip
     typer.echo(out)
-
-
-def _column_and_value(text: str | None) -> LeaveOut | None:
-    if text is None:
-        return None
-    column, equals, value = text.partition("=")
-    if not equals:
-        raise UsageError(f"--leave-out {text}: write COLUMN=VALUE, for example view=A")
-    return LeaveOut(column, value)
 
 
 def read_recipe(file: Path, data: list[str] | None, changes: list[str] | None) -> Recipe:

@@ -259,3 +259,31 @@ class LeaveOut:
 
     def _matches(self, picture: Picture) -> bool:
         return picture.columns.get(self.column) == self.value
+
+
+def read_pictures(texts: Sequence[str], only: str | None = None) -> list[Picture]:
+    """Return the pictures of all DATA, only those with COLUMN=VALUE where that is given."""
+    pictures = [picture for text in texts for picture in read_data(text)]
+    return pictures if only is None else those_with(only, pictures)
+
+
+def those_with(only: str, pictures: Sequence[Picture]) -> list[Picture]:
+    """Return the pictures with COLUMN=VALUE. Raises UsageError where there is none."""
+    column, value = column_and_value("--only", only)
+    found = [picture for picture in pictures if picture.columns.get(column) == value]
+    if not found:
+        raise UsageError(f"--only {only}: no picture has '{value}' in its column '{column}'")
+    return found
+
+
+def column_and_value(option: str, text: str) -> tuple[str, str]:
+    """Return the two parts of COLUMN=VALUE. Raises UsageError, with the option's name."""
+    column, equals, value = text.partition("=")
+    if not equals:
+        raise UsageError(f"{option} {text}: write COLUMN=VALUE, for example view=A")
+    return column, value
+
+
+def coarse_classes(pictures: Sequence[Picture]) -> dict[str, str]:
+    """Return the coarse class of each label whose pictures say one."""
+    return {p.label: p.columns["coarse"] for p in pictures if p.columns.get("coarse")}

@@ -10,7 +10,7 @@ from typing import Any
 from edge.classifier import OCCUPANCY, Classifier, open_classifier
 from edge.errors import EdgeError, UnavailableError, UsageError
 from trainer.answering import Model, RunModel, predict, true_columns
-from trainer.data import Unreadable, check_labels, read_data, usable
+from trainer.data import Unreadable, check_labels, coarse_classes, usable
 from trainer.figures import GENERAL, coarse_figures, figures, presence_figures
 from trainer.folds import groups_of, seen_of
 from trainer.lineage import LEARNT, inherited, mixture_of
@@ -119,11 +119,6 @@ def _warn_of_learnt(run: Run, pictures: Sequence[Picture]) -> None:
         )  # fmt: skip
 
 
-def coarse_classes(pictures: Sequence[Picture]) -> dict[str, str]:
-    """Return the coarse class of each label whose pictures say one."""
-    return {p.label: p.columns["coarse"] for p in pictures if p.columns.get("coarse")}
-
-
 def _strangers(pictures: Sequence[Picture], classes: Sequence[str]) -> list[Picture]:
     """Return the pictures of products that a model does not know."""
     strangers = [picture for picture in pictures if picture.label not in classes]
@@ -145,20 +140,3 @@ def _unknown_figures(
     probabilities, _ = predict(model, strangers)
     labels = [picture.label for picture in strangers]
     return presence_figures(probabilities, labels, classes, coarse_of, misplaced_below)
-
-
-def read_pictures(texts: Sequence[str], only: str | None = None) -> list[Picture]:
-    """Return the pictures of all DATA, only those with COLUMN=VALUE where that is given."""
-    pictures = [picture for text in texts for picture in read_data(text)]
-    return pictures if only is None else those_with(only, pictures)
-
-
-def those_with(only: str, pictures: Sequence[Picture]) -> list[Picture]:
-    """Return the pictures with COLUMN=VALUE. Raises UsageError where there is none."""
-    column, equals, value = only.partition("=")
-    if not equals:
-        raise UsageError(f"--only {only}: write COLUMN=VALUE, for example view=A")
-    found = [picture for picture in pictures if picture.columns.get(column) == value]
-    if not found:
-        raise UsageError(f"--only {only}: no picture has '{value}' in its column '{column}'")
-    return found

@@ -25,8 +25,7 @@ from edge.preprocess import RESIZE, to_batch
 from trainer.answering import small_reader, tempered, true_columns
 from trainer.bundle import scratch, write_bundle, write_fp32
 from trainer.checkpoint import BEST
-from trainer.data import check_labels, usable
-from trainer.evaluate import read_pictures
+from trainer.data import check_labels, read_pictures, usable
 from trainer.files import make_folder
 from trainer.folds import groups_of, seen_of
 from trainer.lineage import LEARNT, inherited

@@ -14,7 +14,7 @@ from edge.classifier import EMPTY
 from edge.errors import ConfigError, UnavailableError
 from trainer.ablation import Row
 from trainer.answering import true_columns
-from trainer.evaluate import coarse_classes
+from trainer.data import coarse_classes
 from trainer.figures import coarse_figures, figures
 from trainer.files import make_folder, replace_file
 from trainer.jobs import Job, Result, is_done, read_probabilities, read_result

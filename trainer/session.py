@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from edge.classifier import MAX_BATCH
+from edge.classifier import MAX_BATCH, session_options
 
 Batch = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -18,11 +18,8 @@ PART_PIXELS = 2 * 224 * 224
 
 
 def open_session(model: bytes, threads: int = 1) -> ort.InferenceSession:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3
-    return ort.InferenceSession(model, options, ["CPUExecutionProvider"])
+    """Return a session as the daemon has it."""
+    return ort.InferenceSession(model, session_options(threads), ["CPUExecutionProvider"])
 
 
 def logits_of(session: ort.InferenceSession, images: Batch) -> Floats:

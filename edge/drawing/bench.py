@@ -28,6 +28,7 @@ from edge.drawing.planogram_file import (
     why_not_writable,
 )
 from edge.drawing.stills import Still, StillGoneError, Stills
+from edge.drawing.subject import NAMES_NO_PLANOGRAM
 from edge.drawing.suggest import Rows, Suggestion, suggest_boundaries, suggest_rows
 from edge.drawing.viewfinder import Capture, Viewfinder
 from edge.errors import ConfigError, EdgeError
@@ -40,7 +41,6 @@ from edge.site import Decision, Site
 from edge.types import Frame, Image, Quad, Slot
 
 CROP_QUALITY = 92
-NO_PLANOGRAM = "site.yaml names no planogram; add the line `planogram: planogram.yaml`"
 
 
 class NoCameraError(EdgeError):
@@ -154,7 +154,7 @@ class CalibrationBench:
 
     def why_not_writable(self) -> str | None:
         path = self.setup.planogram
-        return NO_PLANOGRAM if path is None else why_not_writable(path)
+        return f"site.yaml {NAMES_NO_PLANOGRAM}" if path is None else why_not_writable(path)
 
     def take(self, camera_id: str) -> Still:
         """Take a picture and keep it. Raises NoCameraError or CameraError."""
@@ -247,7 +247,7 @@ class CalibrationBench:
         self._known(camera_id)
         path = self.setup.planogram
         if path is None:
-            raise NotWritableError(NO_PLANOGRAM)
+            raise NotWritableError(f"site.yaml {NAMES_NO_PLANOGRAM}")
         if still.moving:
             raise MovingError("something moved in the picture; take one of the shelf alone")
         digest = save_slots(path, camera_id, slots, still.image, digest)

@@ -20,7 +20,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from edge.atomicfile import write_atomically
-from edge.config import NO_PLANOGRAM, check_planogram, slot_ids
+from edge.config import DRAW_ONE, check_planogram, slot_ids
 from edge.drawing.planogram_text import Entry, says_nothing, with_camera
 from edge.errors import ChangedError, ConfigError, UnavailableError
 from edge.picture import encode_jpeg
@@ -52,7 +52,7 @@ def read_planogram_file(path: Path) -> tuple[Planogram | None, str]:
     raw = _read(path)
     if raw is None or says_nothing(raw):
         return None, _digest(raw)
-    return check_planogram(parse_yaml(path, raw, NO_PLANOGRAM)), _digest(raw)
+    return check_planogram(parse_yaml(path, raw, DRAW_ONE)), _digest(raw)
 
 
 def save_slots(
@@ -96,7 +96,7 @@ def read_version(path: Path, version_id: str) -> Planogram:
         raise ConfigError(
             [f"{path}: no earlier version {version_id}; {nearest(version_id, known)}"]
         )
-    return check_planogram(read_yaml(known[version_id], NO_PLANOGRAM))
+    return check_planogram(read_yaml(known[version_id], DRAW_ONE))
 
 
 def why_not_writable(path: Path) -> str | None:
@@ -112,7 +112,7 @@ def _data(path: Path, raw: bytes | None) -> dict[str, Data]:
     """Return what the present file says. Raises ConfigError where it is no YAML."""
     if raw is None or says_nothing(raw):
         return {}
-    file = parse_yaml(path, raw, NO_PLANOGRAM)
+    file = parse_yaml(path, raw, DRAW_ONE)
     if file.data is None:
         raise ConfigError([str(problem) for problem in file.problems])
     return file.data
@@ -135,7 +135,7 @@ def _check(path: Path, text: bytes, camera_id: str, slots: Sequence[Slot]) -> No
     Those of the slots are said of the slots: the lines of a text that was never written help
     nobody.
     """
-    file = parse_yaml(path, text, NO_PLANOGRAM)
+    file = parse_yaml(path, text, DRAW_ONE)
     ways: dict[str, list[Keys]] = {slot.slot_id: [] for slot in slots}
     for keys, slot_id in slot_ids(file):
         ways.get(slot_id, []).append(keys)
@@ -229,7 +229,7 @@ def _saved_at(path: Path) -> datetime:
 @lru_cache(maxsize=4 * KEPT)
 def _count_slots(path: Path, changed_at_ns: int) -> dict[str, int]:
     """Count a version's slots once: pages ask for all versions, and a file of 2,000 takes 0.3 s."""
-    return dict(Counter(str(keys[1]) for keys, _ in slot_ids(read_yaml(path, NO_PLANOGRAM))))
+    return dict(Counter(str(keys[1]) for keys, _ in slot_ids(read_yaml(path, DRAW_ONE))))
 
 
 def _reference_digest(data: bytes) -> str:

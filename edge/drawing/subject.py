@@ -12,6 +12,7 @@ from edge.section import made_name
 from edge.site import Site
 
 PLANOGRAM = "planogram.yaml"
+NAMES_NO_PLANOGRAM = f"names no planogram; add the line `planogram: {PLANOGRAM}`"
 
 
 def is_picture(subject: str) -> bool:
@@ -52,6 +53,5 @@ def site_of_camera(site_path: Path, camera_id: str | None, planogram: Path | Non
 def planogram_path(site: Site, site_path: Path) -> Path:
     """Return where the site's slots are written. Raises ConfigError where it does not say."""
     if site.planogram is None:
-        message = f"planogram: is missing; add the line `planogram: {PLANOGRAM}`"
-        raise ConfigError([f"{site_path}: {message}"])
+        raise ConfigError([f"{site_path} {NAMES_NO_PLANOGRAM}"])
     return site.planogram

@@ -11,7 +11,7 @@ from edge.address import in_url, reached_at
 from edge.site import Site
 
 ANSWER_S = 3.0
-ANYWHERE = ("0.0.0.0", "::")
+EVERY_ADDRESS = ("0.0.0.0", "::")
 
 
 def address_of(site: Site, port: int) -> str:
@@ -19,7 +19,7 @@ def address_of(site: Site, port: int) -> str:
     host = site.web.listen_address[0]
     if site.web.tls and site.web.names:
         host = site.web.names[0]
-    elif host in ANYWHERE:
+    elif host in EVERY_ADDRESS:
         host = _own_address()
     scheme = "https" if site.web.tls else "http"
     return f"{scheme}://{in_url(host)}:{port}/"

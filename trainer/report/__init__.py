@@ -15,7 +15,7 @@ from pathlib import Path
 
 from edge import __version__
 from edge.errors import UsageError
-from trainer.evaluate import coarse_classes
+from trainer.data import coarse_classes
 from trainer.files import make_folder, replace_file
 from trainer.lineage import LEARNT
 from trainer.picture import Picture

@@ -17,8 +17,7 @@ from edge.decide import Rule
 from edge.errors import EdgeError, UsageError
 from trainer.answering import Model, RunModel, predict, true_columns
 from trainer.checkpoint import BEST, CurveRow
-from trainer.data import read_source, usable
-from trainer.evaluate import read_pictures
+from trainer.data import read_pictures, read_source, usable
 from trainer.figures import figures
 from trainer.folds import groups_of, seen_of
 from trainer.lineage import fed_to, inherited
