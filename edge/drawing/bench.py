@@ -15,7 +15,6 @@ from statistics import median
 
 import cv2
 
-from edge.cameras import scheme_of
 from edge.decide import Rule
 from edge.drawing.align import Alignment, align
 from edge.drawing.jury import Jury
@@ -63,8 +62,8 @@ class MovingError(EdgeError):
 class Setup:
     """What there is to calibrate by the configuration as it is now."""
 
-    kinds: Mapping[str, str]
-    """Each camera's id and kind: rtsp, usb, …"""
+    cameras: tuple[str, ...]
+    """Their ids."""
     planogram: Path | None
     """The file that is written; None where the configuration names none."""
     bundle: Path | None
@@ -80,7 +79,7 @@ class Setup:
     def of(cls, site: Site) -> Setup:
         cameras = {camera.id: camera for camera in site.cameras}
         return cls(
-            kinds={camera.id: scheme_of(camera.url) for camera in site.cameras},
+            cameras=tuple(cameras),
             planogram=site.planogram,
             bundle=site.bundle,
             brought=lambda camera_id: brought_slots(cameras[camera_id]),
@@ -150,7 +149,7 @@ class CalibrationBench:
     def slot_counts(self) -> dict[str, int]:
         """Return how many slots each camera has."""
         planogram, _ = self._read()
-        return {camera: len(self._slots(planogram, camera)) for camera in self.setup.kinds}
+        return {camera: len(self._slots(planogram, camera)) for camera in self.setup.cameras}
 
     def why_not_writable(self) -> str | None:
         path = self.setup.planogram
@@ -283,9 +282,9 @@ class CalibrationBench:
         self._viewfinder.close()
 
     def _known(self, camera_id: str) -> str:
-        kinds = self.setup.kinds
-        if camera_id not in kinds:
-            raise NoCameraError(f"there is no such camera; there are: {', '.join(kinds)}")
+        known = self.setup.cameras
+        if camera_id not in known:
+            raise NoCameraError(f"there is no such camera; there are: {', '.join(known)}")
         return camera_id
 
     def _read(self) -> tuple[Planogram | None, str]:

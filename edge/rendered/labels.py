@@ -84,7 +84,7 @@ def _can(product: Product, canvas: Image) -> Image:
     )
     _wave(canvas, 0.74, product.accent)
     write(canvas, product.word, (0.5, 0.46), 0.40, product.ink, bold=True)
-    write(canvas, product.name.split()[-2] + " ml", (0.5, 0.90), 0.16, product.ink)
+    write(canvas, product.size, (0.5, 0.90), 0.16, product.ink)
     lines(canvas, (0.38, 0.58, 0.62, 0.64), 2, product.ink)
     canvas[: round(rows * 0.045)] = SILVER
     canvas[-round(rows * 0.03) :] = blend(SILVER, BLACK, 0.25)
@@ -114,7 +114,7 @@ def _bottle(product: Product, canvas: Image) -> Image:
     write(band, product.word, (0.5, 0.30), 0.44, product.ink, bold=True)
     write(
         band,
-        product.name.rsplit(" ", 2)[1] + " " + product.name.rsplit(" ", 1)[1],
+        product.size,
         (0.5, 0.90),
         0.14,
         product.ink,
@@ -229,7 +229,7 @@ def _banner(product: Product, canvas: Image) -> None:
         )
     write(
         canvas,
-        product.name.rsplit(" ", 2)[-2] + " " + product.name.rsplit(" ", 1)[-1],
+        product.size,
         (0.74, 0.955),
         0.3,
         product.ink,

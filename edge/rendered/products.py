@@ -28,6 +28,11 @@ class Product:
     height: float
     depth: float
 
+    @property
+    def size(self) -> str:
+        """What the name ends with: how much is in it, and the unit."""
+        return " ".join(self.name.split()[-2:])
+
 
 def article_number(number: int) -> str:
     """Return an EAN-13 of the range kept for a shop's own use (20…29), so it is nobody's."""

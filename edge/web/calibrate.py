@@ -92,10 +92,9 @@ class _Requests:
 
     async def overview(self, request: Request) -> Response:
         bench = self._bench
-        kinds = bench.setup.kinds
         counts = await _work(self._files, bench.slot_counts)
         why_not = await _work(self._files, bench.why_not_writable)
-        cameras = [{"id": one, "kind": kinds[one], "slots": counts[one]} for one in kinds]
+        cameras = [{"id": one, "slots": count} for one, count in counts.items()]
         return JSONResponse(
             {
                 "cameras": cameras,

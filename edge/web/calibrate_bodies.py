@@ -96,13 +96,7 @@ class SaveBody(Body):
 
 def still_json(still: Still) -> dict[str, Any]:
     width, height = still.size
-    return {
-        "token": still.token,
-        "width": width,
-        "height": height,
-        "moving": still.moving,
-        "taken_at": rfc3339(still.frame.taken_at),
-    }
+    return {"token": still.token, "width": width, "height": height}
 
 
 def slot_json(slot: Slot) -> dict[str, Any]:

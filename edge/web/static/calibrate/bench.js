@@ -11,7 +11,7 @@ import { asPlan, emptyState, mapped, scaled, withPlan } from "./state.js";
 /** @typedef {import("./state.js").State} State */
 /** @typedef {import("./state.js").Frame} Frame */
 /** @typedef {import("../geom/homography.js").Matrix} Matrix */
-/** @typedef {{token: string, width: number, height: number, moving: boolean, taken_at: string}} Picture */
+/** @typedef {{token: string, width: number, height: number}} Picture */
 /** @typedef {{id: string, name: string, sku: string|null, priority: number|null, quad: any}} PlanSlot */
 /**
  * @typedef {object} Plan
@@ -26,7 +26,7 @@ import { asPlan, emptyState, mapped, scaled, withPlan } from "./state.js";
 const PICTURE_MS = 30000; // a camera that has to be opened first takes its time
 
 export class Bench {
-  /** @type {{id: string, kind: string, slots: number}[]} */ cameras = [];
+  /** @type {{id: string, slots: number}[]} */ cameras = [];
   writable = true;
   /** @type {string|null} */ whyNot = null;
   /** No daemon runs: what is saved waits for it. */

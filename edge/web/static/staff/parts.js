@@ -1,6 +1,6 @@
 /** Small parts of several views: a slot's pictures, its state in a chip. */
 
-import { h, icon, set, setText } from "../lib/dom.js";
+import { h, icon, iconHref, set, setText } from "../lib/dom.js";
 import { t } from "../lib/i18n.js";
 import { stateWords } from "./model.js";
 
@@ -103,7 +103,7 @@ export function stateChip() {
   root.update = (/** @type {Slot} */ slot) => {
     const sight = slot.visibility === "clear" ? slot.state : slot.visibility;
     set(root, "class", `chip chip--${slot.state}`);
-    set(root.querySelector("use"), "href", `/static/icons.svg#${sight}`);
+    set(root.querySelector("use"), "href", iconHref(sight));
     setText(word, stateWords(slot));
   };
   return root;
