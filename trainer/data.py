@@ -28,9 +28,10 @@ from trainer.decode import (
 from trainer.files import expanded
 from trainer.folders import from_folders
 from trainer.index import from_index
-from trainer.picture import NAME_AT_MOST, Picture
+from trainer.picture import Picture
 from trainer.recipe import Data
 from trainer.walk import count_archives, walk
+from trainer.wording import NAME_AT_MOST
 
 log = logging.getLogger(__name__)
 

@@ -12,8 +12,9 @@ from unicodedata import normalize
 
 from edge.classifier import EMPTY, OCCUPANCY
 from edge.errors import ConfigError, UnavailableError
-from trainer.picture import NAME_AT_MOST, Picture
+from trainer.picture import Picture
 from trainer.walk import is_garbled, is_hidden, walk
+from trainer.wording import some_of
 
 log = logging.getLogger(__name__)
 
@@ -88,12 +89,10 @@ def _warn_of_joined(path: Path, folders: Sequence[tuple[str, ...]]) -> None:
     for name in sorted(inner.keys() - OCCUPANCY):
         below = sorted(inner[name] - {""})
         if len(below) > 1:
-            named = ", ".join(below[:NAME_AT_MOST])
-            more = f" and {len(below) - NAME_AT_MOST} more" if len(below) > NAME_AT_MOST else ""
             deep = any("/" in each for each in below)
             log.warning(
-                "class '%s' joins the folders %s%s; if these are products move them %s",
-                name, named, more, f"up into {path}" if deep else "one level up",
+                "class '%s' joins the folders %s; if these are products move them %s",
+                name, some_of(below), f"up into {path}" if deep else "one level up",
             )  # fmt: skip
 
 
@@ -104,10 +103,9 @@ def _warn_of_strays(path: Path, folders: Folders) -> None:
     for parts in sorted(above & folders.keys()):
         names = sorted(folders[parts])
         log.warning(
-            "class '%s' is what lies beside the folders of other classes in %s: %s%s; take out "
+            "class '%s' is what lies beside the folders of other classes in %s: %s; take out "
             "what is no picture of one",
-            parts[-1], path.joinpath(*parts), ", ".join(names[:NAME_AT_MOST]),
-            f" and {len(names) - NAME_AT_MOST} more" if len(names) > NAME_AT_MOST else "",
+            parts[-1], path.joinpath(*parts), some_of(names),
         )  # fmt: skip
 
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from trainer.decode import fingerprints
 from trainer.folds import groups_of, seen_of
-from trainer.picture import NAME_AT_MOST, Picture
+from trainer.picture import Picture
+from trainer.wording import some_of
 
 log = logging.getLogger(__name__)
 
@@ -72,12 +73,9 @@ def warn_of_unmeasured(learnt: Sequence[Picture], held_out: Sequence[Picture]) -
     groups: dict[str, set[int]] = defaultdict(set)
     for picture, number in zip(learnt, groups_of(learnt), strict=True):
         groups[picture.label].add(int(number))
-    names = ", ".join(f"'{label}'" for label in without[:NAME_AT_MOST])
-    if len(without) > NAME_AT_MOST:
-        names += f" and {len(without) - NAME_AT_MOST} more"
     log.warning(
         "hold_out keeps back no picture of %s, so %s: %s; add pictures from elsewhere",
-        names,
+        some_of([f"'{label}'" for label in without]),
         "no figure says how well they are told" if measured else "nothing measures the model",
         "all pictures of a class are in one group, which is learnt from"
         if all(len(groups[label]) == 1 for label in without)

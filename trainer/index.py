@@ -13,8 +13,9 @@ from pathlib import Path
 from unicodedata import normalize
 
 from edge.errors import ConfigError
-from trainer.picture import NAME_AT_MOST, Picture
+from trainer.picture import Picture
 from trainer.walk import on_disk
+from trainer.wording import NAME_AT_MOST
 
 log = logging.getLogger(__name__)
 

@@ -41,6 +41,7 @@ from trainer.picture import Picture
 from trainer.pixels import Pixels
 from trainer.recipe import Data, Recipe, check_choice
 from trainer.series import in_series
+from trainer.wording import some_of
 
 log = logging.getLogger(__name__)
 
@@ -136,8 +137,7 @@ class Mixture:
         said = f"{len(self.pictures)} pictures of {len(classes)} classes"
         if self.held_out:
             said += f", {len(self.held_out)} more held out"
-        more = f", and {len(classes) - 12} more" if len(classes) > 12 else ""
-        return f"{said}: {', '.join(classes[:12])}{more}"
+        return f"{said}: {some_of(classes, 12)}"
 
     @cached_property
     def _fingerprints(self) -> list[str]:

@@ -12,9 +12,6 @@ from edge.errors import ConfigError
 from edge.types import Image
 from trainer.decode import read_pixels
 
-NAME_AT_MOST = 5
-"""So many are named in one message."""
-
 
 @dataclass(frozen=True)
 class Picture:

@@ -13,6 +13,7 @@ from trainer.report.answers import Answers
 from trainer.report.page import Figure, bdi, count, details, scrolling, table, words
 from trainer.report.svg import capped, escape, percent, shortened
 from trainer.report.thumbs import placeholder, thumbnail
+from trainer.wording import some_of
 
 MOST_CLASSES = 12
 MOST_PAIRS, MOST_MISTAKES = 6, 24
@@ -43,9 +44,7 @@ def confusion(answers: Answers, coarse_of: Mapping[str, str], may_show: MayShow)
         parts.append(f"{within} of {count(wrong, 'mistake')} stay within the coarse class.")
     never = [n for k, n in enumerate(answers.classes) if counts[k].sum() and not counts[:, k].sum()]
     if never:
-        named = ", ".join(shortened(name) for name in never[:5])
-        more = f" and {len(never) - 5} more" if len(never) > 5 else ""
-        parts.append(f"Never said: {named}{more}.")
+        parts.append(f"Never said: {some_of([shortened(name) for name in never])}.")
     body = _matrix(counts, answers.classes, blocks) + _pairs(answers, counts, may_show)
     return Figure(_title(counts, answers.classes), body, " ".join(parts), wide=True)
 
