@@ -2,7 +2,8 @@
 
 import "./language.js";
 import { h, icon, set } from "../lib/dom.js";
-import { lang, setLang, t } from "../lib/i18n.js";
+import { t } from "../lib/i18n.js";
+import { languageButton } from "../lib/language.js";
 import { ApiError } from "../lib/net.js";
 import { staySignedIn } from "../lib/session.js";
 import { toast } from "../lib/toast.js";
@@ -82,9 +83,6 @@ export class App {
     this.shot = tool("camera", t("calibrate.retake"), () => this.retake(), { wide: false });
     this.move = tool("realign", t("calibrate.realign"), () => this.realign.start(), { wide: false });
     this.save = tool("save", t("calibrate.save"), () => this.saving.save(), { key: "Ctrl+S", kind: "button--primary bar__save" });
-    const other = lang() === "ko" ? "en" : "ko";
-    this.language = h("button", { type: "button", class: "button button--quiet bar__language", lang: other,
-      "aria-label": other === "ko" ? "한국어" : "English", onclick: () => setLang(other) }, other === "ko" ? "한" : "EN");
     this.undo = tool("undo", t("calibrate.undo"), () => actions.undo(), { key: "Ctrl+Z", wide: false });
     this.redo = tool("redo", t("calibrate.redo"), () => actions.redo(), { key: "Ctrl+Y", wide: false });
     this.magnet = tool("magnet", t("calibrate.snap"), () => this.toggleSnap(), { key: "G", wide: false });
@@ -99,7 +97,7 @@ export class App {
       h("header", { class: "bar calibrate-bar" },
         this.back,
         h("div", { class: "bar__title" }, h("h1", null, t("calibrate.title"))),
-        this.choice, this.shot, this.move, this.language, this.save),
+        this.choice, this.shot, this.move, languageButton("button button--quiet bar__language"), this.save),
       h("main", { class: "calibrate" }, h("div", { class: "work" }, this.ground, strip),
         h("div", { id: "panel", class: "calibrate__panel", tabindex: "-1" }, this.realign.element, this.panel.element)));
   }

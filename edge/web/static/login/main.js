@@ -1,7 +1,8 @@
 /** The login page: who still has a session goes on at once, everybody else is asked for the PIN. */
 
 import { h, icon } from "../lib/dom.js";
-import { lang, setLang, t } from "../lib/i18n.js";
+import { t } from "../lib/i18n.js";
+import { languageButton } from "../lib/language.js";
 import { getJson, send } from "../lib/net.js";
 import { pinForm } from "../lib/pin.js";
 
@@ -22,17 +23,6 @@ function ours(next) {
 
 function draw(session) {
   document.title = `${t("login.title")} · ${session.node}`;
-  const other = lang() === "ko" ? "en" : "ko";
-  const language = h(
-    "button",
-    {
-      class: "button button--quiet",
-      type: "button",
-      lang: other,
-      onclick: () => (setLang(other), draw(session)),
-    },
-    other === "ko" ? "한국어" : "English",
-  );
   const main = h(
     "main",
     { class: "login" },
@@ -50,7 +40,7 @@ function draw(session) {
       h("p", { class: "muted" }, t("login.prompt")),
       pinForm({ tls: session.tls, done: goOn }),
     ),
-    language,
+    languageButton("button button--quiet", { long: true, then: () => draw(session) }),
   );
   document.querySelector("main")?.remove();
   document.body.prepend(main);

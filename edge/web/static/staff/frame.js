@@ -1,7 +1,8 @@
 /** The page around the views: header, connection, tabs, title. */
 
 import { h, icon, set, setText } from "../lib/dom.js";
-import { lang, setLang, t } from "../lib/i18n.js";
+import { t } from "../lib/i18n.js";
+import { languageButton } from "../lib/language.js";
 import { clock } from "../lib/time.js";
 
 export const VIEWS = ["todo", "shelves", "history", "health"];
@@ -14,18 +15,6 @@ export function header(settings) {
   const name = h("h1");
   const words = h("span");
   const link = h("p", { class: "live" }, h("span", { class: "live__dot" }), words);
-  const other = lang() === "ko" ? "en" : "ko";
-  const language = h(
-    "button",
-    {
-      class: "button button--quiet language",
-      type: "button",
-      lang: other,
-      "aria-label": other === "ko" ? "한국어" : "English",
-      onclick: () => setLang(other),
-    },
-    other === "ko" ? "한" : "EN",
-  );
   const root = h(
     "header",
     { class: "bar" },
@@ -36,7 +25,7 @@ export function header(settings) {
       icon("pencil"),
       h("span", null, t("tabs.calibrate")),
     ),
-    language,
+    languageButton("button button--quiet language"),
     h(
       "button",
       {
