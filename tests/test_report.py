@@ -458,6 +458,7 @@ def test_out_of_fold_answers_are_judged_where_there_is_no_run(tmp_path, photos):
         probabilities=np.stack([p_empty, 1 - p_empty], axis=1)[None].astype(np.float32),
         truth=truth, fold=np.zeros((1, 12)), group=np.arange(12), picture=np.array(files),
         box=np.zeros((12, 4), int), classes=np.array(["empty", "stocked"]),
+        coarse=np.full(12, "slot"),
     )  # fmt: skip
     page = report(tmp_path / "r.html", "--study", study)
     assert "Of 12 pictures that it had not learnt from, 10 are named right: 83 %" in page.words
@@ -466,6 +467,7 @@ def test_out_of_fold_answers_are_judged_where_there_is_no_run(tmp_path, photos):
         in page.titles
     )
     assert "Most often empty is taken for stocked: 2 of its 6 pictures" in page.titles
+    assert "2 of 2 mistakes stay within the coarse class." in page.words
 
 
 @pytest.mark.parametrize(

@@ -609,6 +609,8 @@ def test_where_pictures_say_a_kind_the_table_has_how_often_that_is_right(twofold
     recipe = write_recipe(tmp_path / "recipe.yaml", photos, epochs=1)
     (row,) = study("kfold", recipe, tmp_path / "study", "--folds", 2, "--repeats", 1)["rows"]
     assert row["figures"]["coarse_top1"]["mean"] == 1  # both classes are of one kind
+    pictures = out_of_fold(open_study(tmp_path / "study")).pictures  # who has the study alone
+    assert {picture.columns["coarse"] for picture in pictures} == {"slot"}
     head, _, line = (tmp_path / "study" / "table.md").read_text().splitlines()
     assert (head.split("|")[-2].strip(), line.split("|")[-2].strip()) == ("coarse %", "100.00")
     assert "coarse" not in (twofold[0] / "table.md").read_text()

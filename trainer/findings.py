@@ -96,6 +96,7 @@ class Findings:
             group=self._layout.groups,
             picture=np.array([str(picture.file.absolute()) for picture in self._pictures]),
             box=np.array([picture.box or (0, 0, 0, 0) for picture in self._pictures]),
+            coarse=np.array([picture.columns.get("coarse") or "" for picture in self._pictures]),
             classes=np.array(self._classes),
         )
         replace_file(file, lambda path: path.write_bytes(content.getvalue()))

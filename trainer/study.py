@@ -31,7 +31,7 @@ STUDY/study.json, written anew after every fit, holds
       seconds_per_fit            {mean, std} of training on one thread, its teacher not counted
       ms_per_image               {mean, std} of asking the finished net, one thread, FP32
       oof                        path below STUDY: an npz with probabilities (repeats, n, classes),
-                                 truth (n,), fold (repeats, n), group, picture, box, classes
+                                 truth (n,), fold (repeats, n), group, picture, box, coarse, classes
 
 and beside it the same as table.csv and table.md.
 """

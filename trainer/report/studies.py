@@ -35,7 +35,7 @@ from trainer.statistics import half_width
 
 Row = Mapping[str, Any]
 FULL, PLAIN = "full", "plain"
-OOF = ("classes", "truth", "picture", "group", "box", "probabilities")
+OOF = ("classes", "truth", "picture", "group", "box", "coarse", "probabilities")
 OUT_OF_FOLD = "that it had not learnt from"
 NAMED = 8
 """Of more rows only the best and the fastest have their name beside the dot."""
@@ -106,9 +106,9 @@ def out_of_fold(study: Study) -> Answers | None:
     classes = tuple(map(str, found["classes"]))
     truth = found["truth"].astype(np.int64)
     pictures = [
-        Picture(Path(str(file)), classes[k], str(group), {}, _box(box))
-        for file, k, group, box in zip(
-            found["picture"], truth, found["group"], found["box"], strict=True
+        Picture(Path(str(file)), classes[k], str(group), {"coarse": str(coarse)}, _box(box))
+        for file, k, group, box, coarse in zip(
+            *(found["picture"], truth, found["group"], found["box"], found["coarse"]), strict=True
         )
     ]
     p, groups = found["probabilities"][0].astype(np.float64), found["group"]
