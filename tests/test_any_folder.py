@@ -855,6 +855,33 @@ def test_boxes_that_are_not_learnt_from_are_counted_and_misspelled_ones_refused(
         check_labels([found], ("empty", "stocked"))
 
 
+def test_boxes_beside_their_photo_are_told_before_anything_is_learnt(tmp_path, caplog):
+    data = tmp_path / "data"
+    boxes = [BOX, *(f'{{"label": "empty", "x": {x}, "y": 0, "w": 9, "h": 9}}' for x in (30, 50))]
+    text = f'{{"image": "a.jpg", "boxes": [{", ".join(boxes)}]}}'
+    write(data / "a.json", text.encode())
+    write(data / "a.jpg", rotated())
+    assert read_pixels(data / "a.jpg").shape == (60, 40, 3)
+    found = read_data(str(data))
+    named = f"boxes that lie beside their photo: {data / 'a.jpg'} (50, 0, 9, 9)"
+    with pytest.raises(ConfigError) as caught:
+        usable(found, "refuse")
+    assert str(caught.value) == named
+    assert [picture.box[0] for picture in usable(found, "skip")] == [found[0].box[0], 30]
+    assert named in caplog.text
+    with pytest.raises(ConfigError, match="beside their photo"):
+        usable(found[2:], "skip")
+
+
+@pytest.mark.parametrize("side", ["0", "-3", "0.5"])
+def test_a_box_without_pixels_is_refused_with_its_number(tmp_path, side):
+    empty = f'{{"label": "empty", "x": 5, "y": 5, "w": 9, "h": {side}}}'
+    text = f'{{"image": "a.png", "boxes": [{BOX}, {empty}]}}'
+    data = write(tmp_path / "data" / "a.json", text.encode()).parent
+    with pytest.raises(ConfigError, match=r"a.json: box 2 is less than a pixel wide or high"):
+        read_data(str(data))
+
+
 def test_class_folders_beside_photos_with_boxes_are_told(folder, caplog):
     write(folder / "a.json", f'{{"image": "a.png", "boxes": [{BOX}]}}'.encode())
     assert len(read_data(str(folder))) == 1
@@ -866,6 +893,26 @@ def test_photos_in_folders_that_boxes_are_drawn_on_are_not_called_left_out(folde
     write(folder / "a.json", f'{{"image": "{photo}", "boxes": [{BOX}]}}'.encode())
     assert len(read_data(str(folder))) == 1
     assert "2 pictures in folders within are left out" in caplog.text
+
+
+def test_what_is_given_twice_counts_once_where_it_is_measured(recipe, folder, caplog):
+    said = fit(recipe, folder, "--data", folder)
+    assert "6 pictures of 2 classes" in said
+    assert "3 pictures are given once more, and count as often" in caplog.text
+    asked = ("--data", folder, "--data", f"{folder / 'empty'}=empty", "--json")
+    found = json.loads(trainer("evaluate", folder.parent / "run", *asked).stdout)
+    assert found["n"] == 3
+    assert "2 pictures are given once more, and count once" in caplog.text
+
+
+def test_who_leaves_out_what_shares_all_groups_is_told_so(recipe, folder):
+    rows = "empty/1.png,empty,a,A\nempty/2.png,empty,b,B\nstocked/3.png,stocked,a,B\n"
+    rows += "empty/1.png,empty,a,A\nempty/2.png,empty,b,A\n"
+    index = rows.replace("empty/2.png,empty,b,B", "empty/2.png,empty,a,B")
+    write(folder / "index.csv", f"file,label,group,view\n{index}".encode())
+    out = ("--out", folder.parent / "run", "--set", "series=true")
+    message = refusal(2, "fit", recipe, "--data", folder, *out, "--leave-out", " view = A")
+    assert "--leave-out view=A: none is left to learn from; all others share a group" in message
 
 
 @pytest.mark.parametrize(

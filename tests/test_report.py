@@ -435,6 +435,29 @@ def test_tricks_that_cost_accuracy_together_are_said_to_cost_it(tmp_path):
     assert "2 rows measured in 12 minutes" in page.titles[-1]
 
 
+def test_of_two_fits_nothing_is_called_clear(tmp_path):
+    few = {"repeats": 1, "top1_per_fold": [[0.7, 0.9]], "top1_per_repeat": [0.8]}
+    rows = [row("full", None, 0, 0, 0), row("plain", "full", -4, -6, -2)]
+    rows += [row("full-mixup", "full", -3, -4, -2)]
+    for one in rows:
+        one.update(few)
+    for one in rows[1:]:
+        one["difference"] |= {"std_folds": 57.0, "std_repeats": None}
+    page = report(tmp_path / "r.html", "--study", write_study(tmp_path / "study", "ablate", rows))
+    assert "None of 1 trick clearly helps the full recipe" in page.titles
+    assert "together bring 4.0 points of accuracy over the plain recipe (2.0 to 6.0" in page.words
+    assert page.words.count("With fewer than 4 fits a row nothing is called clear") == 2
+    assert "95 % confidence" not in page.words
+
+
+def test_no_trick_brings_more_than_a_hundred_points(tmp_path):
+    wild = row("plain", "full", -40, -60, -20)
+    wild["difference"]["std_folds"] = 90.0
+    rows = [row("full", None, 0, 0, 0), wild]
+    page = report(tmp_path / "r.html", "--study", write_study(tmp_path / "study", "ablate", rows))
+    assert "(-54.4 to 100.0 with 95 % confidence)" in page.words
+
+
 def test_a_study_of_seconds_is_not_said_to_take_no_minute(tmp_path):
     quick = row("single", None, 0, 0, 0) | {"seconds_per_fit": {"mean": 4.0, "std": 1.0}}
     page = report(tmp_path / "r.html", "--study", write_study(tmp_path / "study", "kfold", [quick]))
@@ -475,7 +498,7 @@ def test_out_of_fold_answers_are_judged_where_there_is_no_run(tmp_path, photos):
     [
         ([], "name a run"),
         (["gone"], "no finished run"),
-        (["--study", "gone"], "no study"),
+        (["--study", "gone"], "gone: no study"),
         (["--study", "gone", "--data", "pictures"], "name the run or the --bundle to ask"),
         (["--bundle", "gone.onnx"], "name the pictures for the bundles with --data"),
     ],

@@ -158,6 +158,17 @@ def test_a_run_tells_what_it_was_made_from_and_how_it_went(recipe, run):
     assert load_run(run).recipe == recipe
 
 
+def test_a_run_that_is_asked_for_once_more_elsewhere_was_trained_where_it_was(
+    recipe, run, tmp_path
+):
+    moved = tmp_path / "run"
+    shutil.copytree(run, moved)
+    about = json.loads((moved / "run.json").read_text()) | {"cpu": "another", "threads": 64}
+    (moved / "run.json").write_text(json.dumps(about))
+    trained(recipe, moved)
+    assert json.loads((moved / "run.json").read_text()) == about
+
+
 def test_the_curve_has_the_loss_and_the_held_out_accuracy_of_each_epoch(run):
     curve = json.loads((run / "curve.json").read_text())
     assert [row["epoch"] for row in curve] == list(range(1, 21))

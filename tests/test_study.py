@@ -731,6 +731,10 @@ def test_too_few_groups_and_pictures_are_refused_with_what_to_do(recipe, tmp_pat
     message = refusal("kfold", recipe, "--folds", 9, *out)
     assert "no class has more than 8 pictures" in message
     assert "only 8 pictures" in refusal("kfold", recipe, "--subset", "stocked=9,empty=2", *out)
+    spaced = "stocked=9, empty=2"
+    assert "8 pictures of 'stocked'" in refusal("kfold", recipe, "--subset", spaced, *out)
+    spaced = "stocked=8, empty=9"
+    assert "8 pictures of 'empty'" in refusal("kfold", recipe, "--subset", spaced, *out)
     assert "write LABEL=N" in refusal("kfold", recipe, "--subset", "stocked", *out)
     for wrong in ("stocked=8", "stocked=8,stocked=4,empty=4"):
         assert "two labels at least" in refusal("kfold", recipe, "--subset", wrong, *out)

@@ -67,7 +67,9 @@ def _boxes(
                 raise TypeError
             label = label.strip()
             if label.casefold() in OCCUPANCY:  # `Empty` is refused as in an index
-                found.append((label, _sides(box)))
+                found.append((label, sides := _sides(box)))
+                if min(sides[2:]) < 1:
+                    raise ConfigError([f"{file}: box {number} is less than a pixel wide or high"])
             else:
                 remarks[label] += 1
         except (ValueError, KeyError, TypeError, OverflowError):

@@ -257,7 +257,7 @@ def ablate(
 ) -> None:
     """Measure what each trick of a recipe brings: without it, and it alone on a plain recipe."""
     recipe = read_recipe(recipe_file, data, changes)
-    chosen = tuple(ablate_rows(recipe, rows.split(",") if rows else ()))
+    chosen = tuple(ablate_rows(recipe, [name.strip() for name in rows.split(",")] if rows else ()))
     teacher = teacher_recipe(recipe, recipe_file.parent)
     for row in chosen:
         if row.recipe.distill and row.recipe.distill.body:  # told before hours of training
@@ -267,11 +267,12 @@ def ablate(
 
 
 def _counts(subset: str | None) -> tuple[tuple[str, int], ...]:
-    pairs = [each.partition("=") for each in subset.split(",")] if subset else []
-    wrong = [label for label, _, count in pairs if not count.isdecimal() or int(count) == 0]
+    parts = [each.partition("=") for each in subset.split(",")] if subset else []
+    pairs = [(label.strip(), count.strip()) for label, _, count in parts]
+    wrong = [label for label, count in pairs if not count.isdecimal() or int(count) == 0]
     if wrong:
         raise UsageError(f"--subset {subset}: write LABEL=N,…, for example stocked=132,empty=42")
-    counts = {label: int(count) for label, _, count in pairs}
+    counts = {label: int(count) for label, count in pairs}
     if len(counts) < len(pairs) or len(counts) == 1:
         raise UsageError(f"--subset {subset}: name two labels at least, each once")
     return tuple(counts.items())

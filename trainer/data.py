@@ -24,6 +24,7 @@ from trainer.decode import (
     check_readable,
     fingerprints,
     of_each,
+    size_of,
 )
 from trainer.files import expanded
 from trainer.folders import from_folders
@@ -31,7 +32,7 @@ from trainer.index import from_index
 from trainer.picture import Picture
 from trainer.recipe import Data
 from trainer.walk import count_archives, walk
-from trainer.wording import NAME_AT_MOST
+from trainer.wording import NAME_AT_MOST, some_of
 
 log = logging.getLogger(__name__)
 
@@ -153,6 +154,26 @@ def usable(pictures: Sequence[Picture], unreadable: Unreadable) -> list[Picture]
     for file, error in errors.items():
         if unreadable == "skip":
             log.warning("%s: left out: %s", file, error.why)
+    return _with_pixels(left, unreadable)
+
+
+def _with_pixels(pictures: Sequence[Picture], unreadable: Unreadable) -> list[Picture]:
+    """Return the pictures without boxes that lie beside their photo.
+
+    Raises ConfigError with them where they are refused or no other is left.
+    """
+    files = sorted({picture.file for picture in pictures if picture.box})
+    sizes = dict(zip(files, of_each(size_of, files), strict=True))
+    left: list[Picture] = []
+    out: list[Picture] = []
+    for picture in pictures:
+        size = sizes.get(picture.file) if picture.box else None
+        (out if size and picture.is_beside(*size) else left).append(picture)
+    named = some_of([f"{picture.file} {picture.box}" for picture in out])
+    if out and (unreadable == "refuse" or not left):
+        raise ConfigError([f"boxes that lie beside their photo: {named}"])
+    if out and unreadable == "skip":
+        log.warning("left out are boxes that lie beside their photo: %s", named)
     return left
 
 
@@ -264,8 +285,19 @@ class LeaveOut:
 
 def read_pictures(texts: Sequence[str], only: str | None = None) -> list[Picture]:
     """Return the pictures of all DATA, only those with COLUMN=VALUE where that is given."""
-    pictures = [picture for text in texts for picture in read_data(text)]
+    given = [picture for text in texts for picture in read_data(text)]
+    pictures = once(given)
+    if again := len(given) - len(pictures):
+        log.warning("%d pictures are given once more, and count once", again)
     return pictures if only is None else those_with(only, pictures)
+
+
+def once(pictures: Sequence[Picture]) -> list[Picture]:
+    """Return the pictures without those that are there already: by file, box and label."""
+    first: dict[tuple[str, object, str], Picture] = {}
+    for picture in pictures:
+        first.setdefault((os.path.abspath(picture.file), picture.box, picture.label), picture)
+    return list(first.values())
 
 
 def those_with(only: str, pictures: Sequence[Picture]) -> list[Picture]:
@@ -282,7 +314,7 @@ def column_and_value(option: str, text: str) -> tuple[str, str]:
     column, equals, value = text.partition("=")
     if not equals:
         raise UsageError(f"{option} {text}: write COLUMN=VALUE, for example view=A")
-    return column, value
+    return column.strip(), value.strip()
 
 
 def coarse_classes(pictures: Sequence[Picture]) -> dict[str, str]:

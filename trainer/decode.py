@@ -18,8 +18,8 @@ from typing import TypeVar
 
 import cv2
 import numpy as np
+from PIL import ExifTags, ImageOps
 from PIL import Image as PillowImage
-from PIL import ImageOps
 from PIL.JpegImagePlugin import JpegImageFile
 
 from edge.errors import UnavailableError
@@ -110,6 +110,20 @@ def check_readable(file: Path) -> None:
     _look(file, head, tail, size)
     if not (_begins_well(head) or _begins_well(_all_of(file))):
         read_pixels(file, near=1)
+
+
+def size_of(file: Path) -> tuple[int, int] | None:
+    """Return (width, height) of a picture as it is seen upright, by its header alone.
+
+    None where that does not tell.
+    """
+    try:
+        with PillowImage.open(file) as picture:
+            wide, high = picture.size
+            lies = picture.getexif().get(ExifTags.Base.Orientation, 1) > 4
+    except DAMAGED:
+        return None
+    return (high, wide) if lies else (wide, high)
 
 
 def fingerprints(files: Iterable[Path]) -> dict[Path, str]:

@@ -197,8 +197,9 @@ def read_study(file: Path) -> dict[str, Any]:
     try:
         about = json.loads(file.read_text())
     except (OSError, UnicodeDecodeError):
+        place = file.parent if file.name == "study.json" else file
         raise UnavailableError(
-            f"{file.parent}: no study; make one with 'trainer kfold' or 'trainer ablate'"
+            f"{place}: no study; make one with 'trainer kfold' or 'trainer ablate'"
         ) from None
     except ValueError:
         about = None

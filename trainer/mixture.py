@@ -32,6 +32,7 @@ from trainer.data import (
     Unreadable,
     check_labels,
     digest,
+    once,
     prints,
     read_source,
     warn_of_contradictions,
@@ -228,12 +229,20 @@ def open_mixture(
     photos = [read_source(source, unreadable) for source in recipe.data]
     if recipe.series and (recipe.hold_out or left_out or recipe.optimizer == "logistic"):
         photos = in_series(photos)
-    warn_of_contradictions([picture for pictures in photos for picture in pictures])
+    everything = [picture for pictures in photos for picture in pictures]
+    warn_of_contradictions(everything)
+    if again := len(everything) - len(once(everything)):
+        log.warning("%d pictures are given once more, and count as often", again)
     held_out: list[Picture] = []
     if recipe.hold_out:  # before rows are left out, so that an export finds the same ones
         photos, held_out = hold_out(photos, recipe.hold_out)
     if left_out:
         *photos, held_out = left_out.kept([*photos, held_out], whole_groups=recipe.series)
+        if not any(photos) and not (recipe.drawn and recipe.classes):
+            raise UsageError(
+                f"--leave-out {left_out.column}={left_out.value}: none is left to learn from; "
+                "all others share a group or a photo with those"
+            )
     for source in recipe.held_out:
         held_out += read_source(source, unreadable)
     return Mixture(recipe, photos, held_out, left_out)

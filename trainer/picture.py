@@ -31,6 +31,11 @@ class Picture:
         """Return the picture, or its box. Raises UnavailableError where the file is no picture."""
         return self.cut(read_pixels(self.file))
 
+    def is_beside(self, across: int, down: int) -> bool:
+        """Return whether nothing of its box lies in a photo of that size in pixels."""
+        x, y, wide, high = self.box or (0, 0, across, down)
+        return min(x + wide, across) <= max(x, 0) or min(y + high, down) <= max(y, 0)
+
     def cut(self, pixels: Image, rng: Generator | None = None, widen: float = 0.0) -> Image:
         """Return its box out of its file's pixels, each side moved out by up to `widen` of it.
 
@@ -40,7 +45,7 @@ class Picture:
             return pixels
         x, y, wide, high = self.box
         down, across = pixels.shape[:2]
-        if min(x + wide, across) <= max(x, 0) or min(y + high, down) <= max(y, 0):
+        if self.is_beside(across, down):
             raise ConfigError([f"{self.file}: its box {self.box} lies beside the photo"])
         out = np.zeros(4) if rng is None else rng.uniform(-widen / 3, widen, 4)
         left, right = round(x - out[0] * wide), round(x + (1 + out[1]) * wide)

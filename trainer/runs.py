@@ -72,7 +72,9 @@ def claimed_run(run: Path, mixture: Mixture, write: bool = True) -> Iterator[Non
         _check_is_same(run, mixture.recipe, about)
         _check_is_free(run)
         remove_left(run)
-        write_json(run / ABOUT, about | {"left_out": left_out} | _circumstances(mixture.recipe))
+        begun = json.loads((run / ABOUT).read_bytes()) if (run / LAST).exists() else {}
+        under = {key: begun.get(key, now) for key, now in _circumstances(mixture.recipe).items()}
+        write_json(run / ABOUT, about | {"left_out": left_out} | under)
         write_json(run / RECIPE, mixture.recipe.model_dump(mode="json"))
         yield
     finally:
@@ -101,6 +103,8 @@ def _check_is_free(run: Path) -> None:
 
 
 def _circumstances(recipe: Recipe) -> dict[str, object]:
+    """Return what a run is begun under. Who goes on with one, or sets its costs, elsewhere does not
+    change what run.json says of that."""
     return {
         "shelf-edge": __version__,
         "torch": torch.__version__,

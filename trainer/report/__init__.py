@@ -150,7 +150,7 @@ def _lead(subject: Answers | None, studies: Sequence[Study]) -> str:
     n, right = len(subject.truth), int(subject.right.sum())
     low, high = subject.top1_interval
     pictures = count(n, "picture")
-    said_of = f"Of {pictures} {subject.of} {subject.name} names {right} right"
+    said_of = f"Of {pictures} {subject.of}, {subject.name} names {right} right"
     if subject.of == OUT_OF_FOLD:
         said_of = (
             f"Of {pictures} {OUT_OF_FOLD}, {right} {'is' if right == 1 else 'are'} named right"
@@ -183,7 +183,8 @@ def _flattered(answers: Answers) -> str:
         return "Whether it has learnt from them is not known."
     if not answers.learnt:
         return ""
-    return f"{answers.learnt} of them show what was {LEARNT}, which flatters it."
+    shows = "shows" if answers.learnt == 1 else "show"
+    return f"{answers.learnt} of them {shows} what was {LEARNT}, which flatters it."
 
 
 def _facts(subject: Answers | None) -> list[tuple[str, str]]:

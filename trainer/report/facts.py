@@ -90,11 +90,11 @@ def _told_apart(values: Sequence[object]) -> list[str]:
 
 
 def _said(value: object, most: int | None = LONG) -> str:
-    if value is None:
+    if value is None or value in ([], ()):
         return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple) and value:
         text = ", ".join(_said(one, most) for one in value)
     elif isinstance(value, Mapping):
         text = ", ".join(f"{k} {_said(v, most)}" for k, v in value.items() if v)

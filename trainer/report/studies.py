@@ -37,6 +37,11 @@ Row = Mapping[str, Any]
 FULL, PLAIN = "full", "plain"
 OOF = ("classes", "truth", "picture", "group", "box", "coarse", "probabilities")
 OUT_OF_FOLD = "that it had not learnt from"
+LEAST_FITS = 4
+FEW_FITS = (
+    f"With fewer than {LEAST_FITS} fits a row nothing is called clear: how far another one would "
+    "be off is not known. "
+)
 NAMED = 8
 """Of more rows only the best and the fastest have their name beside the dot."""
 
@@ -127,7 +132,7 @@ def _gains(study: Study, reference: str, prefix: str, sign: int) -> list[Figure]
     sign: -1 where the rows are the recipe without the trick.
     """
     rows = [
-        (row["name"].removeprefix(prefix), *_points(row, sign))
+        (row["name"].removeprefix(prefix), *_points(row, sign), _has_spread(row))
         for row in study.measured
         if row["compared_with"] == reference and row["name"].startswith(prefix)
         and row["difference"]
@@ -135,8 +140,8 @@ def _gains(study: Study, reference: str, prefix: str, sign: int) -> list[Figure]
     if not rows:
         return []
     rows.sort(key=lambda row: -row[1])
-    told = [name for name, _, low, _ in rows if low > 0]
-    hurt = [name for name, _, _, high in rows if high < 0]
+    told = [name for name, _, low, _, sure in rows if sure and low > 0]
+    hurt = [name for name, _, _, high, sure in rows if sure and high < 0]
     where = "the full recipe" if sign < 0 else "the plain recipe"
     helps = "helps" if 1 in (len(told), len(rows)) else "help"
     title = f"{len(told) or 'None'} of {count(len(rows), 'trick')} clearly {helps} {where}"
@@ -153,6 +158,7 @@ def _gains(study: Study, reference: str, prefix: str, sign: int) -> list[Figure]
             _bars(rows, f"points of accuracy that each trick brings to {where}", title),
             f"Points of top-1, {versus}; lines are 95 % intervals, over groups "
             "of pictures or over fits, whichever is wider. Blue: the interval leaves out 0. "
+            + ("" if all(sure for *_, sure in rows) else FEW_FITS)
             + _how(study),
         )
     ]
@@ -163,15 +169,24 @@ def _points(row: Row, sign: int) -> tuple[float, float, float]:
     found = row["difference"]
     points = sign * found["points"]
     low, high = sorted(sign * end for end in found["interval"])
-    if found["std_folds"] is not None:
-        half = half_width(found["std_folds"], sum(map(len, row["top1_per_fold"])))
-        low, high = min(low, points - half), max(high, points + half)
+    if _has_spread(row):
+        half = half_width(found["std_folds"], _fits(row))
+        low, high = max(-100.0, min(low, points - half)), min(100.0, max(high, points + half))
     return points, low, high
 
 
-def _bars(rows: Sequence[tuple[str, float, float, float]], alt: str, title: str) -> str:
-    """Return lying bars of (name, value, low, high)."""
-    values = [value for _, *three in rows for value in three]
+def _has_spread(row: Row) -> bool:
+    """Whether a row has so many fits that their spread says how far the next one may be off."""
+    return row["difference"]["std_folds"] is not None and _fits(row) >= LEAST_FITS
+
+
+def _fits(row: Row) -> int:
+    return sum(map(len, row["top1_per_fold"]))
+
+
+def _bars(rows: Sequence[tuple[str, float, float, float, bool]], alt: str, title: str) -> str:
+    """Return lying bars of (name, value, low, high, whether that interval can be relied on)."""
+    values = [value for _, *three, _ in rows for value in three]
     names = [_plain_name(name) for name, *_ in rows]
     plot = Plot(
         axis("points", values, signed, zero=True),
@@ -180,8 +195,8 @@ def _bars(rows: Sequence[tuple[str, float, float, float]], alt: str, title: str)
         room=44,
     )
     plot.line([0, 0], [plot.y.low, plot.y.high], "zero")
-    for i, (_, value, low, high) in enumerate(rows):
-        plot.flat_bar(i, 0, value, "main" if low > 0 or high < 0 else "other")
+    for i, (_, value, low, high, sure) in enumerate(rows):
+        plot.flat_bar(i, 0, value, "main" if sure and (low > 0 or high < 0) else "other")
         plot.line([low, high], [i, i], "error")
         plot.write(WIDE, plot.at(0, i)[1] + 4, signed(round(value, 1)), anchor="end")
     return plot.svg(alt, title)
@@ -262,6 +277,8 @@ def _together(study: Study) -> str:
         said = f"All tricks together cost {points:.1f} points of the plain recipe's accuracy "
     else:
         said = f"All tricks together bring {points:.1f} points of accuracy over the plain recipe "
+    if not _has_spread(plain):
+        return f"{said}({low:.1f} to {high:.1f} over groups of pictures). {FEW_FITS}".strip()
     return f"{said}({low:.1f} to {high:.1f} with 95 % confidence)."
 
 
@@ -346,10 +363,9 @@ def _best_and_fastest(best: Row, rows: Sequence[Row]) -> str:
     other = rows[0] if rows[0] is not best else max(others, key=_top1)
     low, _ = best["intervals"]["top1"]
     gain = low - other["intervals"]["top1"][1]
-    if best["compared_with"] == other["name"] and best["difference"]:
-        gain = _points(best, 1)[1]
-    elif other["compared_with"] == best["name"] and other["difference"]:
-        gain = -_points(other, 1)[2]
+    for row, versus, sign in ((best, other, 1), (other, best, -1)):
+        if row["compared_with"] == versus["name"] and row["difference"]:
+            gain = _points(row, sign)[1] if _has_spread(row) else 0.0
     points = 100 * (_top1(best) - _top1(other)) if gain > 0 else None
     ms, other_ms = best["ms_per_image"], other["ms_per_image"]
     alike = abs(ms["mean"] - other_ms["mean"]) <= (ms["std"] or 0) + (other_ms["std"] or 0)
