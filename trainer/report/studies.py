@@ -35,7 +35,7 @@ from trainer.statistics import half_width
 
 Row = Mapping[str, Any]
 FULL, PLAIN = "full", "plain"
-OOF = ("classes", "truth", "picture", "group", "box", "coarse", "probabilities")
+OOF = ("classes", "truth", "picture", "group", "box", "probabilities")
 OUT_OF_FOLD = "that it had not learnt from"
 LEAST_FITS = 4
 FEW_FITS = (
@@ -104,6 +104,7 @@ def out_of_fold(study: Study) -> Answers | None:
     try:
         with np.load(study.folder / row["oof"]) as file:
             found = {key: file[key] for key in OOF}
+            kinds = file["coarse"] if "coarse" in file else [""] * len(found["truth"])  # older ones
     except DAMAGED_NPZ:
         raise UnavailableError(
             f"{study.folder / row['oof']}: is damaged; the study's own command writes it again"
@@ -113,7 +114,7 @@ def out_of_fold(study: Study) -> Answers | None:
     pictures = [
         Picture(Path(str(file)), classes[k], str(group), {"coarse": str(coarse)}, _box(box))
         for file, k, group, box, coarse in zip(
-            *(found["picture"], truth, found["group"], found["box"], found["coarse"]), strict=True
+            *(found["picture"], truth, found["group"], found["box"], kinds), strict=True
         )
     ]
     p, groups = found["probabilities"][0].astype(np.float64), found["group"]
