@@ -34,8 +34,8 @@ from PIL import Image
 from edge.classifier import SHIPPED, open_classifier
 from edge.errors import ConfigError, UnavailableError
 from trainer.answering import predict, small_reader
-from trainer.data import check_labels, read_data, usable
-from trainer.decode import BLOCK, UnreadableError, check_ends, of_each, read_pixels
+from trainer.data import check_labels, read_data, read_pictures, usable
+from trainer.decode import BLOCK, UnreadableError, check_ends, of_each, read_pixels, size_of
 from trainer.folds import subset
 from trainer.hold_out import hold_out, warn_of_unmeasured
 from trainer.mixture import batches, open_mixture
@@ -873,6 +873,27 @@ def test_boxes_beside_their_photo_are_told_before_anything_is_learnt(tmp_path, c
         usable(found[2:], "skip")
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_the_header_tells_how_large_a_picture_is_that_is_upright(tmp_path, kind, orientation):
+    about = Image.Exif()
+    about[0x0112] = orientation
+    file = write(tmp_path / "a", coded(upright, kind, exif=about))
+    assert size_of(file) == read_pixels(file).shape[1::-1]
+
+
+def test_an_orientation_that_no_decoder_believes_turns_no_box(tmp_path):
+    xmp = (
+        b'<x:xmpmeta xmlns:x="adobe:ns:meta/">'
+        b'<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        b'<rdf:Description tiff:Orientation="6" xmlns:tiff="http://ns.adobe.com/tiff/1.0/"/>'
+        b"</rdf:RDF></x:xmpmeta>"
+    )
+    file = write(tmp_path / "a.jpg", coded(upright, "JPEG", xmp=xmp))
+    assert Image.open(file).getexif().get(0x0112) == 6
+    assert size_of(file) == read_pixels(file).shape[1::-1]
+
+
 @pytest.mark.parametrize("side", ["0", "-3", "0.5"])
 def test_a_box_without_pixels_is_refused_with_its_number(tmp_path, side):
     empty = f'{{"label": "empty", "x": 5, "y": 5, "w": 9, "h": {side}}}'
@@ -903,6 +924,15 @@ def test_what_is_given_twice_counts_once_where_it_is_measured(recipe, folder, ca
     found = json.loads(trainer("evaluate", folder.parent / "run", *asked).stdout)
     assert found["n"] == 3
     assert "2 pictures are given once more, and count once" in caplog.text
+
+
+def test_a_picture_that_is_given_twice_is_asked_for_by_either_ones_columns(folder):
+    for name, split in (("index.csv", "train"), ("more.csv", "val")):
+        rows = f"empty/1.png,empty,a,{split}\nstocked/3.png,stocked,b,val\n"
+        write(folder / name, f"file,label,group,split\n{rows}".encode())
+    given = [str(folder / name) for name in ("index.csv", "more.csv")]
+    assert len(read_pictures(given, "split=val")) == 2
+    assert len(read_pictures(given)) == 2
 
 
 def test_who_leaves_out_what_shares_all_groups_is_told_so(recipe, folder):

@@ -292,6 +292,30 @@ def test_slots_above_or_beside_each_other_become_one_however_the_camera_hangs(pa
 
 
 @pytest.mark.parametrize("quarters", range(4))
+def test_narrow_slots_of_a_slanted_shelf_become_what_both_cover(page, quarters):
+    left = [[500, 313], [560, 300], [560, 600], [500, 605]]
+    right = [[560, 300], [620, 287], [620, 595], [560, 600]]
+    loose = [{"key": k, "quad": turned(q, quarters)} for k, q in (("a", left), ("b", right))]
+    (one,) = call(page, "../calibrate/edits", "merge", {"bays": [], "loose": loose}, loose)["loose"]
+    assert one["quad"] == turned([[500, 313], [620, 287], [620, 595], [500, 605]], quarters)
+
+
+def test_a_copy_may_rise_over_the_edge_a_little_but_stays_beside_its_slot(page):
+    picture = {"width": 1280, "height": 720}
+    for quad, moved in (
+        ([[0, 500], [200, 505], [200, 720], [0, 715]], 200),
+        ([[0, 10], [200, 0], [200, 150], [0, 160]], 200),
+        ([[300, 500], [500, 505], [500, 720], [300, 715]], 200),
+        ([[1080, 500], [1280, 505], [1280, 720], [1080, 715]], -200),
+    ):
+        slot = {"key": "a", "sku": None, "name": "A", "quad": quad}
+        made = call(
+            page, "../calibrate/edits", "duplicate", {"bays": [], "loose": [slot]}, [slot], picture
+        )
+        assert made["state"]["loose"][1]["quad"][0][0] == quad[0][0] + moved
+
+
+@pytest.mark.parametrize("quarters", range(4))
 def test_a_slot_that_joins_one_with_another_top_is_turned_like_it(page, quarters):
     shelf = [[340, 90], [800, 70], [830, 640], [310, 600]]
     left, right = call(page, "divide", "divide", shelf, [0, 0.5, 1], [[0, 1]])

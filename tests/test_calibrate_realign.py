@@ -169,6 +169,7 @@ def test_a_second_finger_takes_back_how_a_point_was_dragged(bench):
     hand.touch("touchStart", (x + 40, y + 40), (x + 150, y + 150))
     hand.touch("touchEnd")
     assert np.allclose(anchors(hand), before, atol=0.05)
+    assert hand.page.locator(".realign .button--primary").is_disabled(), "nothing was moved"
 
 
 def test_aligning_by_hand_goes_on_from_what_the_page_found_and_may_be_dropped(bench):

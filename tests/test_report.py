@@ -446,8 +446,9 @@ def test_of_two_fits_nothing_is_called_clear(tmp_path):
     page = report(tmp_path / "r.html", "--study", write_study(tmp_path / "study", "ablate", rows))
     assert "None of 1 trick clearly helps the full recipe" in page.titles
     assert "together bring 4.0 points of accuracy over the plain recipe (2.0 to 6.0" in page.words
-    assert page.words.count("With fewer than 4 fits a row nothing is called clear") == 2
+    assert page.words.count("With fewer than 4 fits a row nothing is called clear") == 3
     assert "95 % confidence" not in page.words
+    assert "-3.00 against full" in page.words
 
 
 def test_no_trick_brings_more_than_a_hundred_points(tmp_path):

@@ -286,10 +286,11 @@ class LeaveOut:
 def read_pictures(texts: Sequence[str], only: str | None = None) -> list[Picture]:
     """Return the pictures of all DATA, only those with COLUMN=VALUE where that is given."""
     given = [picture for text in texts for picture in read_data(text)]
+    given = given if only is None else those_with(only, given)
     pictures = once(given)
     if again := len(given) - len(pictures):
         log.warning("%d pictures are given once more, and count once", again)
-    return pictures if only is None else those_with(only, pictures)
+    return pictures
 
 
 def once(pictures: Sequence[Picture]) -> list[Picture]:

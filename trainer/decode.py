@@ -120,7 +120,9 @@ def size_of(file: Path) -> tuple[int, int] | None:
     try:
         with PillowImage.open(file) as picture:
             wide, high = picture.size
-            lies = picture.getexif().get(ExifTags.Base.Orientation, 1) > 4
+            about = PillowImage.Exif()  # not picture.getexif(), which believes XMP, too
+            about.load(picture.info.get("exif", b""))
+            lies = about.get(ExifTags.Base.Orientation, 1) > 4
     except DAMAGED:
         return None
     return (high, wide) if lies else (wide, high)

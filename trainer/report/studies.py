@@ -6,7 +6,7 @@ repeat are named and not drawn.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -157,10 +157,9 @@ def _gains(study: Study, reference: str, prefix: str, sign: int) -> list[Figure]
         Figure(
             title,
             _bars(rows, f"points of accuracy that each trick brings to {where}", title),
-            f"Points of top-1, {versus}; lines are 95 % intervals, over groups "
-            "of pictures or over fits, whichever is wider. Blue: the interval leaves out 0. "
-            + ("" if all(sure for *_, sure in rows) else FEW_FITS)
-            + _how(study),
+            f"Points of top-1, {versus}; lines are 95 % intervals, over groups of pictures or, "
+            f"of {LEAST_FITS} fits and more, over those, whichever is wider. Blue: the interval "
+            "leaves out 0. " + _caution(sure for *_, sure in rows) + _how(study),
         )
     ]
 
@@ -179,6 +178,10 @@ def _points(row: Row, sign: int) -> tuple[float, float, float]:
 def _has_spread(row: Row) -> bool:
     """Whether a row has so many fits that their spread says how far the next one may be off."""
     return row["difference"]["std_folds"] is not None and _fits(row) >= LEAST_FITS
+
+
+def _caution(sure: Iterable[bool]) -> str:
+    return "" if all(sure) else FEW_FITS
 
 
 def _fits(row: Row) -> int:
@@ -262,7 +265,9 @@ def _table(study: Study) -> Figure:
     return Figure(
         f"{count(len(rows), 'row')} measured in {_duration(seconds)} of training",
         details("All rows", table(heads, rows)),
-        "Paired differences on the same pictures in the same folds. " + _how(study),
+        "Paired differences on the same pictures in the same folds. "
+        + _caution(_has_spread(row) for row in study.measured if row["difference"])
+        + _how(study),
         wide=True,
     )
 
@@ -295,6 +300,8 @@ def _difference(row: Row) -> str:
     if not row["difference"]:
         return "–"
     points, low, high = _points(row, 1)
+    if not _has_spread(row):
+        return f"{points:+.2f} against {row['compared_with']}"
     return f"{points:+.2f} ({low:+.1f} to {high:+.1f}) against {row['compared_with']}"
 
 

@@ -156,7 +156,9 @@ export class Bench {
     const held = this.fromPlan(slots);
     if (this.isBegunOn(slots)) return this.model.commit("calibrate.did.discard", held);
     this.#base = baseOf(this.plan);
-    return this.model.reset(held);
+    this.model.reset(held);
+    this.#saved = this.#drawn();
+    return this.model.changed();
   }
 
   /**

@@ -287,7 +287,8 @@ function joined(quads) {
 /** A quad with its corners from where the other one's begin. @param {Quad} quad @param {Quad} other */
 function turnedLike(quad, other) {
   const quarters = [0, 1, 2, 3].map((k) => /** @type {Quad} */ ([...quad.slice(k), ...quad.slice(0, k)]));
-  const alike = ([a, b]) => dot(other[0], other[1], b) - dot(other[0], other[1], a);
+  const along = (/** @type {Point} */ p) => dot(other[0], other[1], p);
+  const alike = (/** @type {Quad} */ [a, b]) => (along(b) - along(a)) / distance(a, b); // by angle, not by length
   return quarters.reduce((best, one) => (alike(one) > alike(best) ? one : best));
 }
 
@@ -307,8 +308,12 @@ export function duplicate(state, slots, { width, height }) {
   const copies = slots.map((slot) => {
     const [tl, tr, br, bl] = slot.quad;
     const dx = ((tr[0] - tl[0]) + (br[0] - bl[0])) / 2, dy = ((tr[1] - tl[1]) + (br[1] - bl[1])) / 2;
-    const fits = [tr, br].every(([x, y]) => x + dx >= 0 && x + dx <= width && y + dy >= 0 && y + dy <= height);
-    const side = fits ? 1 : -1;
+    const [axis, size] = Math.abs(dx) >= Math.abs(dy) ? [0, width] : [1, height]; // it may rise out of the picture a little
+    const fits = (/** @type {1|-1} */ side) => slot.quad.every((p) => {
+      const at = p[axis] + side * (axis ? dy : dx);
+      return at >= 0 && at <= size;
+    });
+    const side = fits(1) || !fits(-1) ? 1 : -1;
     return { ...newCell({ sku: slot.sku, name: slot.name, priority: slot.priority }),
       quad: shifted(slot.quad, side * dx, side * dy) };
   });

@@ -24,6 +24,7 @@ export class Realign {
   /** Aligning by hand: four points of the old picture, and where they were dragged. */
   /** @type {Quad|null} */ #from = null;
   /** @type {Point[]|null} */ anchors = null;
+  /** @type {{anchors: Point[], map: Matrix|null}} */ #begun = { anchors: [], map: null };
   #blink = 0;
   #asked = 0;
 
@@ -143,6 +144,7 @@ export class Realign {
     this.#from = mapOf(invert(this.#moved))(around);
     const map = this.#map ? mapOf(this.#left(this.#map)) : null;
     this.anchors = map ? map(around) : around.map((point) => /** @type {Point} */ ([...point]));
+    this.#begun = { anchors: this.anchors, map: this.#map };
     setText(this.numbers, [because, t("calibrate.realign_by_hand")].filter(Boolean).join(". "));
     this.#update();
   }
@@ -153,7 +155,8 @@ export class Realign {
     const next = /** @type {Quad} */ (this.anchors.map((point, k) => (k === i ? to : point)));
     if (!isConvex(next)) return;
     this.anchors = next;
-    this.#map = between(this.#from, next);
+    const asBegun = next.every((point, k) => distance(point, this.#begun.anchors[k]) === 0);
+    this.#map = asBegun ? this.#begun.map : between(this.#from, next);
     this.#update();
   }
 
