@@ -549,6 +549,26 @@ def test_labels_of_crowded_points_stand_clear_of_each_other():
             assert not (a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3])
 
 
+def test_a_label_in_a_crowd_lies_where_it_covers_least():
+    crowd = [
+        (x - 2.0, y - 2.0, x + 2.0, y + 2.0)
+        for x in range(0, 360, 8)
+        for y in range(0, 250, 8)
+        if not (230 < x < 320 and 150 < y < 180)
+    ]
+    inside, point = (0.0, 0.0, 360.0, 250.0), (180.0, 125.0)
+
+    def covered(marks: list[tuple[float, float, float, float]]) -> int:
+        ((left, base, anchor, _),) = places_beside([point], ["fast"], inside, marks)
+        start = left - {"start": 0, "middle": 0.5, "end": 1}[anchor] * width_of("fast")
+        box = (start, base - 10, start + width_of("fast"), base + 2)
+        return sum(
+            m[0] < box[2] and box[0] < m[2] and m[1] < box[3] and box[1] < m[3] for m in crowd
+        )
+
+    assert covered(crowd) < covered([])  # there: where nothing hinders
+
+
 def test_the_pareto_front_holds_only_what_nothing_else_beats(monkeypatch):
     class Judged:
         def __init__(self, top1: float):

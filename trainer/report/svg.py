@@ -267,19 +267,18 @@ def places_beside(
     points: Sequence[tuple[float, float]], texts: Sequence[str], inside: Box, marks: Sequence[Box]
 ) -> list[tuple[float, float, str, bool]]:
     """Return (left, base, anchor, far off) for a text at each point: inside, and as long as there
-    is room over no mark and no other text."""
+    is room over no mark and no other text, else over the fewest."""
     taken = list(marks)
     places = []
     for (x, y), text in zip(points, texts, strict=True):
         tries = [
             (x + away * across, y + 4 + away * down, anchor, away > FAR)
-            for away in (10, FAR, 30, 44, 60)
+            for away in (10, FAR, 30, 44, 60, 90, 130)
             for across, down, anchor in AROUND
         ]
         boxes = [_box_of(left, base, text, anchor) for left, base, anchor, _ in tries]
         within = [i for i, box in enumerate(boxes) if _holds(inside, box)] or [0]
-        free = [i for i in within if not any(_touch(boxes[i], other) for other in taken)]
-        best = (free or within)[0]
+        best = min(within, key=lambda i: sum(_touch(boxes[i], other) for other in taken))
         taken.append(boxes[best])
         places.append(tries[best])
     return places
