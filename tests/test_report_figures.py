@@ -267,7 +267,7 @@ def test_beside_a_run_what_its_bundle_does_in_the_shop_is_shown():
              replace(contender("own.onnx"), runs_as=INT8, answers=shipped)]  # fmt: skip
     [section] = _of_bundles(asked, net)
     assert section.title == "In the shop: own.onnx"
-    assert section.note.startswith("Of 40 pictures asked own.onnx names 36 right: 90 %")
+    assert section.note.startswith("Of 40 pictures asked, own.onnx names 36 right: 90 %")
     assert [figure.title for figure in section.figures] == [
         alerts(shipped).title, reliability(shipped).title,
     ]  # fmt: skip
