@@ -23,6 +23,7 @@ import pytest
 
 if TYPE_CHECKING:
     from daemon import StagedShelf
+    from drawing import Calibration
     from mosquitto import Mosquitto, Subscriber
     from visits import Visit
 
@@ -148,6 +149,16 @@ def listener(broker: Mosquitto) -> Iterator[Subscriber]:
 
     with Subscriber(broker.port) as subscriber:
         yield subscriber
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Calibration]:
+    """The calibration page before a rendered shelf."""
+    require_program("chromium")
+    from drawing import calibration, rendered_shelf
+
+    with calibration(tmp_path, rendered_shelf()) as bench:
+        yield bench
 
 
 @pytest.fixture(scope="module")

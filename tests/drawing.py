@@ -36,6 +36,8 @@ from edge.web.calibrate import routes
 Point = tuple[float, float]
 
 DEMO = "demo:?seed=7"
+BAY = ((0.2, 0.2), (0.8, 0.25), (0.78, 0.8), (0.22, 0.85))
+"""Corners of the rendered shelf, as fractions of its picture."""
 DRAG_STEPS = 6
 LIMIT_S = 10.0
 

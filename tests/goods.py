@@ -50,6 +50,23 @@ KIND = {name: pack for name, (pack, _, _) in (GOODS | OTHERS).items()}
 """Each product's coarse class."""
 
 
+def goods_recipe(steps: int) -> str:
+    """Return a recipe's text by which a tiny net learns the goods in this many steps."""
+    return f"""
+name: goods
+input_size: 32
+net: {{arch: resnet10, width: 0.25}}
+balanced: true
+augment: none
+precision: fp32
+steps: {steps}
+batch: 24
+lr: 0.05
+warmup: 0.1
+ema: 0.1
+"""
+
+
 def slot(name: str | None, rng: Generator) -> Image:
     """Return a slot's picture with this product in it; None: nothing."""
     image = np.full((HIGH, WIDE, 3), rng.uniform(90, 130), np.float32)

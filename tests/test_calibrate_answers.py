@@ -8,7 +8,7 @@ from conftest import require_program
 
 pytest.importorskip("playwright")
 from browser import intercept
-from drawing import calibration, rendered_shelf, shelf
+from drawing import BAY, calibration, rendered_shelf, shelf
 from test_classifier import metadata, write_bundle
 
 from edge.config import load_planogram
@@ -18,15 +18,12 @@ ALL_SCORED = (
     "(all => all.length && all.every((one) => one.textContent !== '…'))"
     "([...document.querySelectorAll('.crop__chance')])"
 )
-BAY = ((0.2, 0.2), (0.8, 0.25), (0.78, 0.8), (0.22, 0.85))
 
 
 @pytest.fixture
-def bench(tmp_path):
-    require_program("chromium")
-    with calibration(tmp_path, rendered_shelf()) as bench:
-        bench.cameras.pictures["door"] = rendered_shelf()[:, ::-1]
-        yield bench
+def bench(bench):
+    bench.cameras.pictures["door"] = rendered_shelf()[:, ::-1]
+    return bench
 
 
 def let_go(hand, route):

@@ -4,19 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import require_program
 
 pytest.importorskip("playwright")
-from drawing import Hand, calibration, rendered_shelf, shelf
-
-BAY = ((0.2, 0.2), (0.8, 0.25), (0.78, 0.8), (0.22, 0.85))
-
-
-@pytest.fixture
-def bench(tmp_path):
-    require_program("chromium")
-    with calibration(tmp_path, rendered_shelf()) as bench:
-        yield bench
+from drawing import BAY, Hand, shelf
 
 
 def middle(quad):

@@ -4,22 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import require_program
 
 pytest.importorskip("playwright")
-from drawing import calibration, rendered_shelf, shelf
+from drawing import shelf
 
 BAY = ((0.2, 0.2), (0.8, 0.2), (0.8, 0.8), (0.2, 0.8))
 """Upright, so that a pixel of the picture is a pixel of the bay."""
 FOCUSED = "document.activeElement.getAttribute('aria-label')"
 TOLD = "document.activeElement.getAttribute('aria-valuetext')"
-
-
-@pytest.fixture
-def bench(tmp_path):
-    require_program("chromium")
-    with calibration(tmp_path, rendered_shelf()) as bench:
-        yield bench
 
 
 @pytest.fixture

@@ -5,10 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from conftest import require_program
 
 pytest.importorskip("playwright")
-from drawing import calibration, rendered_shelf, shelf
+from drawing import rendered_shelf, shelf
 
 from edge.geometry import project
 
@@ -20,14 +19,12 @@ STRANGE = np.full((720, 1280, 3), 90, np.uint8)
 
 
 @pytest.fixture
-def bench(tmp_path):
-    require_program("chromium")
-    with calibration(tmp_path, rendered_shelf()) as bench:
-        hand = bench.mouse()
-        shelf(hand, BAY, 2, 3)
-        hand.press("Control+s")
-        hand.said("저장했어요")
-        yield bench
+def bench(bench):
+    hand = bench.mouse()
+    shelf(hand, BAY, 2, 3)
+    hand.press("Control+s")
+    hand.said("저장했어요")
+    return bench
 
 
 def moved_on(bench, picture, device="mouse"):

@@ -5,22 +5,12 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from conftest import require_program
 
 pytest.importorskip("playwright")
 from browser import intercept
-from drawing import DEMO, calibration, rendered_shelf, shelf
+from drawing import BAY, DEMO, calibration, rendered_shelf, shelf
 
 from edge.cameras.demo import demo_slots
-
-BAY = ((0.2, 0.2), (0.8, 0.25), (0.78, 0.8), (0.22, 0.85))
-
-
-@pytest.fixture
-def bench(tmp_path):
-    require_program("chromium")
-    with calibration(tmp_path, rendered_shelf()) as bench:
-        yield bench
 
 
 def test_after_the_camera_was_moved_all_slots_move_with_it(bench):

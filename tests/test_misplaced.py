@@ -16,24 +16,21 @@ from conftest import require_data
 
 pytest.importorskip("torch", reason="the trainer is an extra: pip install -e .[trainer]")
 
-from goods import GOODS, HIGH, MIXED_UP, PUT_RIGHT, WIDE, slot, write_photos, write_recording
+from goods import (
+    GOODS,
+    HIGH,
+    MIXED_UP,
+    PUT_RIGHT,
+    WIDE,
+    goods_recipe,
+    slot,
+    write_photos,
+    write_recording,
+)
 from test_trainer import trainer
 
 from trainer.data import read_data
 
-RECIPE = """
-name: goods
-input_size: 32
-net: {arch: resnet10, width: 0.25}
-balanced: true
-augment: none
-precision: fp32
-steps: 120
-batch: 24
-lr: 0.05
-warmup: 0.1
-ema: 0.1
-"""
 HAPPENED = [
     (MIXED_UP, "s0", "stocked", "misplaced"),
     (MIXED_UP, "s1", "stocked", "misplaced"),
@@ -81,7 +78,9 @@ def recording(tmp_path_factory):
     folder = tmp_path_factory.mktemp("goods")
     photos = write_photos(folder / "photos", [*GOODS, None], each=24, seed=0)
     held_out = write_photos(folder / "held-out", [*GOODS, None], each=6, seed=1)
-    bundle = make_bundle(folder, f"{RECIPE}data:\n  - {{data: {photos}}}\n", held_out)
+    bundle = make_bundle(
+        folder, f"{goods_recipe(steps=120)}data:\n  - {{data: {photos}}}\n", held_out
+    )
     rng = np.random.default_rng(4)
     names = ["cola", "milk", "tea", "juice"]
     crops = {name: slot(name, rng) for name in names} | {"empty": slot(None, rng)}

@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("torch", reason="the trainer is an extra: pip install -e .[trainer]")
 
-from goods import GOODS, OTHERS, write_photos
+from goods import GOODS, OTHERS, goods_recipe, write_photos
 from test_trainer import refusal, trainer
 
 from trainer.answering import predict, true_columns
@@ -19,20 +19,7 @@ from trainer.evaluate import open_model
 from trainer.figures import presence_figures
 from trainer.temper import fit_temperature, temper
 
-RECIPE = """
-name: goods
-input_size: 32
-net: {arch: resnet10, width: 0.25}
-balanced: true
-augment: none
-precision: fp32
-steps: 160
-batch: 24
-lr: 0.05
-warmup: 0.1
-ema: 0.1
-costs: {false_alert: 1, missed_alert: 3, empty_share: 0.05, misplaced_share: 0.02}
-"""
+COSTS = "costs: {false_alert: 1, missed_alert: 3, empty_share: 0.05, misplaced_share: 0.02}\n"
 SHOWN, STRANGE = list(OTHERS)[::2], list(OTHERS)[1::4]
 """Goods that training shows as `other`, and goods that it never shows."""
 
@@ -62,7 +49,7 @@ def data(tmp_path_factory):
 def runs(data, tmp_path_factory):
     """Two runs: one that knows only its products, and one that knows other goods for others."""
     folder = tmp_path_factory.mktemp("runs")
-    (folder / "goods.yaml").write_text(RECIPE)
+    (folder / "goods.yaml").write_text(goods_recipe(steps=160) + COSTS)
     for name, more in (("closed", []), ("open", ["--data", f"{data}/shown=other"])):
         learnt = ["--data", data / "train", *more]
         told = trainer("fit", folder / "goods.yaml", *learnt, "--out", folder / name)

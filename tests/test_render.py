@@ -85,7 +85,7 @@ def test_a_person_is_drawn_where_the_truth_says_that_slots_are_hidden(store):
     assert np.abs(coat / shade - visit.looks.coat).max() < 30
 
 
-def test_a_still_shopper_moves_by_two_pixels_at_most():
+def test_a_still_shopper_moves_by_five_pixels_at_most():
     scene = Scene(7)
     for visit in scene.visits(1800):
         if visit.still_s < 60:
