@@ -1,9 +1,10 @@
 """amqtt's broker, mended where one client could harm the others or fill the memory.
 
 amqtt 0.12 ends the session of a client id before it asks who comes, lets the first of two
-connections of one name go on, keeps whom it refused or lost, and keeps what a client does not
-read. Here who comes logs in first; there is one connection a name; and who asks too much, or is
-gone without a word, is cut off and forgotten.
+connections of one name go on, keeps whom it refused or lost, keeps what a client does not read, and
+tells who comes what others asked for. Here who comes logs in first; there is one connection a name;
+each hears what it asked for; and who asks too much, or is gone without a word, is cut off and
+forgotten.
 """
 
 from __future__ import annotations
@@ -131,6 +132,17 @@ class Broker(amqtt.Broker):  # type: ignore[misc]
             if self._get_handler(client_session) is handler:
                 await self._cleanup_session(client_session.client_id)
             self._leave(client_session.client_id, handler)
+
+    async def _publish_retained_messages_for_subscription(
+        self, subscription: tuple[str, int], session: Session
+    ) -> None:
+        """Tell what is retained to who asked for it.
+
+        amqtt also tells every newcomer what all others asked for, before it reads a word of his:
+        one that says something and goes, as mosquitto_pub does, is gone by then and unheard.
+        """
+        if any(who is session for who, _ in self._subscriptions.get(subscription[0], ())):
+            await super()._publish_retained_messages_for_subscription(subscription, session)
 
 
 class _Handler(BrokerProtocolHandler):  # type: ignore[misc]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from typing import Any
 
 import paho.mqtt.client as paho
 import pytest
+from conftest import require_program
 from mosquitto import Subscriber, retained, wait_for
 from paho.mqtt.enums import CallbackAPIVersion
 
@@ -72,6 +74,25 @@ def test_a_newcomer_is_told_what_is_retained_and_then_what_changes(broker, port)
         assert listener.heard()[0].retained
         sink.send([Message("event", b"new")])
         wait_for(lambda: listener.payloads("stock/n/event") == [b"new"])
+    sink.close()
+
+
+def test_who_says_something_and_goes_is_heard_and_hears_nothing_that_others_asked_for(broker, port):
+    """As mosquitto_pub does, while somebody watches everything."""
+    sink = open_sink(broker.destination())
+    requests: list[bytes] = []
+    sink.open(lambda verb, payload: requests.append(payload), nothing)
+    sink.send([Message(f"slot/a{number}/state", b"1", retain=True) for number in range(40)])
+    pub = require_program("mosquitto_pub")
+    with Subscriber(port):
+        for number in range(5):
+            words = ["-p", str(port), "-t", "stock/n/request/ack", "-m", str(number)]
+            subprocess.run([pub, *words], check=True, timeout=20)
+        wait_for(lambda: requests == [b"%d" % number for number in range(5)])
+        with Subscriber(port, "phone", "stock/n/event") as phone:
+            sink.send([Message("event", b"new")])
+            wait_for(lambda: phone.heard())
+            assert [message.topic for message in phone.heard()] == ["stock/n/event"]
     sink.close()
 
 
