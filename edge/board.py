@@ -30,9 +30,8 @@ from edge.geometry import cut, share_inside
 from edge.history import Deed
 from edge.ledger import Ledger
 from edge.picture import encode_jpeg
-from edge.plan import Plan
-from edge.publisher import Delivery
-from edge.redact import without_login
+from edge.plan import Plan, same_sight
+from edge.publisher import STILL_S, Delivery
 from edge.types import (
     CameraState,
     Frame,
@@ -122,7 +121,7 @@ class Board:
     """Outlives each reading of the configuration. Only the main loop's thread publishes."""
 
     def __init__(self) -> None:
-        self.begun_s = time.monotonic()
+        self.begun_s = self._published_s = time.monotonic()
         self.eyes: Mapping[str, Eye] = {}
         """The cameras that are open now, by their ids; for pictures that slots are drawn on."""
         self.delivery: Callable[[], Delivery] | None = None
@@ -137,6 +136,12 @@ class Board:
     def notice(self) -> Notice | None:
         """What is published now; None before the main loop's first round."""
         return self._notice
+
+    @property
+    def current(self) -> Notice | None:
+        """What is published now; None also where the main loop stands still: it may be wrong."""
+        still = time.monotonic() - self._published_s > STILL_S
+        return None if still else self._notice
 
     def frame(self, camera_id: str) -> Frame | None:
         """Return the newest usable picture of a camera, whoever is on it."""
@@ -185,6 +190,7 @@ class Board:
         now: Moment,
     ) -> None:
         """Publish what one round of the main loop saw and decided."""
+        self._published_s = time.monotonic()
         before = self._notice
         if before is None or before.plan is not plan:
             before = self._rebuilt(plan, ledger, now)
@@ -218,7 +224,7 @@ class Board:
         if before is None:
             slots = _untouched(slots, plan)
         else:
-            cameras &= _same_sight(before.plan, plan)
+            cameras &= same_sight(before.plan, plan)
             slots = {key: slot for key, slot in slots.items() if slot.camera_id in cameras}
         self._album = Album(plan.config.site.state)
         full = {
@@ -279,18 +285,6 @@ def _untouched(slots: Mapping[str, Slot], plan: Plan) -> dict[str, Slot]:
         for slot_id, slot in slots.items()
         if not share_inside(slot.quad, black.get(slot.camera_id, ()))
     }
-
-
-def _same_sight(before: Plan, after: Plan) -> set[str]:
-    """Return the cameras that show in both what they may show, of the same place.
-
-    Another password is no other place; another query may be another channel.
-    """
-    known, now = (
-        {camera.id: (without_login(camera.url), camera.blackout) for camera in cameras}
-        for cameras in (before.config.site.cameras, after.config.site.cameras)
-    )
-    return {camera_id for camera_id, sight in now.items() if known.get(camera_id) == sight}
 
 
 def _is_clear(one: Observation) -> bool:

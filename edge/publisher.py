@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 FIRST_RETRY_S = 1.0
 LAST_RETRY_S = 60.0
 STORE_RETRY_S = 1.0
+STILL_S = 60.0
+"""Where the main loop has not gone round for so long, what it stated may be wrong by now."""
 BATCH_EVENTS = 20  # on their way at once: a long backlog need not wait for each answer
 MAX_ANSWERS = 100  # who waits for more than these has given up
 
@@ -59,6 +61,7 @@ class Publisher:
         self._thread = threading.Thread(target=self.run, name="publisher", daemon=True)
         self._stopping = threading.Event()
         self._give_up_s = float("inf")  # monotonic
+        self._round_s = time.monotonic()  # when the main loop went round last
         self._answers: deque[Message] = deque(maxlen=MAX_ANSWERS)
         self._connected_since: datetime | None = None
         self._last_error: str | None = None
@@ -69,6 +72,7 @@ class Publisher:
 
     def start(self) -> None:
         """Begin, unless it has begun: what is retained must have been written before."""
+        self._round_s = time.monotonic()
         if self._thread.ident is None:
             self._thread.start()
 
@@ -76,7 +80,11 @@ class Publisher:
         return self._thread.is_alive()
 
     def check(self) -> None:
-        """Raise RuntimeError if the thread has died of a bug, which it has printed."""
+        """Hear that the main loop goes round, and tell it that this thread lives.
+
+        Raises RuntimeError if it has died of a bug, which it has printed.
+        """
+        self._round_s = time.monotonic()
         if self._thread.ident is not None and not self.is_alive():
             raise RuntimeError("the publisher's thread has died")
 
@@ -105,6 +113,7 @@ class Publisher:
         wait_s = self._first_retry_s
         while not self._stopping.is_set():
             try:
+                self._must_be_watched()
                 self._sink.open(self._on_request, self._store.news.set)
                 if self._stopping.is_set():
                     self._sink.drop()
@@ -136,6 +145,7 @@ class Publisher:
     def _deliver(self) -> None:
         """Return when stopping and nothing is left to be sent."""
         while True:
+            self._must_be_watched()
             self._store.news.clear()
             try:
                 worked = self._send_next()
@@ -148,7 +158,13 @@ class Publisher:
             if not worked:
                 if self._sink.lost is not None:
                     raise SinkError(self._sink.lost)
-                self._store.news.wait()
+                self._store.news.wait(STILL_S / 4)
+
+    def _must_be_watched(self) -> None:
+        """Let the broker say `offline` while nobody looks: what is retained there looks fresh."""
+        still = time.monotonic() - self._round_s > STILL_S
+        if still and not self._stopping.is_set():
+            raise SinkError(f"the daemon has not looked at its cameras for {STILL_S:.0f} s")
 
     def _send_next(self) -> bool:
         """Send answers, the newest states, the oldest events; return whether there were events."""

@@ -40,6 +40,7 @@ def keep_changing(directory: Path, port: int, pause_s: float) -> None:
         while not stop.wait(pause_s):
             number += 1
             change(store, states, number)
+            publisher.check()
         publisher.stop(timeout_s=80)
 
 

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 from test_board import FULL, Loop
 
+from edge import board
 from edge.board import Board
 from edge.types import CameraState, CameraStatus, State
 from edge.web import events
@@ -252,6 +253,27 @@ def test_a_page_that_opens_before_the_first_round_waits_for_it_but_not_for_ever(
         empty_hub = Hub(Board())
         assert not await empty_hub.is_ready()
         assert empty_hub.snapshot() is None
+
+    play(loop, scene)
+
+
+def test_a_main_loop_that_stands_still_beats_no_more(loop, monkeypatch):
+    monkeypatch.setattr(events, "BEAT_S", 0.1)
+
+    async def scene(hub: Hub) -> None:
+        stream = hub.stream(None)
+        await read(stream)
+        assert (await read(stream))[0] == "beat"
+        monkeypatch.setattr(board, "STILL_S", -1.0)  # what it published last is older than that
+        for _ in range(3):  # what was told before may still be on its way
+            heard = asyncio.create_task(read(stream))
+            done, _ = await asyncio.wait({heard}, timeout=1.0)
+            if not done:
+                break
+        assert not done
+        heard.cancel()
+        assert not await hub.is_ready()
+        assert hub.snapshot() is None
 
     play(loop, scene)
 

@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -18,6 +19,7 @@ from mosquitto import Heard, Mosquitto, Subscriber, retained, wait_for
 from test_messages import schema_of
 
 from edge import messages, payloads
+from edge import publisher as publishing
 from edge.errors import RequestError, SinkError
 from edge.publisher import Publisher
 from edge.sinks import Destination, open_sink
@@ -312,6 +314,29 @@ def test_a_clean_stop_sends_what_waits_and_says_offline(store, broker, listener,
     wait_for(lambda: listener.payloads("stock/n/status") == [b"online", b"offline"])
     assert words(listener.heard())[-1] == "status"
     assert ids(events(listener)) == expected
+
+
+def test_a_main_loop_that_stands_still_is_offline_until_it_goes_round_again(
+    monkeypatch, store, broker, listener, delivery
+):
+    monkeypatch.setattr(publishing, "STILL_S", 1.0)
+    publisher = delivery.start(broker.port)
+    told = partial(listener.payloads, "stock/n/status")
+    wait_for(lambda: told() == [b"online"])
+    since_s = time.monotonic()
+    wait_for(lambda: told() == [b"online", b"offline"])
+    assert time.monotonic() - since_s > 0.5
+    assert "not looked at its cameras" in publisher.delivery().last_error
+
+    def going_round():
+        publisher.check()
+        return told()[-1] == b"online"
+
+    wait_for(going_round)
+    until_s = time.monotonic() + 1.5
+    while time.monotonic() < until_s:
+        assert going_round()
+        time.sleep(0.1)
 
 
 def test_stopping_without_a_broker_takes_no_time(store, delivery, broker):

@@ -2,7 +2,8 @@
 
     hello   everything, to each page that opens (or was away too long)
     patch   what has changed since; id: <boot>-<seq>
-    beat    each 10 s, so that a page knows a silent line from a quiet shop
+    beat    each 10 s, so that a page knows a silent line from a quiet shop; none while the main
+            loop stands still
 
 Each event is written once and the same bytes go to all. Nothing is done while no page is open.
 """
@@ -53,17 +54,17 @@ class Hub:
         self._places: tuple[Plan | None, dict[str, Place]] = (None, {})
 
     async def is_ready(self) -> bool:
-        """Wait for the main loop's first round, but not for long. False: there is nothing yet."""
+        """Wait for the main loop's first round, but not for long. False: nothing is looked at."""
         loop = asyncio.get_running_loop()
         until_s = loop.time() + FIRST_S
         while self._board.notice is None and loop.time() < until_s:
             await asyncio.sleep(GAP_S)
-        return self._board.notice is not None
+        return self._board.current is not None
 
     def snapshot(self) -> Json | None:
-        """Return all there is to show now; None before the main loop's first round."""
+        """Return all there is to show now; None where nothing is looked at."""
         notice = self._refresh()
-        if notice is None:
+        if notice is None or self._board.current is None:
             return None
         return {
             "node": notice.plan.config.site.node,
@@ -123,7 +124,7 @@ class Hub:
                     await self._news.wait()
             self._news.clear()
             self._refresh()
-            if loop.time() >= beat_s:
+            if loop.time() >= beat_s and self._board.current:
                 self._tell(_event("beat", {"server_time": rfc3339(datetime.now(UTC))}))
                 beat_s = loop.time() + BEAT_S
             await asyncio.sleep(GAP_S)

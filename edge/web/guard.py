@@ -92,8 +92,13 @@ class Guard:
         else:
             with self._turn():
                 received = await self._received(request, receive)
-                async with asyncio.timeout(REQUEST_S):
-                    await self._app(scope, received, answer)
+                try:
+                    async with asyncio.timeout(REQUEST_S):
+                        await self._app(scope, received, answer)
+                except TimeoutError:
+                    if not answer.begun:
+                        raise
+                    log.info("the pages: %s was read too slowly: broken off", _asked(scope))
 
     @contextlib.contextmanager
     def _turn(self) -> Iterator[None]:

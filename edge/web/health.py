@@ -23,7 +23,7 @@ from edge.web.shown import Json, cameras_json
 
 def routes(board: Board) -> list[Route]:
     async def show(request: Request) -> Response:
-        notice = board.notice
+        notice = board.current
         if notice is None:
             raise starting()
         found = await to_thread.run_sync(health_json, board, notice, datetime.now(UTC))

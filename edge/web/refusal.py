@@ -32,8 +32,9 @@ class Refusal(Exception):
 
 
 def starting() -> Refusal:
-    """Answer while the main loop has not finished its first round."""
-    return Refusal(503, "starting", "the daemon is starting; try again", {"Retry-After": "1"})
+    """Answer while the main loop has not finished its first round, or stands still."""
+    message = "the daemon does not look at its cameras yet, or no longer; try again"
+    return Refusal(503, "starting", message, {"Retry-After": "1"})
 
 
 async def read_body(request: Request, model: type[Body]) -> Body:
