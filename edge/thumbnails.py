@@ -37,7 +37,9 @@ class Thumbnails:
         grids = [around(slot.quad, MARGIN, THUMB_PX, width, height) for slot in slots]
         points = np.concatenate(grids)
         small = (points + 0.5) / self._reduce - 0.5
-        self._maps = np.asarray(small[..., 0], np.float32), np.asarray(small[..., 1], np.float32)
+        # A row a slot: of more than 32,767 rows OpenCV makes no picture.
+        maps = small.astype(np.float32).reshape(len(slots), -1, 2)
+        self._maps = np.ascontiguousarray(maps[..., 0]), np.ascontiguousarray(maps[..., 1])
 
         points = points.reshape(len(slots), THUMB_PX, THUMB_PX, 2)
         fractions = (points + 0.5) / (width, height)
@@ -45,10 +47,7 @@ class Thumbnails:
         self.inside = _inside_mask(len(slots)) & in_picture
         self.outside = ~_inside_mask(len(slots)) & in_picture
         rail = _rail_mask(len(slots)) & in_picture
-        for index, slot in enumerate(slots):
-            for other in slots:
-                if other is not slot:
-                    rail[index] &= ~contains(other.quad, fractions[index])
+        _take_out_others(rail, fractions, slots)
         self.has_rail = rail.sum((1, 2)) >= LEAST_RAIL * _rail_mask(1).sum()
         self.rail = np.where(self.has_rail[:, None, None], rail, self.outside)
         self.hidden_share = np.where(self.has_rail, HIDDEN_RAIL, HIDDEN_MARGIN)
@@ -92,6 +91,24 @@ def _rail_mask(count: int) -> Mask:
         (_steps() > 1 + RAIL[0]) & (_steps() <= 1 + RAIL[1]),
     )
     return np.broadcast_to(down[:, None] & across[None, :], (count, THUMB_PX, THUMB_PX)).copy()
+
+
+def _take_out_others(rail: Mask, points: NDArray[np.float64], slots: Sequence[Slot]) -> None:
+    """Take out of each slot's strip (n, T, T) what lies in another slot.
+
+    points: (n, T, T, 2), where the strips' pixels lie. Of hundreds of slots only those are asked
+    whose bounding boxes touch the strip.
+    """
+    corners = np.array([slot.quad for slot in slots], np.float64)
+    lows, highs = corners.min(1), corners.max(1)
+    for index, strip in enumerate(rail):
+        inside = points[index][strip]
+        if not len(inside):
+            continue
+        near = np.all((lows <= inside.max(0)) & (highs >= inside.min(0)), axis=-1)
+        near[index] = False
+        for other in np.flatnonzero(near):
+            strip &= ~contains(slots[int(other)].quad, points[index])
 
 
 def differing(now: Pixels, before: Pixels, gain: Pixels, different: float = DIFFERENT) -> Mask:

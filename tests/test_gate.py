@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from functools import partial
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from edge.gate import ADOPT_S, REFRESH_S, Gate, Verdict
+from edge.thumbnails import Thumbnails
 from edge.types import Frame, Score, Slot
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -299,3 +301,33 @@ def test_a_picture_of_another_version_or_of_other_corners_is_taken_anew(monkeypa
         shelf.full.remove("left")
         assert others(shelf) == {"left"}
         shelf.full.add("left")
+
+
+def test_hundreds_of_slots_are_taken_up_at_once_and_more_than_opencv_counts_too():
+    """OpenCV makes no picture of more than 32,767 rows; a slot once took 32 of them."""
+    count = 33
+    steps = [(number / count, (number + 0.9) / count) for number in range(count)]
+    slots = [
+        Slot(f"{y0}-{x0}", "cam", ((x0, y0), (x1, y0), (x1, y1), (x0, y1)), "slot")
+        for y0, y1 in steps
+        for x0, x1 in steps
+    ]
+    image = np.random.default_rng(0).integers(0, 255, (720, 1280, 3), np.uint8)
+    begun_s = time.monotonic()
+    thumbnails = Thumbnails(slots, 1280, 720)
+    assert time.monotonic() - begun_s < 20  # it was minutes
+    cut = thumbnails.cut(image)
+    assert cut.shape == (count * count, 32, 32, 3)
+    alone = Thumbnails(slots[-9:], 1280, 720)
+    assert np.array_equal(alone.cut(image), cut[-9:])
+
+
+def test_the_strip_below_a_slot_leaves_out_what_is_another_slot():
+    upper, lower = (
+        Slot(name, "cam", ((0.2, top), (right, top), (right, top + 0.3), (0.2, top + 0.3)), name)
+        for name, top, right in (("upper", 0.1, 0.6), ("lower", 0.42, 0.35))
+    )
+    both = Thumbnails([upper, lower], 640, 480).rail[0]
+    alone = Thumbnails([upper], 640, 480).rail[0]
+    assert both.sum() < alone.sum()
+    assert not (both & ~alone).any()
