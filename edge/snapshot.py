@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from pathlib import Path
+from queue import Empty, SimpleQueue
 
 from edge.config import find_camera, load_planogram, load_site
 from edge.errors import CameraError, ConfigError, UsageError
+from edge.grabber import PATIENCE
 from edge.overlay import write_picture
 from edge.site import CameraConfig, Site
-from edge.types import Image
+from edge.types import CameraReason, Image
 
 
 def take_snapshot(site_path: Path, camera_id: str, output: Path) -> Path:
@@ -42,7 +45,23 @@ def _references(site: Site) -> dict[str, Path]:
     return {camera_id: own.reference for camera_id, own in known.items() if own.reference}
 
 
-def take_picture(camera: CameraConfig) -> Image:
-    """Take one picture. Raises CameraError."""
-    with contextlib.closing(camera.opener(camera.url, camera.every_s)) as opened:
-        return opened.read()
+def take_picture(camera: CameraConfig, timeout_s: float = PATIENCE.hang_s) -> Image:
+    """Take one picture. One that hangs is left to itself. Raises CameraError."""
+    taken: SimpleQueue[Image | Exception] = SimpleQueue()
+
+    def take() -> None:
+        try:
+            with contextlib.closing(camera.opener(camera.url, camera.every_s)) as opened:
+                taken.put(opened.read())
+        except Exception as error:  # raised below, in the thread that asked
+            taken.put(error)
+
+    threading.Thread(target=take, name=f"{camera.id} picture", daemon=True).start()
+    try:
+        found = taken.get(timeout=timeout_s)
+    except Empty:
+        message = f"no whole picture within {timeout_s:.0f} s"
+        raise CameraError(message, CameraReason.NO_FRAMES) from None
+    if isinstance(found, Exception):
+        raise found
+    return found

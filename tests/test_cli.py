@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import cv2
@@ -19,6 +21,8 @@ from test_classifier import metadata, write_bundle
 
 from edge import errors
 from edge.doctor import diagnose
+from edge.site import CameraConfig
+from edge.snapshot import take_picture
 
 SITE = {
     "version": 1,
@@ -164,6 +168,28 @@ def test_a_camera_that_is_not_there_makes_snapshot_end_with_69(site):
     camera = {"id": "aisle", "url": "rtsp://127.0.0.1:1/x"}
     write(site.parent, "site.yaml", SITE | {"cameras": [camera]})
     refused(edge("snapshot", "aisle", "-c", site), 69, "camera aisle")
+
+
+def test_a_camera_that_sends_a_byte_now_and_then_is_not_waited_for_for_ever():
+    with socket.create_server(("127.0.0.1", 0)) as server, contextlib.ExitStack() as stack:
+        over = threading.Event()
+
+        def drip():
+            connection = stack.enter_context(server.accept()[0])
+            connection.sendall(b"HTTP/1.0 200 OK\r\nContent-Type: image/jpeg\r\n\r\n")
+            with contextlib.suppress(OSError):
+                while not over.wait(0.1):
+                    connection.sendall(b"x")
+
+        dripping = threading.Thread(target=drip)
+        dripping.start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/still.jpg"
+        try:
+            with pytest.raises(errors.CameraError, match="no whole picture within 1 s"):
+                take_picture(CameraConfig(id="aisle", url=url), timeout_s=1.0)
+        finally:
+            over.set()
+            dripping.join()
 
 
 def test_snapshot_writes_one_picture(site):
