@@ -15,6 +15,7 @@ from edge.publisher import Delivery
 from edge.types import Moment
 
 EVERY_S = 60.0
+SETTLED_S = 20.0
 LAST_BATCHES = 500
 LEAST_FREE_BYTES = 10**9
 """With less room than this on the disk of the state, somebody has to make some."""
@@ -39,8 +40,12 @@ class Health:
         """Make a report due: cameras, or what they are told by, may be others now."""
         self._wanted = True
 
-    def is_due(self, now: Moment) -> bool:
-        return self._wanted or now.clock_s - self._reported_s >= EVERY_S
+    def is_due(self, now: Moment, settled: bool) -> bool:
+        """settled: of each camera it is known whether it gives pictures. At the start that is
+        waited for, but not for long: one that is still being opened is not offline."""
+        waited_s = now.clock_s - self._reported_s
+        wanted = self._wanted and (settled or waited_s >= SETTLED_S)
+        return wanted or waited_s >= EVERY_S
 
     def report(
         self,

@@ -57,14 +57,16 @@ class Ledger:
         slots: Sequence[Slot],
         cameras: Sequence[str],
         now: Moment,
+        watched: Mapping[str, SlotState] | None = None,
     ):
+        """watched: the states of slots that have been looked at until now, and go on being so."""
         self._store, self._node, self._model = store, node, model
         self._slots = {slot.slot_id: slot for slot in slots}
         remembered = store.states()
         self.states: dict[str, SlotState] = {
             slot_id: _resumed(remembered.get(slot_id, SlotState(slot_id)), now)
             for slot_id in self._slots
-        }
+        } | dict(watched or {})
         self.cameras: dict[str, CameraState] = {
             camera_id: state
             for camera_id in cameras

@@ -120,13 +120,18 @@ def parse_request(verb: str, payload: bytes) -> Request:
     """
     if verb not in REQUESTS:
         raise RequestError(f"unknown request {verb!r}; use one of {', '.join(REQUESTS)}")
-    if len(payload) > MAX_REQUEST_BYTES:
-        raise RequestError(f"a request has at most {MAX_REQUEST_BYTES} bytes, not {len(payload)}")
+    check_length(payload)
     try:
         return REQUESTS[verb].model_validate_json(payload.strip() or b"{}", strict=True)
     except ValidationError as error:
         problems = [_problem(detail) for detail in error.errors(include_url=False)]
         raise RequestError("; ".join(problems), transaction=_transaction(payload)) from error
+
+
+def check_length(payload: bytes) -> None:
+    """Raise RequestError for what is too long to be read as a request."""
+    if len(payload) > MAX_REQUEST_BYTES:
+        raise RequestError(f"a request has at most {MAX_REQUEST_BYTES} bytes, not {len(payload)}")
 
 
 def response(

@@ -22,7 +22,7 @@ from edge.aim import Aims
 from edge.board import Board
 from edge.decide import Rule, decide, expire
 from edge.desk import Desk
-from edge.errors import StoreError, UnavailableError
+from edge.errors import RequestError, StoreError, UnavailableError
 from edge.eye import Eye
 from edge.gate import Gate
 from edge.health import Health
@@ -30,7 +30,7 @@ from edge.ledger import Ledger
 from edge.lookout import Lookout
 from edge.observe import observe
 from edge.outlet import Outlet, open_outlet, patiently
-from edge.plan import Plan, read_plan
+from edge.plan import Plan, read_plan, same_slots
 from edge.signals import stop_on_signals
 from edge.site import Site
 from edge.state_rows import QueuedEvent
@@ -51,7 +51,15 @@ class Requests(SimpleQueue[Asked]):
     """What is asked of the main loop, from any thread; a signal puts, all others ask."""
 
     def ask(self, asked: Asked) -> None:
-        """Wait in line. Where the line is too long it is refused: looking comes first."""
+        """Wait in line; refused where the line, or what is asked, is too long.
+
+        Looking comes first, and what waits takes memory.
+        """
+        try:
+            messages.check_length(asked.payload)
+        except RequestError as error:
+            asked.reply(messages.refusal(error))
+            return
         if self.qsize() < MAX_WAITING:
             self.put(asked)
         else:
@@ -169,16 +177,17 @@ def serve(
                     continue
                 on_open(outlet)
                 board.delivery = outlet.publisher.delivery
+                before: Post | None = None
                 while wanted is not None and outlet.fits(wanted.config.site):  # once a plan
                     watched = wanted
                     on_plan(watched.config.site)
-                    ledger = _take_up_ledger(watched, outlet, begun, started, stop)
+                    ledger = _take_up_ledger(watched, outlet, begun, started, stop, before)
                     with open_post(
-                        watched, read, outlet, requests, board, lookout, ledger, health
+                        watched, read, outlet, requests, board, lookout, ledger, health, before
                     ) as post:
                         aims.follow(watched)
                         watch(post, stop)
-                    started = None
+                    started, before = None, post
                     wanted = post.desk.reloaded
 
 
@@ -220,6 +229,7 @@ def open_post(
     lookout: Lookout,
     ledger: Ledger,
     health: Health,
+    before: Post | None,
 ) -> Iterator[Post]:
     """Begin to deliver and to look, and close the ledger afterwards; the cameras stay open."""
     cameras = plan.config.site.cameras
@@ -233,7 +243,7 @@ def open_post(
         yield Post(
             plan=plan,
             eyes=eyes,
-            gates={camera.id: Gate(plan.slots_of(camera.id)) for camera in cameras},
+            gates={camera.id: _gate(plan, camera.id, before) for camera in cameras},
             rules={slot.slot_id: plan.rule_of(slot.camera_id) for slot in plan.slots},
             ledger=ledger,
             health=health,
@@ -246,10 +256,28 @@ def open_post(
         ledger.close(Moment.now())
 
 
+def _gate(plan: Plan, camera_id: str, before: Post | None) -> Gate:
+    """Return the camera's gate; that of before where all it knows still holds."""
+    slots = plan.slots_of(camera_id)
+    if before is not None and before.plan.slots_of(camera_id) == slots:
+        kept = same_slots(before.plan, plan)
+        if camera_id in before.gates and all(slot.slot_id in kept for slot in slots):
+            return before.gates[camera_id]
+    return Gate(slots)
+
+
 def _take_up_ledger(
-    plan: Plan, outlet: Outlet, begun: Moment, started: Event | None, stop: threading.Event
+    plan: Plan,
+    outlet: Outlet,
+    begun: Moment,
+    started: Event | None,
+    stop: threading.Event,
+    before: Post | None,
 ) -> Ledger:
-    """Read what was stated last and write that the node is there, however long that takes."""
+    """Read what was stated last and write that the node is there, however long that takes.
+
+    Of slots that before looked at, and that stay as they are, nothing is forgotten.
+    """
     node, model = plan.config.site.node, plan.classifier.info.name
     cameras = [camera.id for camera in plan.config.site.cameras]
     events = []
@@ -257,9 +285,12 @@ def _take_up_ledger(
         payload = messages.node_started(started, node, __version__, model)
         events.append(QueuedEvent.of(started, payload))
 
+    same = same_slots(before.plan, plan) if before else set()
+    watched = {slot_id: before.ledger.states[slot_id] for slot_id in same} if before else {}
+
     def begun_ledger() -> Ledger:
         now = Moment.now()
-        ledger = Ledger(outlet.store, node, model, plan.slots, cameras, now)
+        ledger = Ledger(outlet.store, node, model, plan.slots, cameras, now, watched)
         ledger.begin(events, {"info": plan.info(begun)}, now)
         return ledger
 
@@ -268,7 +299,8 @@ def _take_up_ledger(
 
 def health_report(post: Post, now: Moment) -> dict[str, bytes]:
     """Return the health document when it is due."""
-    if not post.health.is_due(now):
+    settled = all(eye.state(now) for eye in post.eyes)
+    if not post.health.is_due(now, settled):
         return {}
     try:
         delivery = post.outlet.publisher.delivery()

@@ -14,6 +14,7 @@ from edge.config import Config, load
 from edge.decide import Rule
 from edge.errors import ConfigError
 from edge.geometry import share_inside
+from edge.redact import without_login
 from edge.site import CameraConfig, Decision
 from edge.types import Moment, Slot
 from edge.versions import versions
@@ -105,6 +106,27 @@ def patient(rule: Rule, every_s: float) -> Rule:
     )
 
 
+def same_sight(before: Plan, after: Plan) -> set[str]:
+    """Return the cameras that show in both what they may show, of the same place.
+
+    Another password is no other place; another query may be another channel.
+    """
+    known, now = (
+        {camera.id: (without_login(camera.url), camera.blackout) for camera in cameras}
+        for cameras in (before.config.site.cameras, after.config.site.cameras)
+    )
+    return {camera_id for camera_id, sight in now.items() if known.get(camera_id) == sight}
+
+
+def same_slots(before: Plan, after: Plan) -> set[str]:
+    """Return the slots of which the same model is asked the same in both, of the same sight."""
+    if before.classifier.info.digest != after.classifier.info.digest:
+        return set()
+    sights = same_sight(before, after)
+    known = {_asked_about(slot) for slot in before.slots if slot.camera_id in sights}
+    return {slot.slot_id for slot in after.slots if _asked_about(slot) in known}
+
+
 def brought_slots(camera: CameraConfig) -> Sequence[Slot]:
     """Return the slots that a camera brings along: only the rendered store has any."""
     if not kind_of(camera.url).is_rendered:
@@ -112,6 +134,10 @@ def brought_slots(camera: CameraConfig) -> Sequence[Slot]:
     from edge.cameras.demo import demo_slots
 
     return demo_slots(camera.url, camera.id)
+
+
+def _asked_about(slot: Slot) -> tuple[object, ...]:
+    return slot.slot_id, slot.camera_id, slot.quad, slot.sku, slot.name
 
 
 def _slots(camera: CameraConfig, config: Config) -> Sequence[Slot]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import signal
+import threading
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,8 +18,20 @@ from mosquitto import Mosquitto, Subscriber, free_port, retained, wait_for
 from test_broker import login
 from test_messages import schema_of
 
-from edge.monitor import ANSWERS_A_ROUND, MAX_WAITING, Requests, answer_requests
-from edge.types import Asked, Moment
+from edge.gate import Gate
+from edge.ledger import Ledger
+from edge.messages import MAX_REQUEST_BYTES
+from edge.monitor import (
+    ANSWERS_A_ROUND,
+    MAX_WAITING,
+    Requests,
+    _gate,
+    _take_up_ledger,
+    answer_requests,
+)
+from edge.plan import Plan, read_plan
+from edge.store import Store
+from edge.types import Asked, Moment, Pending, SlotState, State
 from edge.web import staff
 
 STATE = "stock/shop/slot/slot-0/state"
@@ -190,6 +204,56 @@ def test_a_reload_takes_the_new_planogram_and_a_wrong_one_changes_nothing(
         assert "every recording has ended" not in daemon.log(), "it was told to, both times"
 
 
+def test_a_reload_forgets_nothing_of_the_slots_that_stay_as_they_are(
+    tmp_path, shelf, broker, listener
+):
+    with Daemon(site(tmp_path, shelf, broker, slots=1)) as daemon:
+        wait_for(lambda: now(listener).get("visibility") == "clear", 30, daemon.log())
+        told = len(listener.payloads(STATE))
+        site(tmp_path, shelf, broker, slots=2)
+        daemon.send(signal.SIGHUP)
+        wait_for(lambda: listener.payloads("stock/shop/slot/slot-1/state"), 20)
+        states = [json.loads(payload) for payload in listener.payloads(STATE)[told:]]
+        assert states, "a reload tells every slot anew"
+        assert {state["visibility"] for state in states} == {"clear"}
+        assert daemon.end() == 0
+
+
+def test_evidence_and_gates_go_over_to_the_next_plan_where_slot_camera_and_model_stay(
+    tmp_path, shelf
+):
+    def plan(**changes: str) -> Plan:
+        path = write_site(tmp_path, shelf.url("/still.jpg"), {"url": "stdout:"}, 2)
+        for old, new in changes.items():
+            path.write_text(path.read_text().replace(old, new))
+        return read_plan(path)
+
+    first = plan()
+    gates = {"aisle": Gate(first.slots)}
+    pending = SlotState("slot-0", pending=Pending(State.EMPTY, 1.0, 2.0, 3, 3), observed_s=2.0)
+    at = Moment(datetime(2026, 11, 24, tzinfo=UTC), 3.0)
+    with contextlib.closing(Store(tmp_path / "state")) as store:
+        ledger = Ledger(store, "shop", "m", first.slots, ["aisle"], at)
+        ledger.states["slot-0"] = pending
+        before = SimpleNamespace(plan=first, gates=gates, ledger=ledger)
+
+        def next_of(after: Plan) -> tuple[bool, bool]:
+            outlet = SimpleNamespace(store=store)
+            taken_up = _take_up_ledger(after, outlet, at, None, threading.Event(), before)
+            kept = taken_up.states["slot-0"] == pending
+            return kept, _gate(after, "aisle", before) is gates["aisle"]
+
+        assert next_of(plan(confirm_s="unknown_after_s")) == (True, True)
+        assert next_of(plan(still="other")) == (False, False)  # another camera's picture
+        one = replace(first, slots=first.slots[:1])
+        assert next_of(one) == (True, False)
+        moved = replace(first.slots[0], quad=first.slots[1].quad)
+        assert next_of(replace(first, slots=(moved,))) == (False, False)
+        other_model = first.classifier.info.model_copy(update={"digest": "f00"})
+        classifier = SimpleNamespace(info=other_model)
+        assert next_of(replace(first, classifier=classifier)) == (False, False)
+
+
 def test_a_reload_takes_the_changed_password_of_the_embedded_broker(tmp_path, shelf):
     password, port = tmp_path / "password", free_port()
     password.write_text("bef0re\n")
@@ -271,6 +335,14 @@ def test_a_flood_of_requests_is_answered_in_parts_and_what_is_too_much_refused()
     for rounds in (1, 2):
         answer_requests(post, Moment(datetime(2026, 11, 24, tzinfo=UTC), 0.0))
         assert answers.count(b"pong") == rounds * ANSWERS_A_ROUND
+
+
+def test_a_request_that_is_too_long_waits_for_nobody():
+    answers: list[bytes] = []
+    requests = Requests()
+    requests.ask(Asked("ping", b" " * (MAX_REQUEST_BYTES + 1), answers.append))
+    assert requests.empty()
+    assert "at most 16384 bytes, not 16385" in json.loads(answers[0])["error"]
 
 
 def test_a_port_in_use_ends_it_with_69_and_one_message(tmp_path, shelf, broker):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
@@ -11,7 +12,7 @@ from test_messages import conforms
 from edge.board import Board, Notice
 from edge.config import Config
 from edge.decide import Rule
-from edge.health import Health
+from edge.health import SETTLED_S, Health
 from edge.plan import Plan
 from edge.planogram import Planogram
 from edge.publisher import Delivery
@@ -38,3 +39,10 @@ def test_the_page_is_told_of_a_state_folder_that_is_gone_too(tmp_path):
     told = health_json(Board(), notice, NOON.at)
     assert told["disk"] == {"free_bytes": None, "enough": False}
     assert told["memory_bytes"] > 1e6
+
+
+def test_the_first_report_waits_a_while_for_cameras_that_are_being_opened():
+    health = Health(NOON)
+    assert not health.is_due(NOON, settled=False)
+    assert health.is_due(NOON, settled=True)
+    assert health.is_due(replace(NOON, clock_s=NOON.clock_s + SETTLED_S), settled=False)
