@@ -95,7 +95,12 @@ def broker_url(url: str) -> str:
         return url
     known = ["embedded", *SINK_KINDS]
     scheme, colon, _ = url.partition(":")
-    if scheme not in known or not colon:
+    if scheme == "embedded":
+        raise ValueError("must be the word embedded alone; its address stands in mqtt.listen")
+    if scheme in SINK_KINDS and not colon:
+        rest = f"//host:{PORTS[scheme]}" if scheme in PORTS else ""
+        raise ValueError(f'must be written as "{scheme}:{rest}"')
+    if scheme not in known:
         word = scheme if re.fullmatch(r"[A-Za-z]{1,15}", scheme) else ""
         raise ValueError(f"unknown scheme {word}; {nearest(word, known)}".replace(" ;", ";"))
     url = fill_in(url)

@@ -28,7 +28,7 @@ from edge.web import calibrate, open_web
 from edge.web.reach import address_of, answers
 
 FOR_A_PHONE = (
-    "this address is for this PC alone; for a phone set `web: {listen: 0.0.0.0:8080}` in "
+    "this address is for this PC alone; for a phone set `web: {listen: 0.0.0.0:%d}` in "
     "site.yaml and a PIN with `edge pin`"
 )
 ANYWHERE = "0.0.0.0"
@@ -139,7 +139,7 @@ def _show(address: str, browser: bool, pin: str | None) -> None:
         if not (has_screen and webbrowser.open(address)):
             print("open it in a browser; for a phone add --no-browser", file=sys.stderr)
     elif is_loopback(urlsplit(address).hostname or ""):
-        print(FOR_A_PHONE, file=sys.stderr)
+        print(FOR_A_PHONE % (urlsplit(address).port or 80), file=sys.stderr)
     else:
         # The part behind # stays in the phone: it fills in the PIN and is sent to nobody.
         link = f"{address}#pin={pin}" if pin else address

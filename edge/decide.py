@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from edge.errors import ClosedError
+from edge.payloads import LONGEST_SNOOZE_MIN
 from edge.types import (
     Ack,
     Denial,
@@ -29,6 +30,7 @@ from edge.types import (
 
 DENIED_FOR = timedelta(hours=12)
 """Longest time that "not empty" by staff overrides the model while the picture stays the same."""
+SNOOZED_FOR = timedelta(minutes=LONGEST_SNOOZE_MIN)
 UNDO_FOR = timedelta(minutes=30)
 
 
@@ -102,9 +104,10 @@ def expire(
     unseen = state.clear_s is None or clock_s - state.clear_s >= rule.unknown_after_s
     if unseen and state.state is not State.UNKNOWN:
         state = replace(state, state=State.UNKNOWN, since=at, pending=None, was=state.state)
-    if state.denial is not None and state.denial.at + DENIED_FOR <= at:
+    # A clock that went wrong for a while must not make either last for years.
+    if state.denial is not None and abs(at - state.denial.at) >= DENIED_FOR:
         state = replace(state, denial=None)
-    if state.snooze_until is not None and state.snooze_until <= at:
+    if state.snooze_until is not None and not at < state.snooze_until <= at + SNOOZED_FOR:
         return wake(state, at)
     return state, None
 

@@ -69,8 +69,9 @@ class Eye:
         if self._first_s is None:
             self._told_before = told
 
-    def close(self) -> None:
-        self._grabber.join()
+    def close(self, timeout_s: float) -> None:
+        """Wait so long at most for its threads, once it was told to stop."""
+        self._grabber.join(timeout_s)
 
     @property
     def ended(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,8 @@ from edge.cameras import kind_of
 from edge.eye import Eye
 from edge.redact import without_login
 from edge.site import CameraConfig
+
+CLOSE_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -47,10 +50,12 @@ class Lookout:
         self._close(list(self._open.values()))
 
     def _close(self, leaving: Sequence[_Open]) -> None:
+        """Wait for all of them together: a thread may sleep or hang, and the main loop stands."""
         for one in leaving:
             one.stop.set()
+        deadline_s = time.monotonic() + CLOSE_S
         for one in leaving:
-            one.eye.close()
+            one.eye.close(max(0.0, deadline_s - time.monotonic()))
             del self._open[one.camera.id]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
@@ -85,12 +86,23 @@ Corners = Annotated[
 """A quad as it is written in a file."""
 
 
+def _printable(text: str) -> str:
+    """Refuse what a terminal would obey, or a database cut off."""
+    if re.search(r"[\x00-\x1f\x7f-\x9f]", text):
+        raise ValueError("holds control characters; write it anew without them")
+    return text
+
+
+Line = Annotated[str, Field(min_length=1), AfterValidator(_printable)]
+"""A line of text for people."""
+
+
 class SlotEntry(Section):
     id: Name
     """Unique in the node; a word of an MQTT topic."""
-    name: str = Field(min_length=1)
+    name: Line
     """What people call it."""
-    sku: str | None = Field(default=None, min_length=1)
+    sku: Line | None = None
     """Product identity in the shop's system; several slots may share it (facings)."""
     quad: Corners
     """Top left, top right, bottom right, bottom left of the facing, as fractions of the picture."""

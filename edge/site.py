@@ -79,8 +79,8 @@ class CameraConfig(Section):
     # No repr: it may hold a password.
     url: Annotated[str, AfterValidator(_camera_url)] = Field(repr=False)
     """The scheme picks the kind; ${NAME} is an environment variable or a systemd credential."""
-    every_s: float = Field(default=5.0, gt=0, le=3600)
-    """Seconds from one look to the next."""
+    every_s: float = Field(default=5.0, ge=0.1, le=3600)
+    """Seconds from one look to the next; the main loop goes round each 0.1 s."""
     blackout: tuple[Corners, ...] = ()
     """Quads, as fractions of the picture, that are painted black before anything sees it."""
 

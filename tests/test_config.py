@@ -331,8 +331,9 @@ def test_endless_nesting(folder):
         ("url:", "adress:", "unknown key; known here: blackout, every_s, id, url"),
         ("every_s: 5", "every_s: fast", "[0].every_s: must be a number, not text"),
         ("every_s: 5", "every_s: true", "[0].every_s: must be a number, not True"),
-        ("every_s: 5", "every_s: 0", "[0].every_s: 0 must be above 0"),
-        ("every_s: 5", "every_s: -2.5", "[0].every_s: -2.5 must be above 0"),
+        ("every_s: 5", "every_s: 0", "[0].every_s: 0 must be at least 0.1"),
+        ("every_s: 5", "every_s: -2.5", "[0].every_s: -2.5 must be at least 0.1"),
+        ("every_s: 5", "every_s: 1e-9", "must be at least 0.1"),
         ("every_s: 5", "every_s: .nan", "[0].every_s: must be a finite number"),
         ("every_s: 5", "every_s: 1.0e+9", "must be at most 3600"),
         ("every_s: 5", "every_s:", "every_s: is empty; it must be a number, or remove the key"),
@@ -494,6 +495,12 @@ def test_a_sink_of_ones_own_says_itself_what_its_url_means(folder, monkeypatch, 
     ("mqtt", "said"),
     [
         ("url: mqt://h", "mqtt.url: unknown scheme mqt; did you mean mqtt?"),
+        (
+            "url: 'embedded:'",
+            "mqtt.url: must be the word embedded alone; its address stands",
+        ),
+        ("url: stdout", 'mqtt.url: must be written as "stdout:"'),
+        ("url: mqtt", 'mqtt.url: must be written as "mqtt://host:1883"'),
         ("url: embeded", "mqtt.url: unknown scheme embeded; did you mean embedded?"),
         (f"url: 'mqtt://u:{PASSWORD}@h'", "mqtt.url: holds a login; write username and"),
         ("url: 'mqtt://'", "mqtt.url: has no usable host or port; write it like mqtt://host:1883"),
@@ -642,6 +649,8 @@ def test_a_quad_that_cannot_be(folder, quad, said):
     [
         ("name: Tea", "nme: Tea", "slots[0].nme: unknown key; did you mean name?"),
         ("name: Tea", 'name: ""', "slots[0].name: must not be empty"),
+        ("name: Tea", r'name: "Tea \e[2J"', "slots[0].name: holds control characters"),
+        ("name: Tea", r'name: "Tea\0"', "slots[0].name: holds control characters"),
         ("id: a", "id: A1", "slots[0].id: must be small letters"),
         (
             "name: Tea",

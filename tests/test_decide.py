@@ -310,6 +310,19 @@ def test_not_empty_cannot_be_undone_after_half_an_hour_nor_once_the_slot_was_jud
         undo_denial(state, None, Moment(NOON + timedelta(minutes=1), 60))
 
 
+def test_a_clock_that_was_years_ahead_hides_no_slot_for_years():
+    """Said while it was wrong; then it was set right."""
+    wrong = NOON + timedelta(days=1500)
+    state, _ = snooze(empty(), wrong + timedelta(minutes=15), wrong)
+    state, event = expire(state, 31, NOON, RULE)
+    assert event is not None
+    assert (state.snooze_until, event.reason) == (None, "snooze_ended")
+    state, _ = expire(denied(), 45, NOON - timedelta(days=1500), RULE)
+    assert state.denial is None
+    state, _ = expire(denied(), 45, NOON - timedelta(minutes=5), RULE)
+    assert state.denial is not None  # set right by a little
+
+
 def test_a_snooze_ends_by_itself_and_says_so():
     state, event = snooze(empty(), NOON + timedelta(minutes=15), NOON)
     assert event.reason == "snooze"

@@ -11,7 +11,7 @@ import pytest
 from mosquitto import wait_for
 
 from edge.eye import Eye
-from edge.lookout import Lookout
+from edge.lookout import CLOSE_S, Lookout
 from edge.site import CameraConfig
 from edge.types import CameraStatus, Moment
 
@@ -64,6 +64,18 @@ def test_a_camera_that_changed_is_another_and_one_that_went_is_closed(lookout, t
         assert gone.frames == seen
 
 
+def test_many_cameras_that_sleep_are_waited_for_together(lookout, tmp_path):
+    cameras = [camera(f"c{number}", tmp_path, every_s=60) for number in range(4)]
+    eyes = look(lookout, *cameras)
+    wait_for(lambda: all(pictures(eye) for eye in eyes))
+    waits: list[float] = []
+    for eye in eyes:
+        eye.close = waits.append
+    look(lookout)
+    assert len(waits) == 4
+    assert max(waits) <= CLOSE_S
+
+
 class RecordingEye:
     """Notes whom it has to wait for."""
 
@@ -72,7 +84,7 @@ class RecordingEye:
 
     def start(self): ...
 
-    def close(self): ...
+    def close(self, timeout_s): ...
 
     def begin_anew(self, size): ...
 
