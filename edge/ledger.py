@@ -37,8 +37,8 @@ MAX_RECENT = 200
 
 
 @dataclass
-class _Entry:
-    """What one transaction will write."""
+class _Transaction:
+    """What will be written at once, or not at all."""
 
     states: list[SlotState] = field(default_factory=list)
     documents: dict[str, bytes | None] = field(default_factory=dict)
@@ -97,7 +97,7 @@ class Ledger:
         """
         wanted = {_state_of(slot_id) for slot_id in self._slots}
         wanted |= {_status_of(camera_id) for camera_id in self._configured}
-        entry = _Entry(documents=dict(documents), events=list(events))
+        entry = _Transaction(documents=dict(documents), events=list(events))
         for document in self._store.documents():
             ours = document.topic.startswith(("slot/", "camera/"))
             if ours and document.topic not in wanted | documents.keys():
@@ -126,7 +126,7 @@ class Ledger:
         Slots and cameras that are as they were cost nothing but memory.
         """
         generation = self._store.generation
-        entry = _Entry() if generation == self._generation else self._everything()
+        entry = _Transaction() if generation == self._generation else self._everything()
         entry.documents |= documents
         self._tally.add(self.states.values(), now, blind=self._failing)
         after: dict[str, SlotState] = {}
@@ -156,7 +156,7 @@ class Ledger:
         """Write what has been counted since the last minute, and when each slot was seen last."""
         self._tally.add(self.states.values(), now, blind=self._failing)
         self._counted_s = -HISTORY_EVERY_S
-        self._write(_Entry(states=list(self.states.values())), now)
+        self._write(_Transaction(states=list(self.states.values())), now)
 
     @property
     def store(self) -> Store:
@@ -178,9 +178,9 @@ class Ledger:
         """Return the slots about which something is being decided: each clear picture counts."""
         return {slot_id for slot_id, state in self.states.items() if state.pending}
 
-    def _everything(self) -> _Entry:
+    def _everything(self) -> _Transaction:
         """Return all that is stated, for a file that is new: a damaged one was moved aside."""
-        entry = _Entry(documents=dict(self._lasting))
+        entry = _Transaction(documents=dict(self._lasting))
         for state in self.states.values():
             self._tell(entry, state)
             if (incident := history.open_incident(state)) is not None:
@@ -189,7 +189,7 @@ class Ledger:
             entry.documents[_status_of(camera.camera_id)] = messages.camera_status(camera)
         return entry
 
-    def _note_camera(self, entry: _Entry, camera: CameraState) -> CameraState:
+    def _note_camera(self, entry: _Transaction, camera: CameraState) -> CameraState:
         """Add what is new of a camera; return how it is, and since when."""
         known = self.cameras.get(camera.camera_id)
         if known is not None and (known.status, known.reason) == (camera.status, camera.reason):
@@ -201,7 +201,7 @@ class Ledger:
             entry.events.append(QueuedEvent.of(event, payload))
         return camera
 
-    def _tell(self, entry: _Entry, state: SlotState, event: Event | None = None) -> None:
+    def _tell(self, entry: _Transaction, state: SlotState, event: Event | None = None) -> None:
         slot = self._slots[state.slot_id]
         entry.states.append(state)
         entry.documents[_state_of(state.slot_id)] = messages.slot_state(slot, state, self._model)
@@ -209,7 +209,7 @@ class Ledger:
             payload = messages.slot_event(event, slot, state, self._node, self._model)
             entry.events.append(QueuedEvent.of(event, payload))
 
-    def _close_removed(self, entry: _Entry, state: SlotState, now: Moment) -> None:
+    def _close_removed(self, entry: _Transaction, state: SlotState, now: Moment) -> None:
         event = remove(state, now.at)
         last = self._store.document(_state_of(state.slot_id))
         if event is not None and last is not None:
@@ -217,7 +217,7 @@ class Ledger:
             entry.events.append(QueuedEvent.of(event, payload))
         _remember(entry.history, event, _resumed(state, now), state, now)
 
-    def _write(self, entry: _Entry, now: Moment) -> bool:
+    def _write(self, entry: _Transaction, now: Moment) -> bool:
         """Write what there is to write. Trouble is said once, and so is its end."""
         self._add_time(entry, now)
         if not (entry.states or entry.documents or entry.events or entry.history):
@@ -240,11 +240,11 @@ class Ledger:
             self._pruned_hour = history.hour_of(now.at)
         return True
 
-    def _add_deeds(self, entry: _Entry) -> None:
+    def _add_deeds(self, entry: _Transaction) -> None:
         if entry.history.deeds:
             self.deeds = (*reversed(entry.history.deeds), *self.deeds)[:MAX_RECENT]
 
-    def _add_time(self, entry: _Entry, now: Moment) -> None:
+    def _add_time(self, entry: _Transaction, now: Moment) -> None:
         """Add the time spent when it is due, and once an hour forget what is too long ago."""
         writes = entry.states or entry.documents or entry.events
         wait_s = HISTORY_SOON_S if writes else HISTORY_EVERY_S
