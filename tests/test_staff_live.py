@@ -83,6 +83,7 @@ def test_an_incident_shows_within_a_second_and_so_does_what_others_do(browser, s
     expect(others.locator(".card")).to_contain_text("Product 0", timeout=SOON_MS)
     wait_for(lambda: said(listener)["ack"] is None)
 
+    expect(mine.locator(".card")).to_contain_text("Product 0", timeout=20_000)
     shelf.empty = ()
     expect(mine.locator(".card")).to_have_count(0, timeout=20_000)
     expect(mine.locator(".recent")).to_contain_text("채워졌어요", timeout=SOON_MS)
