@@ -22,8 +22,8 @@ class Page:
         self.slots: dict[str, Any] = {}
         self.cameras: dict[str, Any] = {}
         self.recent: list[Any] = []
-        self.heard_at: dict[str, datetime] = {}
-        """When the page was last told of a slot."""
+        self.first_heard: dict[str, datetime] = {}
+        """When the page was first told of an incident, by its id."""
         self.events: list[str] = []
         self.last_id = last_id
         self.end: Exception | None = None
@@ -75,7 +75,9 @@ class Page:
             for name in ("slots", "cameras"):
                 getattr(self, name).update({one["id"]: one for one in told.get(name, [])})
             at = datetime.now(UTC)
-            self.heard_at |= {slot["id"]: at for slot in told.get("slots", [])}
+            for slot in told.get("slots", []):
+                if slot["incident"] is not None:
+                    self.first_heard.setdefault(slot["incident"]["id"], at)
             for slot_id in told.get("gone", []):
                 del self.slots[slot_id]
             self.recent = told.get("recent", self.recent)

@@ -38,14 +38,18 @@ def test_a_still_is_fetched_each_every_s_and_not_faster(server, asked_s):
 
 
 @pytest.mark.parametrize("path", ["/sized.mjpg", "/unsized.mjpg"])
-def test_of_a_stream_the_newest_picture_is_handed_out_each_every_s(server, path):
-    camera = open_camera(server.url(path), 0.2)
-    seen = [(number_of(camera.read()), time.monotonic()) for _ in range(4)]
-    newest = [(at_s - seen[0][1]) / 0.05 for _, at_s in seen]  # twenty a second
-    assert [number for number, _ in seen] == pytest.approx(newest, abs=1.1)
-    assert min(after - before for (before, _), (after, _) in pairwise(seen)) >= 3
-    assert len(server.requests) == 1
-    camera.close()
+def test_of_a_stream_the_newest_picture_is_handed_out_each_every_s(path, witness):
+    def a_stream():
+        with HttpCamera() as server:
+            camera = open_camera(server.url(path), 0.2)
+            seen = [(number_of(camera.read()), time.monotonic()) for _ in range(4)]
+            camera.close()
+        newest = [(at_s - seen[0][1]) / 0.05 for _, at_s in seen]  # twenty a second
+        assert [number for number, _ in seen] == pytest.approx(newest, abs=1.1)
+        assert min(after - before for (before, _), (after, _) in pairwise(seen)) >= 3
+        assert len(server.requests) == 1
+
+    witness.sees(a_stream)
 
 
 @pytest.mark.parametrize("path", ["/매대 사진.jpg", "/still.jpg?자리=왼쪽"])
