@@ -4,18 +4,38 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import yaml
 from browser import AWAY, DESK, Browser, open_browser
+from conftest import clock_s
 from daemon import Daemon, StagedShelf, write_site
-from mosquitto import Mosquitto, Subscriber, free_port, wait_for
+from mosquitto import Heard, Mosquitto, Subscriber, free_port, wait_for
 from playwright.sync_api import Page, expect
 
-SOON_MS = 1000
+SOON_S = 1.0
 OPENED, STATE = "stock/shop/event", "stock/shop/slot/slot-0/state"
+
+WATCH = """([selector, text]) => {
+  const note = {at: null};
+  window.notes = [...(window.notes ?? []), note];
+  const look = () => {
+    const found = [...document.querySelectorAll(selector)];
+    const there = text === null
+      ? found.length === 0
+      : found.length === 1 && found[0].textContent.includes(text);
+    if (there) note.at ??= Date.now();
+  };
+  new MutationObserver(look).observe(document,
+    {subtree: true, childList: true, characterData: true, attributes: true});
+  look();
+  return window.notes.length - 1;
+}"""
+"""The page itself notes when it first shows one such element with the text, or (null) none."""
 
 
 @pytest.fixture
@@ -51,11 +71,26 @@ def open_page(browser: Browser, **options: object) -> Page:
     return page
 
 
-def empty(shelf: StagedShelf, listener: Subscriber, number: int = 0) -> None:
-    """Empty a slot and wait until the daemon has told of it."""
+def watch(page: Page, selector: str, text: str | None) -> Callable[[], float]:
+    """Return what waits until the page shows that, and tells when it first did.
+
+    When: by time.monotonic(). The page may show it already.
+    """
+    number = page.evaluate(WATCH, [selector, text])
+
+    def shown_s() -> float:
+        shown_ms = wait_for(lambda: page.evaluate(f"window.notes[{number}].at"), 20)
+        return clock_s(datetime.fromtimestamp(shown_ms / 1000, UTC))
+
+    return shown_s
+
+
+def empty(shelf: StagedShelf, listener: Subscriber, number: int = 0) -> float:
+    """Empty a slot and wait until the daemon has told of it; return when that was."""
     shelf.empty = {number}
     subject = f"slot/slot-{number}"
-    wait_for(lambda: [one for one in events(listener) if one["subject"] == subject], 20)
+    told = wait_for(lambda: [one for one in events(listener) if one["subject"] == subject], 20)
+    return clock_s(datetime.fromisoformat(told[0]["time"]))
 
 
 def events(listener: Subscriber) -> list[dict]:
@@ -67,47 +102,69 @@ def said(listener: Subscriber) -> dict:
     return json.loads(listener.payloads(STATE)[-1])
 
 
-def test_an_incident_shows_within_a_second_and_so_does_what_others_do(browser, shelf, listener):
+def acked(message: Heard) -> object:
+    return json.loads(message.payload)["ack"]
+
+
+def test_an_incident_shows_within_a_second_and_so_does_what_others_do(
+    browser, shelf, listener, witness
+):
     mine, others = open_page(browser), open_page(browser, viewport=DESK)
-    empty(shelf, listener)
-    expect(mine.locator(".card")).to_contain_text("Product 0", timeout=SOON_MS)
-    expect(others.locator(".card")).to_contain_text("비어 있음", timeout=SOON_MS)
+    first = watch(mine, ".card", "Product 0"), watch(others, ".card", "비어 있음")
+    opened_s = empty(shelf, listener)
+    for shown_s in first:
+        assert witness.ran_s(opened_s, shown_s()) < SOON_S
     assert mine.title() == "(1) 채울 곳 · shop"
 
+    others_know = watch(others, ".group .row", "Product 0"), watch(others, ".card", None)
     mine.get_by_role("button", name="Product 0 · 채우러 갈게요").click()
-    expect(others.locator(".group .row")).to_contain_text("Product 0", timeout=SOON_MS)
-    expect(others.locator(".card")).to_have_count(0, timeout=SOON_MS)
-    wait_for(lambda: said(listener)["ack"], SOON_MS / 1000)
+    clicked_s = time.monotonic()
+    for shown_s in others_know:
+        assert witness.ran_s(clicked_s, shown_s()) < SOON_S
+    acknowledged = wait_for(lambda: [one for one in listener.heard(STATE) if acked(one)])
+    assert witness.ran_s(clicked_s, acknowledged[0].at_s) < SOON_S
 
+    back_s = watch(others, ".card", "Product 0")
     mine.get_by_role("button", name="되돌리기", exact=True).click()
-    expect(others.locator(".card")).to_contain_text("Product 0", timeout=SOON_MS)
+    clicked_s = time.monotonic()
+    assert witness.ran_s(clicked_s, back_s()) < SOON_S
     wait_for(lambda: said(listener)["ack"] is None)
 
     expect(mine.locator(".card")).to_contain_text("Product 0", timeout=20_000)
+    gone_s, refilled_s = watch(mine, ".card", None), watch(mine, ".recent", "채워졌어요")
     shelf.empty = ()
-    expect(mine.locator(".card")).to_have_count(0, timeout=20_000)
-    expect(mine.locator(".recent")).to_contain_text("채워졌어요", timeout=SOON_MS)
+    assert witness.ran_s(gone_s(), refilled_s()) < SOON_S
 
 
-def test_a_wrong_alert_is_denied_on_one_phone_and_taken_back_on_another(browser, shelf, listener):
+def test_a_wrong_alert_is_denied_on_one_phone_and_taken_back_on_another(
+    browser, shelf, listener, witness
+):
     mine, others = open_page(browser), open_page(browser, viewport=DESK)
     empty(shelf, listener)
+    expect(others.locator(".card")).to_contain_text("Product 0", timeout=20_000)
+    gone_s = watch(others, ".card", None)
     mine.get_by_role("button", name="Product 0 · 비어 있지 않아요").click()
-    expect(others.locator(".card")).to_have_count(0, timeout=SOON_MS)
+    clicked_s = time.monotonic()
+    assert witness.ran_s(clicked_s, gone_s()) < SOON_S
     wait_for(lambda: said(listener)["incident_id"] is None)
 
+    expect(mine.locator(".card")).to_have_count(0, timeout=20_000)
+    back_s = watch(mine, ".card", "Product 0")
     others.get_by_role("button", name="Product 0 · 되돌리기").click()
-    expect(mine.locator(".card")).to_contain_text("Product 0", timeout=5 * SOON_MS)
+    clicked_s = time.monotonic()
+    assert witness.ran_s(clicked_s, back_s()) < 5 * SOON_S
 
 
-def test_who_is_on_the_way_is_called_by_name(browser, shelf, listener):
+def test_who_is_on_the_way_is_called_by_name(browser, shelf, listener, witness):
     mine, others = open_page(browser), open_page(browser, viewport=DESK)
     mine.get_by_role("button", name="설정").click()
     mine.get_by_label("내 이름").fill("민지")
     mine.get_by_role("button", name="닫기", exact=True).click()
     empty(shelf, listener)
+    named_s = watch(others, ".group .row", "민지")
     mine.get_by_role("button", name="Product 0 · 채우러 갈게요").click()
-    expect(others.locator(".group .row")).to_contain_text("민지", timeout=SOON_MS)
+    clicked_s = time.monotonic()
+    assert witness.ran_s(clicked_s, named_s()) < SOON_S
     wait_for(lambda: (said(listener)["ack"] or {}).get("by") == "민지")
 
 
