@@ -14,7 +14,7 @@ import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,8 @@ BAY = ((0.2, 0.2), (0.8, 0.25), (0.78, 0.8), (0.22, 0.85))
 """Corners of the rendered shelf, as fractions of its picture."""
 DRAG_STEPS = 6
 LIMIT_S = 10.0
+PAUSE = timedelta(seconds=2)
+"""Longer than what is still one step of undoing, BURST_MS in model.js."""
 
 PASTE = """(text) => {
   const data = new DataTransfer();
@@ -55,6 +57,7 @@ class Hand:
     def __init__(self, page: Page):
         self.page = page
         self.actions = 0
+        self._now = datetime.now(UTC)
 
     def place(self, x: float, y: float) -> Point:
         """Return where a point of the picture is in the window."""
@@ -122,6 +125,15 @@ class Hand:
             said |= dict.fromkeys(self.page.locator(".toast").all_inner_texts())
             assert time.monotonic() < end_s, f"never; meanwhile the page said {list(said)}"
             self.page.wait_for_timeout(25)
+
+    def stop_time(self) -> None:
+        """Let no time pass for the page, however slowly its keys are pressed."""
+        self.page.clock.set_fixed_time(self._now)
+
+    def pause(self) -> None:
+        """Let so much pass, after stop_time, that what is done next is a step of its own."""
+        self._now += PAUSE
+        self.page.clock.set_fixed_time(self._now)
 
     def settled(self) -> None:
         """Wait for the next two frames: what was done is drawn."""

@@ -28,6 +28,7 @@ def seen(hand: Hand):
 
 def test_everything_can_be_taken_back_and_done_again(bench):
     hand = bench.mouse()
+    hand.stop_time()
     steps = [seen(hand)]
 
     def did():
@@ -50,7 +51,7 @@ def test_everything_can_be_taken_back_and_done_again(bench):
     did()
     hand.press("ArrowRight")  # the divider is still in hand
     did()
-    hand.page.wait_for_timeout(1600)
+    hand.pause()
     hand.drag(BAY[1], (0.83, 0.22))
     did()
     click_slot(5)

@@ -17,8 +17,10 @@ TOLD = "document.activeElement.getAttribute('aria-valuetext')"
 @pytest.fixture
 def hand(bench):
     hand = bench.mouse()
+    hand.stop_time()
     shelf(hand, BAY, 2, 3)
     hand.press("Escape")
+    hand.pause()
     return hand
 
 
@@ -77,7 +79,7 @@ def test_the_edge_of_a_row_moves_by_arrow_keys_and_comes_back_in_one_step(hand):
     moved[:3, [2, 3], 1] = -12
     assert np.allclose(drawn(hand) - before, moved, atol=0.02)
     hand.press("}")
-    hand.page.wait_for_timeout(1600)
+    hand.pause()
     hand.press("ArrowDown")
     moved[3:, [0, 1], 1] = 1
     assert np.allclose(drawn(hand) - before, moved, atol=0.02)

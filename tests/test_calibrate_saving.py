@@ -235,11 +235,12 @@ def test_what_the_camera_no_longer_sees_is_cut_off_and_can_be_taken_back(bench):
 
 def test_names_survive_a_count_that_is_typed_digit_by_digit(bench):
     hand = bench.mouse()
+    hand.stop_time()
     shelf(hand, BAY, 1, 3)
     hand.paste("Milk\nTea\nJuice")
     hand.settled()
     hand.press("Enter")
-    hand.page.wait_for_timeout(1600)
+    hand.pause()
     hand.choose(".steps__one:nth-child(2)")
     hand.choose("input[name=columns]")
     hand.press("1", "2")
