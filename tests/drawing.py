@@ -42,6 +42,14 @@ DRAG_STEPS = 6
 LIMIT_S = 10.0
 PAUSE = timedelta(seconds=2)
 """Longer than what is still one step of undoing, BURST_MS in model.js."""
+KEPT = """async () => {
+  let before = null, draft = null;
+  do {
+    before = draft;
+    await new Promise((done) => setTimeout(done, 400)); // longer than DRAFT_MS in main.js
+    draft = localStorage.getItem("stock.calibrate.draft.aisle");
+  } while (draft === null || draft !== before);
+}"""
 
 PASTE = """(text) => {
   const data = new DataTransfer();
@@ -134,6 +142,13 @@ class Hand:
         """Let so much pass, after stop_time, that what is done next is a step of its own."""
         self._now += PAUSE
         self.page.clock.set_fixed_time(self._now)
+
+    def kept(self) -> None:
+        """Wait until what is drawn on the camera "aisle" is kept as its draft.
+
+        A timer of the page's own comes after those that were set before it and run shorter.
+        """
+        self.page.evaluate(KEPT)
 
     def settled(self) -> None:
         """Wait for the next two frames: what was done is drawn."""

@@ -210,7 +210,7 @@ def test_what_was_not_saved_outlives_the_saving_of_another_camera(bench):
 def test_what_was_not_saved_outlives_a_change_elsewhere_which_is_not_overwritten_unasked(bench):
     mine, theirs = bench.mouse(), bench.mouse()
     shelf(mine, BAY, 1, 4)
-    mine.page.wait_for_timeout(600)
+    mine.kept()
     shelf(theirs, BAY, 1, 2)
     theirs.press("Control+s")
     theirs.said("저장했어요")
@@ -219,7 +219,7 @@ def test_what_was_not_saved_outlives_a_change_elsewhere_which_is_not_overwritten
         bench.ready(mine)
         mine.said("되살렸어요")
         assert mine.slots() == 4
-        mine.page.wait_for_timeout(600)
+        mine.kept()
     mine.press("Control+s")
     dialog = mine.page.locator("dialog[open]")
     dialog.wait_for()
@@ -237,7 +237,7 @@ def test_a_drawing_that_was_saved_gives_way_to_a_change_elsewhere(bench):
     shelf(mine, BAY, 1, 4)
     mine.press("Control+s")
     mine.said("4칸을 저장했어요")
-    mine.page.wait_for_timeout(600)
+    mine.kept()
     theirs = bench.mouse()
     theirs.at(0.3, 0.5)
     theirs.press("Delete", "Control+s")

@@ -195,7 +195,7 @@ def test_a_shelf_that_another_device_drew_still_has_its_dividers(bench):
 def test_a_drawing_that_was_not_saved_comes_back_with_its_dividers(bench):
     hand = bench.mouse()
     shelf(hand, BAY, 2, 3)
-    hand.page.wait_for_timeout(600)
+    hand.kept()
     hand.page.reload()
     bench.ready(hand)
     hand.said("되살렸어요")

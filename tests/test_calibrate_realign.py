@@ -215,7 +215,7 @@ def test_slots_that_were_moved_are_not_moved_a_second_time(bench):
     hand.press("Escape")
     assert np.abs(realigned(hand) - moved).max() < 1, "before they are saved"
 
-    hand.page.wait_for_timeout(600)
+    hand.kept()
     with hand.page.expect_response("**/align"):
         hand.page.reload()
     bench.ready(hand)

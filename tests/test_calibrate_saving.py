@@ -392,7 +392,7 @@ def test_a_refusal_that_comes_late_touches_no_other_camera(bench):
 def test_what_was_brought_back_and_discarded_can_be_brought_back(bench):
     hand = bench.mouse()
     shelf(hand, BAY, 1, 4)
-    hand.page.wait_for_timeout(600)
+    hand.kept()
     hand.page.reload()
     bench.ready(hand)
     hand.said("되살렸어요")
@@ -405,7 +405,7 @@ def test_what_was_brought_back_and_discarded_can_be_brought_back(bench):
 def test_what_was_begun_on_another_file_and_discarded_stays_discarded(bench):
     mine, theirs = bench.mouse(), bench.mouse()
     shelf(mine, BAY, 1, 4)
-    mine.page.wait_for_timeout(600)
+    mine.kept()
     shelf(theirs, BAY, 1, 2)
     theirs.press("Control+s")
     theirs.said("저장했어요")
