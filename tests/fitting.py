@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import multiprocessing
 import os
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.process import BaseProcess
@@ -80,6 +83,14 @@ def trained(recipe: Recipe, run: Path, save_every_s: float = 60) -> Mixture:
     mixture = open_mixture(recipe)
     fit(mixture, run, lambda state, epoch_ends: None, mixture.held_out, save_every_s)
     return mixture
+
+
+def killed_after(recipe: Recipe, run: Path, saves: int, then_s: float) -> None:
+    """Train into the folder, saved at each step; end as a kill ends it, soon after some saves."""
+    saved = itertools.count(1)
+    kill = threading.Timer(then_s, os.kill, (os.getpid(), signal.SIGKILL))
+    mixture = open_mixture(recipe)
+    fit(mixture, run, lambda *_: next(saved) == saves and kill.start(), mixture.held_out, 0.0)
 
 
 class Result(NamedTuple):

@@ -21,6 +21,7 @@ from disk import fill, small_disk
 from fitting import (
     command,
     ended,
+    killed_after,
     running,
     tiny,
     trained,
@@ -116,22 +117,14 @@ def test_a_run_that_is_killed_again_and_again_comes_out_the_same(recipe, run, tm
     killed, chance = tmp_path / "killed", random.Random(5)
     steps = []
     for _ in range(5):
-        with running(trained, recipe, killed, 0.0, said=tmp_path / "said") as process:
-            for _ in range(chance.randint(1, 4)):
-                before = inode(killed / LAST)
-                wait_until(lambda b=before: inode(killed / LAST) != b or not process.is_alive())
-            time.sleep(chance.uniform(0, 0.03))
-            process.kill()
-            process.join()
+        when = chance.randint(1, 4), chance.uniform(0, 0.03)
+        with running(killed_after, recipe, killed, *when, said=tmp_path / "said") as process:
+            assert ended(process) in (0, -signal.SIGKILL)
         steps.append(checkpoint(killed)["step"])
     assert any(0 < step < 40 for step in steps), steps
     trained(recipe, killed)
     assert_the_same(run, killed)
     assert not list(killed.glob("*.new"))
-
-
-def inode(file: Path) -> int:
-    return file.stat().st_ino if file.exists() else 0
 
 
 def test_measuring_on_held_out_pictures_changes_nothing_else(recipe, run, tmp_path):
