@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import multiprocessing
 import os
 import shutil
 import signal
@@ -14,6 +15,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -314,10 +316,12 @@ def test_ten_thousand_requests_at_once_do_not_keep_the_daemon_from_looking(tmp_p
         wait_for(lambda: "the pages are served" in daemon.log(), 30)
         url = address_in(daemon)
         wait_for(lambda: looks(url) >= 4, 30)
-        before, begun_s = looks(url), time.monotonic()
-        answers = asyncio.run(flood(url))
-        took_s = time.monotonic() - begun_s
-        made = looks(url) - before
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as others:  # none of
+            # their work is in the way of the camera, whose server is a thread of this process
+            before, begun_s = others.submit(looks, url).result(), time.monotonic()
+            answers = others.submit(flooded, url).result()
+            took_s = time.monotonic() - begun_s
+            made = looks(url) - before
         assert sum(answers.values()) == FLOOD_CONNECTIONS * FLOOD_EACH
         assert set(answers) <= {200, 304, 400, 401, 403, 404, 405, 413, 421, 503}, answers
         assert made >= 0.8 * took_s / every_s - 1, f"{made} looks in {took_s:.1f} s, {answers}"
@@ -330,6 +334,10 @@ def looks(url):
     """Return how many pictures the main loop has looked at."""
     answer = httpx.get(f"{url}api/health", timeout=20)
     return answer.json()["cameras"][0]["frames"] if answer.status_code == 200 else 0
+
+
+def flooded(url):
+    return asyncio.run(flood(url))
 
 
 async def flood(url):
