@@ -132,7 +132,8 @@ def test_it_keeps_nothing_for_who_is_away(broker, port):
     sink.open(nothing, nothing)
     with Subscriber(port, name="regular"):
         pass
-    time.sleep(1.5)  # it looks for those who left once a second
+    served = broker._running._broker
+    wait_for(lambda: "regular" not in served.sessions)  # it looks for who left once a second
     sink.send([Message("event", b"while away")])
     with Subscriber(port, name="regular") as back:
         sink.send([Message("event", b"again there")])
