@@ -340,10 +340,15 @@ def test_no_more_than_a_few_threads_are_left_behind(grab):
 
 
 def test_a_hanging_camera_does_not_hold_up_the_end(monkeypatch):
-    stop, hanging = threading.Event(), threading.Event()
-    grabber = Grabber("aisle", "test:", 5.0, stop, opener=Script(hanging.wait).open)
+    stop, begun, hanging = threading.Event(), threading.Event(), threading.Event()
+
+    def hang():
+        begun.set()
+        hanging.wait()
+
+    grabber = Grabber("aisle", "test:", 5.0, stop, opener=Script(hang).open)
     grabber.start()
-    time.sleep(0.1)
+    assert begun.wait(30)
     stop.set()
     asked_s, join = [], threading.Thread.join
 
