@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -156,7 +157,7 @@ def test_what_is_not_empty_is_kept_for_training_and_does_not_open_again_by_itsel
         assert float(row["score"]) > 0.8
         assert cv2.imread(str(index.parent / row["file"])).mean() > 200  # bright: the empty look
         looks = shelf.pictures
-        wait_for(lambda: shelf.pictures > looks + 20)
+        wait_for(lambda: shelf.pictures > looks + 20, 30)
         assert incident(page) is None
 
         assert daemon.end() == 0  # the word of somebody outlives a restart …
@@ -165,7 +166,7 @@ def test_what_is_not_empty_is_kept_for_training_and_does_not_open_again_by_itsel
         with Page(address(daemon)) as again:
             again.wait_for(lambda one: one.slots["slot-0"]["visibility"] == "clear")
             looks = shelf.pictures
-            wait_for(lambda: shelf.pictures > looks + 20)
+            wait_for(lambda: shelf.pictures > looks + 20, 30)
             assert incident(again) is None
 
             undo = again.act("undo_not_empty", "slot-0", number)  # … and so can be undone
@@ -180,14 +181,21 @@ def test_what_is_not_empty_is_kept_for_training_and_does_not_open_again_by_itsel
         assert told(listener)[-1]["type"] == "stock.slot.opened.v1"
 
 
-def test_a_denied_slot_that_looks_different_is_judged_anew(site, shelf):
+def is_denied(folder: Path) -> bool:
+    """Whether the state file holds that somebody said of slot-0 that it is not empty."""
+    with contextlib.closing(sqlite3.connect(folder / "state/state.db", timeout=20)) as db:
+        asked = "SELECT denial IS NOT NULL FROM slot WHERE slot_id = 'slot-0'"
+        return bool(db.execute(asked).fetchone()[0])
+
+
+def test_a_denied_slot_that_looks_different_is_judged_anew(site, shelf, tmp_path):
     with Daemon(site) as daemon, Page(address(daemon)) as page:
         number = opened(page, shelf)
         page.act("not_empty", "slot-0", number)
         page.wait_for(lambda one: incident(one) is None)
+        wait_for(lambda: is_denied(tmp_path), 30)
         shelf.empty = ()
-        looks = shelf.pictures
-        wait_for(lambda: shelf.pictures > looks + 10)
+        wait_for(lambda: not is_denied(tmp_path), 30)
         shelf.empty = {0}
         page.wait_for(incident)
 
