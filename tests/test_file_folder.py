@@ -82,8 +82,7 @@ def test_groups_of_frames_without_a_look_are_not_decoded(tmp_path):
 def test_a_recording_without_time_stamps_is_timed_by_its_frames(tmp_path):
     path = write_video(tmp_path / "bare.h264")
     got = [at_s for at_s, _ in video.frames(path, 1.0)]
-    assert got == pytest.approx([0.0, 1.0, 2.0])
-    assert 6 * FPS / BARE_FPS < 3.0
+    assert got == pytest.approx([0.0, 1.0, 2.0])  # it seems to end after 2.4 s
 
 
 def test_a_recording_that_was_filmed_upright_is_upright(tmp_path):
