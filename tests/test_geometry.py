@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.geometry import divide, project, unit_to
@@ -47,6 +47,7 @@ def test_neighbours_share_their_corners_to_the_last_digit():
     assert rows[0][0][2] == rows[0][1][3] == rows[1][0][1] == rows[1][1][0]
 
 
+@settings(deadline=None)
 @given(corner, corner, corner, corner)
 def test_every_slot_of_a_valid_shelf_is_valid(a, b, c, d):
     quad = (a, (1 - b[0], b[1]), (1 - c[0], 1 - c[1]), (d[0], 1 - d[1]))

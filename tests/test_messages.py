@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import jsonschema
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge import messages, payloads
@@ -226,6 +226,7 @@ def test_replies_say_ok_with_data_or_an_error():
     assert (reply["status"], reply["error"]) == ("error", "no such slot")
 
 
+@settings(deadline=None)
 @given(verb=st.sampled_from([*payloads.REQUESTS, "other"]), payload=st.binary(max_size=300))
 def test_no_bytes_do_more_harm_than_a_refusal(verb, payload):
     try:
@@ -246,6 +247,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(verb=st.sampled_from([*payloads.REQUESTS]), value=JSON)
 def test_no_json_does_more_harm_than_a_refusal(verb, value):
     try:
