@@ -21,6 +21,8 @@ class Cutter:
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._stop, self._closed = threading.Event(), threading.Event()
         self._forth, self._back = threading.Event(), threading.Event()
+        self.holds = threading.Event()
+        """Something came since it was silenced, and is not let through."""
         self.resume()
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._server.getsockname()[1])
@@ -44,6 +46,7 @@ class Cutter:
 
     def silence(self) -> None:
         """Let nothing through from now on, without closing anything: a dead router."""
+        self.holds.clear()
         self._forth.clear()
         self._back.clear()
 
@@ -96,6 +99,8 @@ class Cutter:
     def _pump(self, source: socket.socket, sink: socket.socket, open_: threading.Event) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(4096):
+                if not open_.is_set():
+                    self.holds.set()
                 open_.wait()
                 sink.sendall(data)
         for end in (source, sink):

@@ -145,7 +145,7 @@ def test_what_was_on_its_way_when_the_line_broke_is_not_sent_again_by_itself(bro
     with Subscriber(broker.port) as listener, Cutter(broker.port) as line:
         sink = connect(line.port)
         line.silence()
-        cut = threading.Timer(0.3, line.cut)
+        cut = threading.Thread(target=lambda: line.holds.wait(30) and line.cut())
         cut.start()
         with pytest.raises(SinkError, match="connection lost"):
             sink.send([Message("event", b"lost")])
