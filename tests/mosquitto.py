@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import socket
 import subprocess
 import threading
@@ -18,16 +19,21 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return one that no connection gets that asks for any: those are 32768 and above."""
+    for port in random.SystemRandom().sample(range(20_000, 32_000), 100):
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise AssertionError("a hundred ports are all in use")
 
 
-def wait_for(there: Callable[[], Any], timeout_s: float = 10.0, what: str = "") -> Any:
-    """Return what there() gives as soon as it is true; fail after timeout_s."""
+def wait_for(
+    there: Callable[[], Any], timeout_s: float = 10.0, what: Callable[[], str] | None = None
+) -> Any:
+    """Return what there() gives as soon as it is true; fail after timeout_s, saying what()."""
     deadline = time.monotonic() + timeout_s
     while not (found := there()):
-        assert time.monotonic() < deadline, f"not within {timeout_s} s: {what or there}"
+        if time.monotonic() >= deadline:
+            raise AssertionError(f"not within {timeout_s} s: {what() if what else there}")
         time.sleep(0.01)
     return found
 
@@ -71,7 +77,7 @@ class Mosquitto:
             self._process = subprocess.Popen(
                 [self._program, "-c", str(self._config)], stdout=log, stderr=log
             )
-        wait_for(self._answers, what=f"mosquitto; its log is {self._log}")
+        wait_for(self._answers, what=self.log)
         return self
 
     def stop(self) -> None:

@@ -78,7 +78,7 @@ def ask(listener: Subscriber, verb: str, payload: str) -> dict:
 def test_a_slot_is_emptied_acknowledged_and_filled_again(tmp_path, shelf, broker, listener):
     listener.say("stock/shop/request/snooze", '{"slot":"slot-0","minutes":9}', retain=True)
     with Daemon(site(tmp_path, shelf, broker)) as daemon:
-        wait_for(lambda: now(listener)["state"] == "stocked", 30, daemon.log())
+        wait_for(lambda: now(listener)["state"] == "stocked", 30, daemon.log)
         shelf.empty = {0}
         wait_for(lambda: "slot.opened" in kinds(listener))
         assert now(listener)["state"] == "empty"
@@ -127,13 +127,13 @@ def test_after_a_restart_an_incident_goes_on_and_what_was_removed_is_closed(
 ):
     shelf.empty = {0, 1}
     with Daemon(site(tmp_path, shelf, broker)) as daemon:
-        wait_for(lambda: kinds(listener).count("slot.opened") == 2, 30, daemon.log())
+        wait_for(lambda: kinds(listener).count("slot.opened") == 2, 30, daemon.log)
         assert daemon.end() == 0
         opened = {event["subject"]: event["data"]["incident_id"] for event in events(listener)[1:]}
 
         site(tmp_path, shelf, broker, slots=1)
         daemon.begin()
-        wait_for(lambda: kinds(listener).count("node.started") == 2, 30, daemon.log())
+        wait_for(lambda: kinds(listener).count("node.started") == 2, 30, daemon.log)
         closed = wait_for(lambda: [e for e in events(listener) if "closed" in e["type"]])[0]
         assert (closed["subject"], closed["data"]["reason"]) == ("slot/slot-1", "removed")
         assert closed["data"]["incident_id"] == opened["slot/slot-1"]
@@ -183,7 +183,7 @@ def test_a_reload_takes_the_new_planogram_and_a_wrong_one_changes_nothing(
     tmp_path, shelf, broker, listener
 ):
     with Daemon(site(tmp_path, shelf, broker, slots=1)) as daemon:
-        wait_for(lambda: now(listener)["state"] == "stocked", 30, daemon.log())
+        wait_for(lambda: now(listener)["state"] == "stocked", 30, daemon.log)
         good = (tmp_path / "planogram.yaml").read_text()
         (tmp_path / "planogram.yaml").write_text("version: 1\ncamera: {}\n")
         refused = ask(listener, "reload", "{}")
@@ -369,7 +369,7 @@ def test_a_damaged_state_file_is_moved_aside_and_the_daemon_goes_on(
     (tmp_path / "state").mkdir()
     (tmp_path / "state/state.db").write_bytes(b"no database at all" * 1000)
     with Daemon(path) as daemon:
-        wait_for(lambda: now(listener)["state"] == "stocked", 30, daemon.log())
+        wait_for(lambda: now(listener)["state"] == "stocked", 30, daemon.log)
         assert "state.db: the state file is damaged" in daemon.log()
         assert daemon.end() == 0
     assert len(list((tmp_path / "state").glob("state.db.corrupt-*"))) == 1
@@ -385,14 +385,14 @@ def test_a_full_disk_is_reported_and_nothing_is_lost_when_there_is_room_again(
         with Daemon(path) as daemon:
             wait_for(lambda: "tried again" in daemon.log(), 30)
             ballast.unlink()
-            wait_for(lambda: now(listener)["state"] == "stocked", 30, daemon.log())
+            wait_for(lambda: now(listener)["state"] == "stocked", 30, daemon.log)
 
             ballast = fill(disk)
             shelf.empty = {0}
             wait_for(lambda: "nothing is decided until it can be written" in daemon.log(), 30)
             assert now(listener)["state"] == "stocked"
             ballast.unlink()
-            wait_for(lambda: "slot.opened" in kinds(listener), 30, daemon.log())
+            wait_for(lambda: "slot.opened" in kinds(listener), 30, daemon.log)
             assert daemon.end() == 0
 
 
