@@ -248,6 +248,7 @@ def test_the_map_is_walked_by_arrow_keys_and_tells_why_a_slot_is_not_seen(visit)
 def test_a_picture_from_before_somebody_came_says_how_old_it_is(visit):
     shop = Shop(busy=False)
     page = visit(shop, "/#shelves")
+    expect(page.locator("#shelves .heading p")).not_to_be_empty()
     expect(page.locator("#shelves .heading")).not_to_contain_text("사람이 없을 때")
     shop.cameras[0]["picture"] = milliseconds(minutes_ago=3)
     page.reload()
