@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from browser import DESK, PHONE, Browser, open_browser
+from browser import ASK, DESK, PHONE, Browser, open_browser
 from pages import serve_pages
-from playwright.sync_api import Page
+from playwright.sync_api import Page, Response, Route
 
 from edge.cameras.blackout import covered
 from edge.cameras.demo import build_scene, parse_demo_url
@@ -39,7 +39,7 @@ DEMO = "demo:?seed=7"
 BAY = ((0.2, 0.2), (0.8, 0.25), (0.78, 0.8), (0.22, 0.85))
 """Corners of the rendered shelf, as fractions of its picture."""
 DRAG_STEPS = 6
-LIMIT_S = 10.0
+LIMIT_S = 30.0
 PAUSE = timedelta(seconds=2)
 """Longer than what is still one step of undoing, BURST_MS in model.js."""
 KEPT = """async () => {
@@ -156,6 +156,18 @@ class Hand:
             "() => new Promise((done) =>"
             " requestAnimationFrame(() => requestAnimationFrame(() => done(true))))"
         )
+
+    def let_go(self, route: Route) -> None:
+        """Send what was held back; wait until the page has drawn what it makes of the answer."""
+        with self.page.expect_response(lambda answer: answer.request == route.request) as answer:
+            route.continue_()
+        self.taken_in(answer.value)
+
+    def taken_in(self, answer: Response) -> None:
+        """Wait until the page has drawn what it makes of an answer."""
+        answer.finished()
+        self.page.evaluate(ASK, "/static/favicon.svg")  # this answer comes after it
+        self.settled()
 
     def said(self, text: str) -> None:
         self.page.locator(".toast", has_text=text).wait_for()

@@ -26,15 +26,6 @@ def bench(bench):
     return bench
 
 
-def let_go(hand, route):
-    """Send what was held back, and wait until the page has drawn what it makes of the answer."""
-    with hand.page.expect_response(lambda answer: answer.request == route.request) as answer:
-        route.continue_()
-    answer.value.finished()
-    hand.page.wait_for_timeout(100)
-    hand.settled()
-
-
 def go_to(bench, hand, camera):
     hand.page.locator(".bar__camera").select_option(camera)
     bench.ready(hand)
@@ -216,8 +207,8 @@ def test_what_was_not_saved_outlives_a_change_elsewhere_which_is_not_overwritten
     theirs.said("저장했어요")
     for _ in range(2):
         mine.page.reload()
-        bench.ready(mine)
         mine.said("되살렸어요")
+        bench.ready(mine)
         assert mine.slots() == 4
         mine.kept()
     mine.press("Control+s")
@@ -262,7 +253,7 @@ def test_boundaries_found_too_late_are_not_drawn_on_another_camera(bench):
     shelf(hand, BAY, 2, 4)
     hand.press("Escape")
     before = hand.quads()
-    let_go(hand, held[0])
+    hand.let_go(held[0])
     hand.said("찾은 경계를 쓰지 않았어요")
     assert hand.quads() == before
     hand.press("Control+z")
@@ -280,7 +271,7 @@ def test_scores_that_come_too_late_say_nothing_of_another_picture(bench):
     shelf(hand, BAY, 1, 2)
     go_to(bench, hand, "aisle")  # its slots are the old ones, its picture is new
     assert hand.slots() == 2
-    let_go(hand, held[0])
+    hand.let_go(held[0])
     judged = ".slot:not([data-state=none])"
     assert hand.page.locator(judged).count() == 0
     hand.wait(lambda: len(held) >= 2)
@@ -304,7 +295,7 @@ def test_how_one_camera_was_moved_is_not_told_of_another(bench):
     hand.choose("[aria-label='위치 다시 맞추기'].button")
     hand.wait(lambda: held)
     go_to(bench, hand, "door")
-    let_go(hand, held[0])
+    hand.let_go(held[0])
     assert not hand.page.locator(".realign").is_visible()
     assert hand.page.locator(".ghost").count() == 0
     assert np.allclose(hand.quads(), drawn, atol=0.02), "both cameras have the same slots"

@@ -197,8 +197,8 @@ def test_a_drawing_that_was_not_saved_comes_back_with_its_dividers(bench):
     shelf(hand, BAY, 2, 3)
     hand.kept()
     hand.page.reload()
-    bench.ready(hand)
     hand.said("되살렸어요")
+    bench.ready(hand)
     assert hand.slots() == 6
     hand.choose(".steps__one:nth-child(2)")
     hand.choose("input[name=columns]")
@@ -307,6 +307,7 @@ def test_the_page_without_its_pictures_is_light(bench):
     page.on("requestfinished", lambda request: got.append(request))
     page.goto(f"{bench.browser.address}/calibrate")
     page.locator(".bar__camera option").first.wait_for(state="attached")
+    page.wait_for_load_state("networkidle")
     pages = [request for request in got if "/api/" not in request.url]
     assert len(pages) > 20
     assert sum(request.sizes()["responseBodySize"] for request in pages) < 200_000

@@ -216,11 +216,11 @@ def test_slots_that_were_moved_are_not_moved_a_second_time(bench):
     assert np.abs(realigned(hand) - moved).max() < 1, "before they are saved"
 
     hand.kept()
-    with hand.page.expect_response("**/align"):
+    with hand.page.expect_response("**/align") as answer:
         hand.page.reload()
-    bench.ready(hand)
     hand.said("되살렸어요")
-    hand.page.wait_for_timeout(200)
+    bench.ready(hand)
+    hand.taken_in(answer.value)
     assert not hand.page.locator(".realign").is_visible(), "they lie right already"
     assert np.abs(realigned(hand) - moved).max() < 1, "as the draft was brought back"
 

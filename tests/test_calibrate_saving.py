@@ -58,9 +58,7 @@ def test_an_answer_that_comes_after_the_slots_were_moved_changes_nothing(bench):
     hand.wait(lambda: held)
     apply.click()
     hand.said("모든 칸을 옮겼어요")
-    with hand.page.expect_response("**/align"):
-        held[0].continue_()
-    hand.page.wait_for_timeout(300)
+    hand.let_go(held[0])
     assert not hand.page.locator(".realign").is_visible()
 
 
@@ -394,9 +392,9 @@ def test_what_was_brought_back_and_discarded_can_be_brought_back(bench):
     shelf(hand, BAY, 1, 4)
     hand.kept()
     hand.page.reload()
-    bench.ready(hand)
     hand.said("되살렸어요")
     hand.page.locator(".toast__undo", has_text="버리기").click()
+    bench.ready(hand)
     hand.until("document.querySelectorAll('.slot').length === 0")
     hand.press("Escape", "Control+z")
     hand.until("document.querySelectorAll('.slot').length === 4")
@@ -410,8 +408,8 @@ def test_what_was_begun_on_another_file_and_discarded_stays_discarded(bench):
     theirs.press("Control+s")
     theirs.said("저장했어요")
     mine.page.reload()
-    bench.ready(mine)
     mine.page.locator(".toast__undo", has_text="버리기").click()
+    bench.ready(mine)
     mine.until("document.querySelectorAll('.slot').length === 2")
     assert mine.page.locator(".strip button").first.is_disabled()
     mine.at(0.3, 0.5)
