@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from queue import Queue
 
+import paho.mqtt.client as paho
 import pytest
 from conftest import require_program
 from cutter import Cutter
@@ -141,11 +142,23 @@ def test_a_second_daemon_of_the_same_name_is_suspected(broker, connect):
     assert why.endswith("soon after the login; is there another client named shelf-edge-n?")
 
 
-def test_what_was_on_its_way_when_the_line_broke_is_not_sent_again_by_itself(broker, connect):
+def test_what_was_on_its_way_when_the_line_broke_is_not_sent_again_by_itself(
+    broker, connect, monkeypatch
+):
+    given, publish = threading.Event(), paho.Client.publish
+
+    def noted(*arguments, **options):
+        info = publish(*arguments, **options)
+        given.set()
+        return info
+
     with Subscriber(broker.port) as listener, Cutter(broker.port) as line:
         sink = connect(line.port)
         line.silence()
-        cut = threading.Thread(target=lambda: line.holds.wait(30) and line.cut())
+        monkeypatch.setattr(paho.Client, "publish", noted)
+        cut = threading.Thread(
+            target=lambda: given.wait(30) and line.holds.wait(30) and line.cut()
+        )  # the sink waits for the answer then
         cut.start()
         with pytest.raises(SinkError, match="connection lost"):
             sink.send([Message("event", b"lost")])
