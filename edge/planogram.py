@@ -86,14 +86,17 @@ Corners = Annotated[
 """A quad as it is written in a file."""
 
 
-def _printable(text: str) -> str:
-    """Refuse what a terminal would obey, or a database cut off."""
-    if re.search(r"[\x00-\x1f\x7f-\x9f]", text):
+def _one_line(text: str) -> str:
+    """Join the lines of a YAML block; refuse what a terminal obeys or a database cuts off."""
+    joined = re.sub(r"[\t\n\r]+", " ", text.strip("\t\n\r"))
+    if re.search(r"[\x00-\x1f\x7f-\x9f]", joined):
         raise ValueError("holds control characters; write it anew without them")
-    return text
+    if not joined:
+        raise ValueError("must not be empty")
+    return joined
 
 
-Line = Annotated[str, Field(min_length=1), AfterValidator(_printable)]
+Line = Annotated[str, Field(min_length=1), AfterValidator(_one_line)]
 """A line of text for people."""
 
 

@@ -644,11 +644,18 @@ def test_a_quad_that_cannot_be(folder, quad, said):
     assert said in line
 
 
+def test_a_name_in_a_yaml_block_is_one_line(folder):
+    block = SLOT.replace("Tea", r'"Green\ntea\n"')
+    (slot,) = load_planogram(write("planogram.yaml", PLANOGRAM.replace(SLOT, block))).slots
+    assert slot.name == "Green tea"
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
         ("name: Tea", "nme: Tea", "slots[0].nme: unknown key; did you mean name?"),
         ("name: Tea", 'name: ""', "slots[0].name: must not be empty"),
+        ("name: Tea", r'name: "\n"', "slots[0].name: must not be empty"),
         ("name: Tea", r'name: "Tea \e[2J"', "slots[0].name: holds control characters"),
         ("name: Tea", r'name: "Tea\0"', "slots[0].name: holds control characters"),
         ("id: a", "id: A1", "slots[0].id: must be small letters"),

@@ -216,7 +216,7 @@ def test_a_reload_forgets_nothing_of_the_slots_that_stay_as_they_are(
     tmp_path, shelf, broker, listener
 ):
     with Daemon(site(tmp_path, shelf, broker, slots=1)) as daemon:
-        wait_for(lambda: now(listener).get("visibility") == "clear", 30, daemon.log())
+        wait_for(lambda: now(listener).get("visibility") == "clear", 30, daemon.log)
         told = len(listener.payloads(STATE))
         site(tmp_path, shelf, broker, slots=2)
         daemon.send(signal.SIGHUP)

@@ -96,7 +96,7 @@ def test_every_change_arrives_in_order_whatever_is_killed_cut_or_stopped(
             committed = store.states()
             assert store.backlog().count == 0
         last = restless.last_change(committed)
-        events = wait_for(lambda: _events_up_to(listener, last), 30, f"change {last}")
+        events = wait_for(lambda: _events_up_to(listener, last), 30, lambda: f"change {last}")
         time.sleep(0.5)
         held = retained(broker.port)
 

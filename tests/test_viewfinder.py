@@ -95,7 +95,7 @@ def test_every_kind_of_camera_gives_the_daemons_pictures(url):
     finally:
         stop.set()
         looking.join()
-        eye.close()
+        eye.close(timeout_s=10)
 
 
 def look_until(eye: Eye, stop: threading.Event) -> None:
@@ -175,7 +175,7 @@ def test_the_daemons_camera_that_is_down_says_why():
             SharedCameras(lambda: {"aisle": eye}).take("aisle")
     finally:
         stop.set()
-        eye.close()
+        eye.close(timeout_s=10)
 
 
 def test_the_daemons_picture_is_had_also_where_nothing_can_be_stated_on_it(tmp_path):
@@ -192,4 +192,4 @@ def test_the_daemons_picture_is_had_also_where_nothing_can_be_stated_on_it(tmp_p
         assert SharedCameras(lambda: {"aisle": eye}).take("aisle").frame.image.shape == SHELF.shape
     finally:
         stop.set()
-        eye.close()
+        eye.close(timeout_s=10)
