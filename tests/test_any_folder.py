@@ -812,6 +812,26 @@ def test_a_row_that_lacks_something_is_told_what(folder, row, words):
     assert str(caught.value) == f"{index}:2: a row needs file, label and group; {words}"
 
 
+def test_a_comma_that_is_no_end_of_a_cell_is_told(folder):
+    rows = "file,label,group\nempty/1.png,empty,a,,\nempty/2.png,tea, green,b\n"
+    index = write(folder / "index.csv", rows.encode())
+    with pytest.raises(ConfigError) as caught:
+        read_data(str(folder))
+    assert str(caught.value) == (
+        f"{index}:3: more cells than the first line has columns; put a cell that has a comma in it "
+        "between quotation marks"
+    )
+    index.write_text(rows.replace("tea, green", '"tea, green"'))
+    assert [picture.label for picture in read_data(str(folder))] == ["empty", "tea, green"]
+
+
+def test_two_columns_of_one_name_are_refused(folder):
+    rows = "file,label,group,label,,\nempty/1.png,empty,a,stocked,,\n"
+    write(folder / "index.csv", rows.encode())
+    with pytest.raises(ConfigError, match=r"index.csv:1: two columns are called 'label'"):
+        read_data(str(folder))
+
+
 @pytest.mark.parametrize("asked", ["runs/a", "runs/a:view", "view=A"])
 def test_a_run_to_temper_needs_what_it_has_not_seen(folder, asked):
     message = refusal(2, "temper", asked, "--data", folder)
@@ -951,7 +971,7 @@ def test_who_leaves_out_what_shares_all_groups_is_told_so(recipe, folder):
     rows += "empty/1.png,empty,a,A\nempty/2.png,empty,b,A\n"
     index = rows.replace("empty/2.png,empty,b,B", "empty/2.png,empty,a,B")
     write(folder / "index.csv", f"file,label,group,view\n{index}".encode())
-    out = ("--out", folder.parent / "run", "--set", "series=true")
+    out = ("--out", folder.parent / "run")
     message = refusal(2, "fit", recipe, "--data", folder, *out, "--leave-out", " view = A")
     assert "--leave-out view=A: none is left to learn from; all others share a group" in message
 

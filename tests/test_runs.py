@@ -17,7 +17,7 @@ import pytest
 pytest.importorskip("torch", reason="the trainer is an extra: pip install -e .[trainer]")
 
 import torch
-from disk import fill, small_disk
+from disk import fill, mount, small_disk
 from fitting import (
     command,
     ended,
@@ -33,7 +33,7 @@ from fitting import (
 
 from edge.errors import UnavailableError, UsageError
 from trainer.checkpoint import LAST, State
-from trainer.files import replace_file
+from trainer.files import replace_file, write_json
 from trainer.lineage import LEARNT, fed_to, inherited
 from trainer.mixture import Mixture, open_mixture
 from trainer.recipe import Recipe
@@ -406,6 +406,13 @@ def test_who_stops_at_the_last_step_is_heard_for_more_may_follow(photos, tmp_pat
 # -- a full disk ----------------------------------------------------------------------------------
 
 
+def test_a_disk_that_lets_nobody_write_is_one_message(tmp_path):
+    with small_disk(tmp_path) as disk:
+        mount("-o", "remount,ro", str(disk))
+        with pytest.raises(UnavailableError, match=r"a\.json: cannot be written: Read-only file"):
+            write_json(disk / "a.json", {})
+
+
 def test_a_full_disk_is_one_message_and_costs_nothing(recipe, run, tmp_path):
     with small_disk(tmp_path) as disk:
         full, mixture = disk / "run", open_mixture(recipe)
@@ -590,6 +597,50 @@ def test_the_run_of_a_teacher_knows_what_was_kept_back_from_it(photos, tmp_path)
     assert teacher.pictures == pupil.pictures
     assert teacher.held_out == pupil.held_out
     assert len(pupil.held_out) == 2
+
+
+def test_a_checkpoint_away_from_its_run_is_told_to_be_no_known_quantity(run, tmp_path, caplog):
+    recipe = write_recipe(tmp_path / "recipe.yaml", write_photos(tmp_path / "photos"), epochs=1)
+    copy = shutil.copy(run / "last.pt", tmp_path / "good.pt")
+    out = tmp_path / "heir"
+    fitted = trainer("fit", recipe, "--set", f"net.weights={copy}", "--out", out)
+    assert fitted.returncode == 0, fitted.stderr
+    assert trainer("evaluate", out, "--data", tmp_path / "photos").returncode == 0
+    assert f"{copy}: a run's checkpoint away from its folder" in caplog.text
+
+
+def test_group_mates_and_copies_of_what_is_left_out_are_left_out_too(tmp_path, caplog):
+    photos = write_photos(tmp_path / "photos", 12)
+    first, *rows = (photos / "index.csv").read_text().split()
+    files = [row.split(",")[0] for row in rows]
+    views = [f"{row},{'B' if i < 4 else 'A'}" for i, row in enumerate(rows)]
+    mate = [*views[6].split(",")[:2], views[0].split(",")[2], "A"]
+    shutil.copy(photos / files[1], photos / "copy.png")
+    copy = ["copy.png", views[1].split(",")[1], "apart", "A"]
+    rows = [*views[:6], ",".join(mate), *views[7:], ",".join(copy)]
+    (photos / "index.csv").write_text("\n".join([f"{first},view", *rows]))
+    recipe = write_recipe(tmp_path / "recipe.yaml", photos, epochs=1)
+    done = trainer("fit", recipe, "--out", tmp_path / "run", "--leave-out", "view=B")
+    assert done.returncode == 0, done.stderr
+    assert "7 pictures of 2 classes" in done.stderr
+    assert "--leave-out view=B: 2 more pictures share a group or a photo with those" in caplog.text
+    assert trainer("temper", f"{tmp_path / 'run'}:view=B", "--data", photos).returncode == 0
+
+
+def test_tempering_leaves_out_what_the_recipe_skips(tmp_path, caplog):
+    photos = write_photos(tmp_path / "photos", 12)
+    first, *rows = (photos / "index.csv").read_text().split()
+    views = [f"{row},{'AB'[i // 6]}" for i, row in enumerate(rows)]
+    (photos / "index.csv").write_text("\n".join([f"{first},view", *views, "bad.png,empty,z,B"]))
+    (photos / "bad.png").write_bytes(b"no picture")
+    recipe = write_recipe(tmp_path / "recipe.yaml", photos, epochs=1, unreadable="skip")
+    fitted = trainer("fit", recipe, "--out", tmp_path / "run", "--leave-out", "view=B")
+    assert fitted.returncode == 0, fitted.stderr
+    caplog.clear()
+    asked = trainer("temper", f"{tmp_path / 'run'}:view=B", "--data", photos, "--json")
+    assert asked.returncode == 0, asked.stderr
+    assert json.loads(asked.stdout)["fitted_on"].startswith("FP32 logits of 6 pictures")
+    assert "bad.png: left out" in caplog.text
 
 
 def test_what_a_run_began_with_or_was_taught_by_may_have_seen_what_it_left_out(tmp_path, caplog):

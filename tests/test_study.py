@@ -768,6 +768,13 @@ def test_a_picture_under_two_labels_is_told_once_by_a_study(recipe, tmp_path, ca
     assert "copy.png ('stocked')" in caplog.text
 
 
+def test_pictures_that_are_given_twice_are_told_by_a_study(recipe, tmp_path, caplog):
+    photos = write_photos(tmp_path / "photos", 8)
+    twice = ("--data", photos, "--data", photos)
+    study("kfold", recipe, tmp_path / "s", *twice, "--folds", 2, "--repeats", 1)
+    assert caplog.text.count("8 pictures are given once more, and count as often") == 1
+
+
 def test_a_label_that_is_no_class_is_refused_before_there_is_a_folder(recipe, photos, tmp_path):
     more = ("--data", f"{photos}=cola", "--folds", 2, "--out", tmp_path / "s")
     refused = trainer("kfold", recipe, *more)
@@ -1039,6 +1046,11 @@ def test_a_net_that_may_know_the_answers_is_refused(photos, tmp_path):
     refused = refusal(
         "kfold", begun, "--set", f"net.weights={tmp_path / 'best.pt'}", "--out", tmp_path / "s"
     )
+    assert "a run may have seen" in refused
+    kept = tmp_path / "elsewhere" / "good.pt"  # a copy of one
+    kept.parent.mkdir()
+    torch.save({"average": {}}, kept)
+    refused = refusal("kfold", begun, "--set", f"net.weights={kept}", "--out", tmp_path / "s")
     assert "a run may have seen" in refused
     teacher = yaml.safe_load(TEACHER)
     teacher["net"]["weights"] = str(tmp_path)

@@ -89,9 +89,13 @@ def test_rows_that_are_left_out_are_not_measured_on_either(tmp_path):
 
 
 def test_an_unnamed_photo_is_no_photo_that_others_were_cut_from(tmp_path):
-    rows = [("A", ""), ("B", ""), ("A", "one"), ("B", "one"), ("B", "two")]
-    pictures = [Picture(tmp_path, "empty", "g", {"view": v, "source": s}) for v, s in rows]
-    pictures.append(Picture(tmp_path, "empty", "g", {"view": "B"}))
+    write_photos(tmp_path, "e" * 6)
+    files = sorted(tmp_path.glob("*.png"))
+    rows = [("A", ""), ("B", ""), ("A", "one"), ("B", "one"), ("B", "two"), ("B", None)]
+    pictures = [
+        Picture(file, "empty", file.name, {"view": view} | ({} if one is None else {"source": one}))
+        for file, (view, one) in zip(files, rows, strict=True)
+    ]
     (kept,) = LeaveOut("view", "A").kept([pictures])
     assert kept == [pictures[1], *pictures[4:]]
 
@@ -199,6 +203,28 @@ def test_a_wrong_recipe_is_refused_with_its_line(tmp_path, line, words):
     path.write_text(f"name: r\nclasses: [empty, stocked]\ninput_size: 32\nsteps: 3\n{line}\n")
     with pytest.raises(ConfigError) as caught:
         load_recipe(path)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("lr", "write KEY=VALUE"),
+        ("nett.width=1", "nett: unknown key; did you mean net?"),
+        ("net.wide.x=1", "net.wide: unknown key; did you mean width?"),
+        ("net.wide=1", "--set: net.wide: unknown key; did you mean width?"),
+        (
+            "costs.false_alert=2",
+            "the recipe has no costs; write it whole: --set 'costs={false_alert: 2, …}'",
+        ),
+        ("data.0.split=val", "data has no keys; write it whole: --set 'data=…'"),
+        ("lr.x=1", "lr has no keys"),
+    ],
+)
+def test_a_change_that_is_none_is_told_what_it_lacks(change, words):
+    recipe = Recipe(name="r", input_size=32, steps=3)
+    with pytest.raises(UsageError) as caught:
+        changed(recipe, [change])
     assert words in str(caught.value)
 
 

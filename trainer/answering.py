@@ -16,6 +16,7 @@ from torch import Tensor
 from edge.classifier import EMPTY, MAX_BATCH, Temperature
 from edge.preprocess import resize, to_batch
 from edge.types import Image
+from trainer.data import Unreadable
 from trainer.net import SlotNet
 from trainer.picture import Picture
 from trainer.recipe import Recipe
@@ -46,6 +47,10 @@ class RunModel:
     @property
     def balanced(self) -> bool:
         return self._recipe.balanced
+
+    @property
+    def unreadable(self) -> Unreadable:
+        return self._recipe.unreadable
 
     @torch.inference_mode()
     def logits(self, crops: Sequence[Image]) -> NDArray[np.float32]:

@@ -83,7 +83,8 @@ def fit(
     out: Annotated[Path, typer.Option(help="The run's folder; a stopped run goes on.")],
     data: DataOption = None,
     leave_out: Annotated[
-        str | None, typer.Option(help="COLUMN=VALUE: rows that are kept back, for a later look.")
+        str | None,
+        typer.Option(help="COLUMN=VALUE: rows to keep back, with their groups, for a later look."),
     ] = None,
     changes: Changes = None,
 ) -> None:

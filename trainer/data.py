@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Literal, TypeVar
 from unicodedata import normalize
 
+import numpy as np
+
 from edge.errors import ConfigError, UnavailableError, UsageError
 from trainer.boxes import from_boxes
 from trainer.decode import (
@@ -28,6 +30,7 @@ from trainer.decode import (
 )
 from trainer.files import expanded
 from trainer.folders import from_folders
+from trainer.folds import seen_of
 from trainer.index import from_index
 from trainer.picture import Picture
 from trainer.recipe import Data
@@ -234,8 +237,11 @@ def digest(lines: Sequence[str], in_order: bool = False) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
-def warn_of_contradictions(pictures: Sequence[Picture]) -> None:
-    """Name a picture that is there under two labels: one of them is wrong, but not which."""
+def warn_of_doubles(pictures: Sequence[Picture]) -> None:
+    """Tell how many pictures are given again, and name those that are there under two labels: one
+    of them is wrong, but not which."""
+    if again := len(pictures) - len(once(pictures)):
+        log.warning("%d pictures are given once more, and count as often", again)
     content = fingerprints(picture.file for picture in pictures if picture.box is None)
     same: dict[str, dict[str, Path]] = defaultdict(dict)
     for picture in pictures:
@@ -256,28 +262,25 @@ class LeaveOut:
     column: str
     value: str
 
-    def kept(
-        self, sources: Sequence[Sequence[Picture]], whole_groups: bool = False
-    ) -> list[list[Picture]]:
-        """Return the sources without them, and without what else was cut from the same photo.
-
-        whole_groups: also without what else is of their groups. Raises UsageError where there is
-        none of them.
+    def kept(self, sources: Sequence[Sequence[Picture]]) -> list[list[Picture]]:
+        """Return the sources without them, and without what else is of their groups: it shows the
+        same. Raises UsageError where there is none of them.
         """
-        out = [p for pictures in sources for p in pictures if self._matches(p)]
+        everything = [picture for pictures in sources for picture in pictures]
+        out = [picture for picture in everything if self._matches(picture)]
         if not out:
             raise UsageError(
                 f"--leave-out {self.column}={self.value}: no picture has '{self.value}' in its "
                 f"column '{self.column}'"
             )
-        photos = {photo for picture in out if (photo := picture.columns.get("source"))}
-        groups = {(p.data_set, p.group) for p in out} if whole_groups else set()
-
-        def stays(picture: Picture) -> bool:
-            parted = picture.columns.get("source") not in photos
-            return parted and (picture.data_set, picture.group) not in groups
-
-        return [[p for p in each if not self._matches(p) and stays(p)] for each in sources]
+        goes = seen_of(out, everything)
+        if also := np.count_nonzero(goes) - len(out):
+            log.warning(
+                "--leave-out %s=%s: %d more pictures share a group or a photo with those, or are "
+                "copies, and are left out, too", self.column, self.value, also,
+            )  # fmt: skip
+        left = iter((~goes).tolist())
+        return [[picture for picture in each if next(left)] for each in sources]
 
     def _matches(self, picture: Picture) -> bool:
         return picture.columns.get(self.column) == self.value

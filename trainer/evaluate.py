@@ -61,7 +61,7 @@ def evaluate(
         run = asked_at(run, input_size)
     model, classes = _model_of(run, threads) if run else _bundle(path, threads)
     check_labels(pictures, classes)
-    unreadable = run.recipe.unreadable if run else _unreadable(model)
+    unreadable = unreadable_by(model)
     pictures, unknown = usable(pictures, unreadable), usable(unknown, unreadable)
     strangers = _strangers(unknown, classes)
     if run:
@@ -84,10 +84,12 @@ def evaluate(
     return found
 
 
-def _unreadable(bundle: Model) -> Unreadable:
-    """Return what the recipe behind a bundle does with a file that is no picture."""
-    assert isinstance(bundle, Classifier)
-    return "skip" if bundle.info.recipe.get("unreadable") == "skip" else "refuse"
+def unreadable_by(model: Model) -> Unreadable:
+    """Return what the recipe behind a run or a bundle does with a file that is no picture."""
+    if isinstance(model, RunModel):
+        return model.unreadable
+    assert isinstance(model, Classifier)
+    return "skip" if model.info.recipe.get("unreadable") == "skip" else "refuse"
 
 
 def _misplaced_below(model: Model, run: Run | None) -> float:

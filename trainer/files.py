@@ -11,6 +11,7 @@ import os
 import re
 import zlib
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -56,7 +57,8 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
             f"{path}: cannot be written: {error.strerror}; what it held before is kept"
         ) from None
     finally:
-        new.unlink(missing_ok=True)
+        with suppress(OSError):  # a disk that lets nobody write lets nobody delete
+            new.unlink(missing_ok=True)
 
 
 def _force_to_disk(path: Path) -> None:

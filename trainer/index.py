@@ -55,8 +55,10 @@ def _no_text(path: Path) -> ConfigError:
 def _capitals(path: Path, headings: Sequence[str]) -> dict[str, str]:
     """Return what is written otherwise than it is meant: Label for label, where no column is it.
 
-    Raises ConfigError where a column is missing.
+    Raises ConfigError where a column is missing, or is there twice.
     """
+    if twice := [name for name, count in Counter(headings).items() if name and count > 1]:
+        raise ConfigError([f"{path}:1: two columns are called '{twice[0]}'; which one counts?"])
     written = {name.lower(): name for name in reversed(headings)}
     meant = (*NEEDED_COLUMNS, *MEANT_COLUMNS)
     capitals = {one: written[one] for one in meant if one in written and one not in headings}
@@ -83,6 +85,7 @@ def _from_rows(path: Path, rows: csv.DictReader[str], capitals: Mapping[str, str
     labels: dict[str, str] = {}
     folder = path.parent
     for row in rows:
+        surplus = row.pop(None, None)  # type: ignore[call-overload]
         row |= {meant: row[written] for meant, written in capitals.items()}
         given = row["file"] or ""
         row |= {name: cell.strip() for name, cell in row.items() if isinstance(cell, str)}
@@ -92,7 +95,12 @@ def _from_rows(path: Path, rows: csv.DictReader[str], capitals: Mapping[str, str
         file = found or folder / given
         name = os.path.normpath(file)  # ./a.png is a.png
         label = normalize("NFC", row["label"] or "")
-        if missing:
+        if surplus and any(cell.strip() for cell in surplus):
+            problems.append(
+                f"{where}: more cells than the first line has columns; put a cell that has a comma "
+                "in it between quotation marks"
+            )
+        elif missing:
             lacks = " and no ".join(missing)
             said = f"{where}: a row needs file, label and group; this one has no {lacks}"
             bare = not any("".join(cell or "").strip() for cell in row.values())

@@ -21,6 +21,7 @@ from trainer.jobs import Job, Pool, digest_of, make_job
 from trainer.lineage import folder_of_run
 from trainer.mixture import check_shown
 from trainer.recipe import SEEDS, Recipe, check_choice
+from trainer.weights import is_checkpoint
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,7 @@ def _refuse_leaks(plan: Plan) -> None:
     recipes = [row.recipe for row in plan.rows] + ([plan.teacher] if plan.teacher else [])
     for recipe in recipes:
         weights = recipe.net.weights
-        if weights and folder_of_run(expanded(weights)):
+        if weights and (folder_of_run(file := expanded(weights)) or is_checkpoint(file)):
             raise UsageError(
                 f"net.weights: {weights}: a run may have seen the pictures that a study holds "
                 "back; begin with published weights, with the body of a teacher that is a recipe "

@@ -12,6 +12,7 @@ from trainer.mixture import Mixture, open_mixture
 from trainer.picture import Picture
 from trainer.recipe import Recipe
 from trainer.runs import RECIPE, Run, left_out_of, read_about, read_recipe
+from trainer.weights import is_checkpoint
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +83,10 @@ def _named_runs(recipe: Recipe) -> list[Path]:
         folder = path if gone else folder_of_run(path)
         if folder:
             found.append(folder.absolute())
+        elif is_checkpoint(path):
+            log.warning(
+                "%s: a run's checkpoint away from its folder: what it has learnt is not known", path
+            )
     return found
 
 

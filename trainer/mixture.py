@@ -32,10 +32,9 @@ from trainer.data import (
     Unreadable,
     check_labels,
     digest,
-    once,
     prints,
     read_source,
-    warn_of_contradictions,
+    warn_of_doubles,
 )
 from trainer.hold_out import hold_out
 from trainer.picture import Picture
@@ -230,14 +229,12 @@ def open_mixture(
     if recipe.series and (recipe.hold_out or left_out or recipe.optimizer == "logistic"):
         photos = in_series(photos)
     everything = [picture for pictures in photos for picture in pictures]
-    warn_of_contradictions(everything)
-    if again := len(everything) - len(once(everything)):
-        log.warning("%d pictures are given once more, and count as often", again)
+    warn_of_doubles(everything)
     held_out: list[Picture] = []
     if recipe.hold_out:  # before rows are left out, so that an export finds the same ones
         photos, held_out = hold_out(photos, recipe.hold_out)
     if left_out:
-        *photos, held_out = left_out.kept([*photos, held_out], whole_groups=recipe.series)
+        *photos, held_out = left_out.kept([*photos, held_out])
         if not any(photos) and not (recipe.drawn and recipe.classes):
             raise UsageError(
                 f"--leave-out {left_out.column}={left_out.value}: none is left to learn from; "

@@ -358,11 +358,11 @@ def changed(recipe: Recipe, changes: Sequence[str]) -> Recipe:
     for change in changes:
         key, equals, value = change.partition("=")
         *folders, last = key.split(".")
-        place: Any = about
-        for folder in folders:
-            place = place.get(folder) if isinstance(place, dict) else None
-        if not equals or not isinstance(place, dict):
+        if not equals:
             raise UsageError(f"--set {change}: write KEY=VALUE, for example lr=0.05, net.width=0.5")
+        place = about
+        for depth, folder in enumerate(folders):
+            place = _within(place, folders[:depth], folder, change)
         try:
             place[last] = yaml.load(value, Loader)
         except yaml.YAMLError:
@@ -378,3 +378,21 @@ def changed(recipe: Recipe, changes: Sequence[str]) -> Recipe:
         if first["type"] == "extra_forbidden":
             why = f"unknown key; {nearest(str(keys[-1]), names_in(Recipe, keys[:-1]))}"
         raise UsageError(f"--set: {where}: {why}") from None
+
+
+def _within(section: dict[str, Any], above: list[str], key: str, change: str) -> dict[str, Any]:
+    """Return a section of a section, for a change in it. Raises UsageError where there is none."""
+    where = ".".join((*above, key))
+    if key not in section:
+        hint = nearest(key, names_in(Recipe, tuple(above)))
+        raise UsageError(f"--set {change}: {where}: unknown key; {hint}")
+    found = section[key]
+    if isinstance(found, dict):
+        return found
+    rest, _, value = change.removeprefix(f"{where}.").partition("=")
+    if found is None:
+        raise UsageError(
+            f"--set {change}: the recipe has no {where}; write it whole: "
+            f"--set '{where}={{{rest}: {value}, …}}'"
+        )
+    raise UsageError(f"--set {change}: {where} has no keys; write it whole: --set '{where}=…'")

@@ -54,7 +54,7 @@ from typing import Any
 from edge.errors import EdgeError, UnavailableError, UsageError
 from trainer import cluster
 from trainer.begun import check_goes_on
-from trainer.data import warn_of_contradictions
+from trainer.data import warn_of_doubles
 from trainer.files import make_folder, refuse_strangers, replace_file, write_json
 from trainer.findings import Findings
 from trainer.jobs import LOOK_AGAIN_S, ElsewhereError, Job, is_done, read_result, tidy, work
@@ -138,7 +138,7 @@ def run_study(
         raise UsageError("under torchrun a study would mix its fits: use --workers, or --on")
     study = Study(plan, folder, keep_runs)
     study.check_folder()
-    warn_of_contradictions([study.layout.pool.pictures[i] for i in study.layout.chosen])
+    warn_of_doubles([study.layout.pool.pictures[i] for i in study.layout.chosen])
     make_folder(folder)
     try:
         with _can_be_stopped(folder):

@@ -20,8 +20,8 @@ from edge.classifier import EMPTY, MAX_BATCH, OCCUPANCY, Classifier, Temperature
 from edge.errors import UsageError
 from edge.types import Image
 from trainer.answering import Model, RunModel, logits_behind, small_reader, softmax, true_columns
-from trainer.data import check_labels
-from trainer.evaluate import open_model
+from trainer.data import check_labels, usable
+from trainer.evaluate import open_model, unreadable_by
 from trainer.folds import seen_of
 from trainer.lineage import LEARNT, inherited, mixture_of
 from trainer.picture import Picture
@@ -107,6 +107,7 @@ def temper(asked: Sequence[tuple[Path, Sequence[Picture]]]) -> Temperature:
         balanced.append(_is_balanced(model))
         read = small_reader(model.input_size)
         check_labels(pictures, classes)
+        pictures = usable(pictures, unreadable_by(model))
         for start in range(0, len(pictures), MAX_BATCH):
             crops = [read(picture) for picture in pictures[start : start + MAX_BATCH]]
             logits.append(_logits(model, crops))

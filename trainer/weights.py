@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor
@@ -79,12 +79,24 @@ def _read(net: Net) -> Mapping[str, Tensor]:
         ) from None
     except DAMAGED:
         raise UnavailableError(f"{file}: no torch state_dict; {HOW_TO_GET}") from None
-    if isinstance(state, Mapping) and "average" in state:  # a run's checkpoint
+    if _is_checkpoint(state):
         kept, body = state["average"], "module.body."
         state = {key.removeprefix(body): kept[key] for key in kept if key.startswith(body)}
     if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
         raise UnavailableError(f"{file}: no torch state_dict; {HOW_TO_GET}")
     return state
+
+
+def _is_checkpoint(content: object) -> TypeGuard[Mapping[str, Any]]:
+    return isinstance(content, Mapping) and "average" in content
+
+
+def is_checkpoint(file: Path) -> bool:
+    """Whether a file is a run's checkpoint, wherever it lies and whatever it is called."""
+    try:
+        return _is_checkpoint(torch.load(file, map_location="meta", weights_only=True, mmap=True))
+    except (OSError, *DAMAGED):  # what is wrong with it is told where it is loaded
+        return False
 
 
 def _download(arch: str) -> Mapping[str, Tensor]:
