@@ -133,7 +133,7 @@ def test_the_main_loop_never_sees_it(site):
             time.sleep(0.01)
     finally:
         stop.set()
-        eye.close()
+        eye.close(timeout_s=10)
     assert_hidden(frame.image)
 
 
