@@ -15,12 +15,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
+from witness import Witness
 
 if TYPE_CHECKING:
     from daemon import StagedShelf
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from mosquitto import Mosquitto, Subscriber
     from visits import Visit
 
-TICK_S, STILL_S = 0.01, 0.05
 REPOSITORY = Path(__file__).resolve().parents[1]
 SYSTEM_PYTHON = "/usr/bin/python3"  # Debian's own: the only one that has Debian's python3-gi
 
@@ -127,71 +126,10 @@ def asked_s(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return asked
 
 
-class Witness:
-    """Knows when the machine stood still: then its thread, too, was not woken for STILL_S or more.
-
-    Times are seconds of time.monotonic(). What stood still counts neither for nor against the code
-    that is timed; the bounds in the tests hold for the rest.
-    """
-
-    def __init__(self) -> None:
-        self._gaps = list[tuple[float, float]]()
-        self._woken_s = time.monotonic()
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-
-    def ran_s(self, begun_s: float, end_s: float) -> float:
-        """Return how long of the time between the two the machine did not stand still."""
-        return end_s - begun_s - self._still_s(begun_s, end_s)
-
-    def took_s(self, part: Callable[[], object]) -> float:
-        """Return how long the part of a test took while the machine ran."""
-        begun_s = time.monotonic()
-        part()
-        return self.ran_s(begun_s, time.monotonic())
-
-    def sees(self, part: Callable[[], object], tries: int = 5) -> None:
-        """Run the part of a test; anew if it failed and the machine stood still meanwhile."""
-        for left in reversed(range(tries)):
-            begun_s = time.monotonic()
-            try:
-                part()
-                return
-            except AssertionError:
-                if not left or not self._still_s(begun_s, time.monotonic()):
-                    raise
-
-    def _still_s(self, begun_s: float, end_s: float) -> float:
-        while self._woken_s < end_s:  # it may be woken after the test
-            time.sleep(TICK_S)
-        overlaps = (min(end_s, end) - max(begun_s, begin) for begin, end in self._gaps)
-        return sum(overlap for overlap in overlaps if overlap > 0)
-
-    def _watch(self) -> None:
-        while not self._end.wait(TICK_S):
-            now_s = time.monotonic()
-            if now_s - self._woken_s > STILL_S:
-                self._gaps.append((self._woken_s + TICK_S, now_s))
-            self._woken_s = now_s
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._end.set()
-        self._thread.join()
-
-
 @pytest.fixture
 def witness() -> Iterator[Witness]:
     with Witness() as watching:
         yield watching
-
-
-def clock_s(at: datetime) -> float:
-    """Return when that was by time.monotonic()."""
-    return time.monotonic() - (datetime.now(UTC) - at).total_seconds()
 
 
 @pytest.fixture

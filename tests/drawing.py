@@ -39,7 +39,7 @@ DEMO = "demo:?seed=7"
 BAY = ((0.2, 0.2), (0.8, 0.25), (0.78, 0.8), (0.22, 0.85))
 """Corners of the rendered shelf, as fractions of its picture."""
 DRAG_STEPS = 6
-LIMIT_S = 30.0
+LIMIT_S = 10.0
 PAUSE = timedelta(seconds=2)
 """Longer than what is still one step of undoing, BURST_MS in model.js."""
 KEPT = """async () => {

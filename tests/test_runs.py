@@ -599,7 +599,9 @@ def test_the_run_of_a_teacher_knows_what_was_kept_back_from_it(photos, tmp_path)
     assert len(pupil.held_out) == 2
 
 
-def test_a_checkpoint_away_from_its_run_is_told_to_be_no_known_quantity(run, tmp_path, caplog):
+def test_what_a_checkpoint_away_from_its_run_has_learnt_is_told_to_be_unknown(
+    run, tmp_path, caplog
+):
     recipe = write_recipe(tmp_path / "recipe.yaml", write_photos(tmp_path / "photos"), epochs=1)
     copy = shutil.copy(run / "last.pt", tmp_path / "good.pt")
     out = tmp_path / "heir"
@@ -623,7 +625,7 @@ def test_group_mates_and_copies_of_what_is_left_out_are_left_out_too(tmp_path, c
     done = trainer("fit", recipe, "--out", tmp_path / "run", "--leave-out", "view=B")
     assert done.returncode == 0, done.stderr
     assert "7 pictures of 2 classes" in done.stderr
-    assert "--leave-out view=B: 2 more pictures share a group or a photo with those" in caplog.text
+    assert "2 more pictures are left out with view=B: they share a group" in caplog.text
     assert trainer("temper", f"{tmp_path / 'run'}:view=B", "--data", photos).returncode == 0
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import yaml
 from browser import AWAY, DESK, Browser, open_browser
-from conftest import clock_s
 from daemon import Daemon, StagedShelf, write_site
 from mosquitto import Heard, Mosquitto, Subscriber, free_port, wait_for
 from playwright.sync_api import Page, expect
+from witness import clock_s
 
 SOON_S = 1.0
 OPENED, STATE = "stock/shop/event", "stock/shop/slot/slot-0/state"

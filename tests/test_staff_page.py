@@ -16,10 +16,10 @@ import cv2
 import httpx
 import numpy as np
 import pytest
-from conftest import clock_s
 from daemon import Daemon, StagedShelf, write_site
 from mosquitto import Mosquitto, Subscriber, wait_for
 from staff import HEADERS, Page
+from witness import clock_s
 
 SOON_S = 1.0
 EVENT, SAID = "stock/shop/event", "stock/shop/slot/slot-0/state"
@@ -157,7 +157,7 @@ def test_what_is_not_empty_is_kept_for_training_and_does_not_open_again_by_itsel
         assert float(row["score"]) > 0.8
         assert cv2.imread(str(index.parent / row["file"])).mean() > 200  # bright: the empty look
         looks = shelf.pictures
-        wait_for(lambda: shelf.pictures > looks + 20, 30)
+        wait_for(lambda: shelf.pictures > looks + 20)
         assert incident(page) is None
 
         assert daemon.end() == 0  # the word of somebody outlives a restart …
@@ -166,7 +166,7 @@ def test_what_is_not_empty_is_kept_for_training_and_does_not_open_again_by_itsel
         with Page(address(daemon)) as again:
             again.wait_for(lambda one: one.slots["slot-0"]["visibility"] == "clear")
             looks = shelf.pictures
-            wait_for(lambda: shelf.pictures > looks + 20, 30)
+            wait_for(lambda: shelf.pictures > looks + 20)
             assert incident(again) is None
 
             undo = again.act("undo_not_empty", "slot-0", number)  # … and so can be undone

@@ -276,8 +276,8 @@ class LeaveOut:
         goes = seen_of(out, everything)
         if also := np.count_nonzero(goes) - len(out):
             log.warning(
-                "--leave-out %s=%s: %d more pictures share a group or a photo with those, or are "
-                "copies, and are left out, too", self.column, self.value, also,
+                "%d more pictures are left out with %s=%s: they share a group or a photo with "
+                "those, or are copies", also, self.column, self.value,
             )  # fmt: skip
         left = iter((~goes).tolist())
         return [[picture for picture in each if next(left)] for each in sources]
